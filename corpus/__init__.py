@@ -1,0 +1,1 @@
+"""Facts: moments and queries, annotation readers, media, feature store, the drawn corpus."""

@@ -1,0 +1,125 @@
+"""Moments and the arithmetic on them: grids, spans, IoU, NMS, resampling, ranking. NumPy only, shared by training and serving.
+
+Letters: M candidate moments, N cells of the time axis, S source clips, D feature width.
+A span array is float, shape (..., 2), last axis (start, end), in seconds unless a name says otherwise.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating]
+Ints = NDArray[np.integer]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Moment:
+    """A half-open interval [start_s, end_s) of one video, in seconds."""
+
+    start_s: float
+    end_s: float
+
+    def __post_init__(self) -> None:
+        """Refuse intervals that are empty, negative or not finite."""
+        if not 0 <= self.start_s < self.end_s < float("inf"):
+            raise ValueError(f"Moment needs 0 <= start_s < end_s, got start_s={self.start_s}, end_s={self.end_s}")
+
+
+class RankedMoment(NamedTuple):
+    """One answer of a search: a span of a video with its score (higher is better)."""
+
+    video_id: str
+    start_s: float
+    end_s: float
+    score: float
+
+
+def compute_iou(spans: Floats, others: Floats) -> Floats:
+    """Return the temporal IoU of every pair: (A, 2) and (B, 2) -> (A, B), in [0, 1].
+
+    Two spans of length zero have IoU 0, also when they are equal.
+    """
+    start = np.maximum(spans[:, None, 0], others[None, :, 0])
+    end = np.minimum(spans[:, None, 1], others[None, :, 1])
+    intersection = np.clip(end - start, 0, None)  # (A, B)
+    length = spans[:, 1] - spans[:, 0]
+    other_length = others[:, 1] - others[:, 0]
+    union = length[:, None] + other_length[None, :] - intersection
+    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+
+
+def suppress_overlaps(spans: Floats, scores: Floats, *, max_iou: float, max_kept: int) -> Ints:
+    """Return the indices kept by greedy non-maximum suppression, best first, at most `max_kept`.
+
+    A candidate is dropped when its IoU with one already kept is above `max_iou`; ties keep the earlier index.
+    """
+    order = np.argsort(-scores, kind="stable")
+    kept: list[int] = []
+    alive = np.ones(len(order), dtype=bool)
+    for position, index in enumerate(order):
+        if not alive[position]:
+            continue
+        kept.append(int(index))
+        if len(kept) == max_kept:
+            break
+        alive &= compute_iou(spans[index][None], spans[order])[0] <= max_iou
+    return np.asarray(kept, dtype=np.int64)
+
+
+def build_dense_cells(num_cells: int) -> Ints:
+    """Return every (first, last) pair of cells with first <= last: (N * (N + 1) / 2, 2), ordered by first, then last."""
+    first, last = np.triu_indices(num_cells)
+    return np.stack([first, last], axis=1)
+
+
+def compute_cell_spans(cells: Ints, *, num_cells: int, duration_s: float) -> Floats:
+    """Return the spans in seconds of (first, last) cells: [first * T / N, (last + 1) * T / N). (M, 2) -> (M, 2)."""
+    return (cells + np.array([0, 1])) * (duration_s / num_cells)
+
+
+def resample_clips(features: Floats, num_cells: int) -> Floats:
+    """Average S clips into `num_cells` cells: (S, ...) -> (N, ...), float32.
+
+    Cell i is the mean of clips round(i * S / N) up to round((i + 1) * S / N), or the single clip at its start where
+    that range is empty. Source: the segment rule of 2D-TAN (arXiv:1912.03590), card A1.
+    """
+    if len(features) == 0:
+        raise ValueError("resample_clips needs at least one clip, got features with length 0")
+    edges = np.round(np.linspace(0, len(features), num_cells + 1)).astype(np.int64)
+    starts = np.minimum(edges[:-1], len(features) - 1)
+    counts = np.maximum(edges[1:] - edges[:-1], 1)
+    totals = np.concatenate([np.zeros((1, *features.shape[1:])), np.cumsum(features, axis=0, dtype=np.float64)])
+    sums = totals[starts + counts] - totals[starts]
+    return (sums / counts.reshape(-1, *[1] * (features.ndim - 1))).astype(np.float32)
+
+
+def compute_windows(duration_s: float, *, window_s: float, overlap: float = 0.5) -> Floats:
+    """Return windows that cover [0, duration_s): (W, 2). One window where the video is no longer than `window_s`.
+
+    Neighbours share `overlap` of a window; the last one ends at the video's end and is as long as the others.
+    """
+    if duration_s <= window_s:
+        return np.array([[0.0, duration_s]])
+    num_windows = 1 + int(np.ceil((duration_s - window_s) / (window_s * (1 - overlap)) - 1e-9))
+    starts = np.linspace(0, duration_s - window_s, num_windows)
+    return np.stack([starts, starts + window_s], axis=1)
+
+
+def score_spans(clip_scores: Floats, cells: Ints, *, flank_weight: float = 0.5) -> Floats:
+    """Score spans by their clips alone: mean inside minus `flank_weight` times the mean of the flanks. (S,) -> (M,).
+
+    A flank is as long as half the span, at least one clip, cut at the video's ends; a span without flanks (the
+    whole video) is compared with 0. `cells` are (first, last) clip indices.
+    """
+    num_clips = len(clip_scores)
+    totals = np.concatenate([[0.0], np.cumsum(clip_scores, dtype=np.float64)])
+    first, end = cells[:, 0], cells[:, 1] + 1
+    flank = np.maximum((end - first) // 2, 1)
+    left, right = np.maximum(first - flank, 0), np.minimum(end + flank, num_clips)
+    inside = (totals[end] - totals[first]) / (end - first)
+    flank_sum = totals[first] - totals[left] + totals[right] - totals[end]
+    flank_count = (first - left) + (right - end)
+    outside = np.divide(flank_sum, flank_count, out=np.zeros_like(flank_sum), where=flank_count > 0)
+    return inside - flank_weight * outside

@@ -1,0 +1,76 @@
+"""Sentences to token ids, the same in training and serving."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpus.files import read_json, sha256_json, write_json
+
+PADDING, UNKNOWN = 0, 1
+_WORD = re.compile(r"\w+(?:'\w+)?")
+
+
+def tokenize(text: str) -> list[str]:
+    """Split a sentence into lower-case words; punctuation is dropped, an apostrophe inside a word stays.
+
+    Raises:
+        ValueError: when the sentence has no words.
+    """
+    words = _WORD.findall(text.lower())
+    if not words:
+        raise ValueError(f"the sentence {text!r} has no words; write what happens in the video")
+    return words
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words a text encoder knows; ids 0 and 1 are padding and unknown."""
+
+    words: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """The number of token ids, padding and unknown included."""
+        return len(self.words) + 2
+
+    @classmethod
+    def from_texts(cls, texts: Iterable[str], *, min_count: int = 1) -> "Vocabulary":
+        """Collect the words that occur at least `min_count` times, most frequent first, ties in alphabetical order."""
+        counts = Counter(word for text in texts for word in tokenize(text))
+        kept = [word for word, count in counts.items() if count >= min_count]
+        return cls(tuple(sorted(kept, key=lambda word: (-counts[word], word))))
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Return token ids (B, L), padded with 0 to the longest sentence."""
+        tokens = [tokenize(text) for text in texts]
+        ids = np.full((len(tokens), max(map(len, tokens))), PADDING, dtype=np.int64)
+        for row, words in enumerate(tokens):
+            ids[row, : len(words)] = [self._ids.get(word, UNKNOWN) for word in words]
+        return ids
+
+    def find_unknown(self, text: str) -> list[str]:
+        """Return the words of a sentence that this vocabulary does not hold."""
+        return [word for word in tokenize(text) if word not in self._ids]
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {word: index for index, word in enumerate(self.words, start=2)}
+
+    @property
+    def digest(self) -> str:
+        """The hash of the words and their order."""
+        return sha256_json(list(self.words))
+
+    def save(self, path: Path) -> None:
+        """Write the words as JSON."""
+        write_json(path, {"words": list(self.words)})
+
+    @classmethod
+    def load(cls, path: Path) -> "Vocabulary":
+        """Read what `save` wrote."""
+        return cls(tuple(read_json(path)["words"]))

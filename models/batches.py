@@ -1,0 +1,65 @@
+"""What models exchange: the inputs of a localizer, its candidates, the targets, and what a loss may read.
+
+Letters: B videos or queries, N cells of the time axis, P places of a clip, L words, M candidate moments, G true
+moments, D widths, E embedding width.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class InputDims:
+    """Widths that a model learns from the data it is given, never from a file of choices."""
+
+    feature_dim: int
+    num_places: int
+    text_dim: int
+
+
+class TextFeatures(NamedTuple):
+    """Encoded sentences: what every text encoder returns and every query-reading model takes."""
+
+    tokens: Tensor  # (B, L, D) float, zero where masked
+    mask: Tensor  # (B, L) bool, True at words
+    pooled: Tensor  # (B, D)
+
+
+class VideoFeatures(NamedTuple):
+    """Clip features on N cells of the time axis: what a localizer and a retriever take."""
+
+    features: Tensor  # (B, N, P, D) float
+    mask: Tensor  # (B, N) bool, True at cells inside the video
+    duration_s: Tensor  # (B,) seconds covered by the N cells that are not masked
+
+
+class Candidates(NamedTuple):
+    """What every localizer returns. Map models flatten their valid cells, DETR models give their queries."""
+
+    spans: Tensor  # (B, M, 2) seconds
+    scores: Tensor  # (B, M) logits, higher is better
+    valid: Tensor  # (B, M) bool
+    features: Tensor | None = None  # (B, M, D), one vector per candidate, for losses on embeddings
+
+
+class Targets(NamedTuple):
+    """The true moments of a batch."""
+
+    spans: Tensor  # (B, G, 2) seconds, zero where masked
+    mask: Tensor  # (B, G) bool
+    video_index: Tensor  # (B,) equal where two rows are of one video
+    text_index: Tensor  # (B,) equal where two rows have one sentence
+
+
+@dataclass(frozen=True, slots=True)
+class LossContext:
+    """Everything a loss term may read; a term names the fields it takes in `inputs`."""
+
+    candidates: Candidates | None = None
+    targets: Targets | None = None
+    iou: Tensor | None = None  # (B, M), best IoU of a candidate with a true moment
+    moments: Tensor | None = None  # (B, E) embeddings; row i matches row i of `queries`
+    queries: Tensor | None = None  # (B, E)
+    false_negatives: Tensor | None = None  # (B, B) bool, pairs off the diagonal that are matches too

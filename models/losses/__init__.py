@@ -1,0 +1,11 @@
+"""The registry of losses: one line per loss in `LossParams`."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from models.losses.info_nce import InfoNCEParams
+from models.losses.iou_bce import IoUBCEParams
+from models.losses.scaled_iou_bce import ScaledIoUBCEParams
+
+LossParams = Annotated[InfoNCEParams | IoUBCEParams | ScaledIoUBCEParams, Field(discriminator="name")]

@@ -1,0 +1,1 @@
+"""One module per DVC stage, same name; `support` holds what they share."""

@@ -1,0 +1,94 @@
+"""Components by slot and name: reads `presets/<slot>/<name>.yaml` with the schema of the slot's registry.
+
+Registries are imported when a slot is asked for: a stage that trains nothing never loads torch.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pydantic import TypeAdapter
+
+from stages.support.params import load_yaml, preset_path, validate
+
+if TYPE_CHECKING:
+    from models.objectives.base import ObjectiveParams
+    from models.training import TrainingParams
+
+    from models.losses.base import TermParams
+    from models.roles import LocalizerParams, RetrieverParams, TextEncoderParams, VideoEncoderParams
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True)
+class TrainedComponent(Generic[C]):
+    """A component with the losses and the training of its preset."""
+
+    component: C
+    losses: "tuple[TermParams, ...]"
+    training: "TrainingParams"
+
+
+def load_encoder(name: str) -> "VideoEncoderParams":
+    """Return the chosen video encoder's values."""
+    from models.encoders import EncoderParams
+
+    return _load(EncoderParams, "encoder", name)
+
+
+def load_text_encoder(name: str) -> "TextEncoderParams":
+    """Return the chosen text encoder's values."""
+    from models.text_encoders import TextEncoderParams
+
+    return _load(TextEncoderParams, "text_encoder", name)
+
+
+def load_objective(name: str) -> "ObjectiveParams":
+    """Return the chosen pretraining objective's values."""
+    from models.objectives import ObjectiveParams
+
+    return _load(ObjectiveParams, "objective", name)
+
+
+def load_retriever(name: str) -> "TrainedComponent[RetrieverParams]":
+    """Return the chosen retriever with its losses and training."""
+    from models.retrievers import RetrieverParams
+
+    return _load_trained(RetrieverParams, "retriever", name)
+
+
+def load_localizer(name: str) -> "TrainedComponent[LocalizerParams]":
+    """Return the chosen localizer with its losses and training."""
+    from models.localizers import LocalizerParams
+
+    return _load_trained(LocalizerParams, "localizer", name)
+
+
+def load_blind(name: str) -> "TrainedComponent[LocalizerParams]":
+    """Return the chosen text-only floor with its losses and training."""
+    from models.blinds import BlindParams
+
+    return _load_trained(BlindParams, "blind", name)
+
+
+def _load(registry: Any, slot: str, name: str) -> Any:
+    path = preset_path(slot, name)
+    return validate(registry, _named(load_yaml(path), name), source=path)
+
+
+def _load_trained(registry: Any, slot: str, name: str) -> Any:
+    from models.training import TrainingParams
+
+    from models.losses import LossParams
+
+    path = preset_path(slot, name)
+    content = _named(load_yaml(path), name)
+    losses = validate(TypeAdapter(tuple[LossParams, ...]), content.pop("losses", []), source=path)
+    training = validate(TrainingParams, content.pop("training", {}), source=path)
+    return TrainedComponent(validate(registry, content, source=path), losses, training)
+
+
+def _named(content: dict[str, Any], name: str) -> dict[str, Any]:
+    if content.get("name") != name:
+        raise ValueError(f"the preset {name!r} names the component {content.get('name')!r}; file name and `name` must agree")
+    return dict(content)

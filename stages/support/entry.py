@@ -1,0 +1,79 @@
+"""How every stage starts: process care, telemetry off, and errors a person can act on."""
+
+import os
+import sys
+import warnings
+from collections.abc import Callable
+
+from stages.support.paths import find_cache_dir
+from stages.support.process import AlreadyRunningError, die_with_parent, hold_lock
+
+TELEMETRY_OFF = {
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "BENTOML_DO_NOT_TRACK": "True",
+}
+_EXTRA_OF = {
+    "torch": "train",
+    "pytorch_lightning": "train",
+    "mlflow": "train",
+    "great_expectations": "train",
+    "pandas": "train",
+    "cv2": "train",
+    "matplotlib": "train",
+    "onnx": "train",
+    "scipy": "train",
+    "onnxruntime": "serve",
+    "faiss": "serve",
+    "bentoml": "serve",
+    "PIL": "serve",
+    "rich": "serve",
+    "prefect": "orchestrate",
+}
+
+
+def describe_missing_module(error: ModuleNotFoundError) -> str:
+    """Name the extra that brings a missing package, and the command that installs it."""
+    package = (error.name or "").partition(".")[0]
+    extra = _EXTRA_OF.get(package)
+    if extra is None:
+        return f"the package {package!r} is not installed; run: make setup"
+    return f"the package {package!r} is not installed; it comes with the extra {extra!r}; run: uv pip install -e '.[{extra}]'"
+
+
+def run_main(main: Callable[[], None], *, name: str) -> None:
+    """Run a program's `main`: foreseen errors end it with one message on stderr and exit code 1, without a traceback."""
+    for variable, value in TELEMETRY_OFF.items():
+        os.environ.setdefault(variable, value)
+    warnings.showwarning = _show_warning
+    try:
+        main()
+    except ModuleNotFoundError as error:
+        _fail(name, describe_missing_module(error))
+    except (ValueError, OSError, KeyError, AlreadyRunningError) as error:
+        if os.environ.get("CUEPOINT_TRACEBACK"):
+            raise
+        _fail(name, str(error.args[0]) if isinstance(error, KeyError) else str(error))
+
+
+def run_stage(main: Callable[[], None], *, name: str) -> None:
+    """Run a stage as its only process: a second one is refused, and it ends with the `dvc` that started it."""
+    die_with_parent()
+
+    def guarded() -> None:
+        with hold_lock(find_cache_dir() / "locks" / f"{name}.lock", what=f"stage {name}"):
+            main()
+
+    run_main(guarded, name=name)
+
+
+def _fail(name: str, message: str) -> None:
+    print(f"{name}: error: {message}", file=sys.stderr)
+    sys.exit(1)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"warning: {message}", file=sys.stderr)

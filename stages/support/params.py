@@ -1,0 +1,167 @@
+"""The typed form of `params.yaml` and `presets/`: unknown or misspelt keys and components fail here, before any work."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
+
+from corpus.params import Params
+
+PARAMS_FILE = Path("params.yaml")
+PRESETS = Path("presets")
+
+
+class CorpusParams(Params):
+    """Which corpus, and which reader of `corpus.readers` reads it."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    reader: str
+
+
+class RenderParams(Params):
+    """Size (a preset) and seed of the embedded corpus."""
+
+    size: str
+    seed: NonNegativeInt
+
+
+class IngestParams(Params):
+    """Shares of videos held out, and how many may end in quarantine before the stage fails."""
+
+    validation_share: float = Field(gt=0, lt=1)
+    test_share: float = Field(gt=0, lt=1)
+    max_quarantine_share: float = Field(ge=0, le=1)
+    seed: NonNegativeInt
+
+
+class ValidateParams(Params):
+    """Bounds of the data gate."""
+
+    max_query_words: PositiveInt
+
+
+class PretrainParams(Params):
+    """Components of the encoder stage."""
+
+    encoder: str
+    text_encoder: str
+    objective: str
+    seed: NonNegativeInt
+
+
+class ExtractParams(Params):
+    """How features are packed."""
+
+    videos_per_shard: PositiveInt
+
+
+class TrainModels(Params):
+    """The component of each role."""
+
+    retriever: str
+    localizer: str
+    blind: str
+
+
+class TrainParams(Params):
+    """What to train."""
+
+    models: TrainModels
+    seed: NonNegativeInt
+
+
+class SearchParams(Params):
+    """How a collection is searched, the same in evaluation and in the service."""
+
+    survivors: PositiveInt
+    localizer_weight: NonNegativeFloat
+    max_iou: float = Field(ge=0, le=1)
+    moments_per_video: PositiveInt
+
+
+class EvaluateParams(Params):
+    """What is scored and how intervals are drawn."""
+
+    split: str
+    bootstrap_samples: PositiveInt
+    seed: NonNegativeInt
+
+
+class ExportParams(Params):
+    """The parity an exported network must reach."""
+
+    max_difference: NonNegativeFloat
+
+
+class PackageParams(Params):
+    """What goes into the bento beside bundle and index."""
+
+    thumbnails_per_video: NonNegativeInt
+
+
+class PipelineParams(Params):
+    """All of `params.yaml`."""
+
+    corpus: CorpusParams
+    render: RenderParams
+    ingest: IngestParams
+    validate_: ValidateParams = Field(alias="validate")
+    pretrain: PretrainParams
+    extract: ExtractParams
+    train: TrainParams
+    search: SearchParams
+    evaluate: EvaluateParams
+    export: ExportParams
+    package: PackageParams
+
+
+def load_params(path: Path = PARAMS_FILE) -> PipelineParams:
+    """Read `params.yaml`.
+
+    Raises:
+        ValueError: naming each wrong key with its value and the rule it breaks.
+    """
+    return validate(PipelineParams, load_yaml(path), source=path)
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping.
+
+    Raises:
+        ValueError: when the file is missing or holds no mapping.
+    """
+    if not path.is_file():
+        known = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml"))) or "none"
+        raise ValueError(f"{path} does not exist: there is no {path.parent.name} named {path.stem!r}; known: {known}")
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold a mapping of keys to values, got {type(content).__name__}")
+    return content
+
+
+def preset_path(slot: str, name: str) -> Path:
+    """Return the file that holds a component's values."""
+    return PRESETS / slot / f"{name}.yaml"
+
+
+def validate(schema: Any, content: object, *, source: Path) -> Any:
+    """Check values against a schema and name what is wrong in them.
+
+    Raises:
+        ValueError: one line per wrong key: file, key, value, rule.
+    """
+    try:
+        adapter = schema if isinstance(schema, TypeAdapter) else TypeAdapter(schema)
+        return adapter.validate_python(content)
+    except ValidationError as error:
+        raise ValueError("\n".join(_describe(source, problem) for problem in error.errors())) from error
+
+
+def _describe(source: Path, problem: Any) -> str:
+    key = ".".join(str(part) for part in problem["loc"]) or "(whole file)"
+    if problem["type"] == "extra_forbidden":
+        return f"{source}: unknown key {key} = {problem['input']!r}; check its spelling or remove it"
+    if problem["type"] == "missing":
+        return f"{source}: the key {key} is missing"
+    return f"{source}: {key} = {problem['input']!r}: {problem['msg']}"
