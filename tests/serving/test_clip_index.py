@@ -1,0 +1,120 @@
+"""The clip index finds videos by their best clip, exactly, and refuses damaged files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from corpus.store import Fingerprint
+from serving.clip_index import ClipIndex, Vectors
+
+FINGERPRINT = Fingerprint(identity={"weights": "abc"}, environment={"av": "18.1"})
+
+
+def random_vectors(*, num_videos: int = 30, dim: int = 8, seed: int = 0) -> dict[str, Vectors]:
+    generator = np.random.default_rng(seed)
+    vectors = {}
+    for number in range(num_videos):
+        clips = generator.normal(size=(int(generator.integers(1, 40)), dim)).astype(np.float32)
+        vectors[f"v{number:02d}"] = clips / np.linalg.norm(clips, axis=1, keepdims=True)
+    return vectors
+
+
+def build(vectors: dict[str, Vectors]) -> ClipIndex:
+    return ClipIndex.build(vectors, clip_rate_hz=2.0, fingerprint=FINGERPRINT)
+
+
+def axis(*values: float) -> Vectors:
+    return np.array(values, dtype=np.float32)
+
+
+def test_videos_are_ranked_by_their_best_clip() -> None:
+    index = build({"a": np.stack([axis(0, 1), axis(0.6, 0.8)]), "b": np.stack([axis(1, 0)]), "c": np.stack([axis(-1, 0)])})
+    assert [(name, round(score, 4)) for name, score in index.search_videos(axis(1, 0), 3)] == [
+        ("b", 1.0),
+        ("a", 0.6),
+        ("c", -1.0),
+    ]
+
+
+def test_the_search_equals_a_loop_over_all_videos() -> None:
+    vectors = random_vectors()
+    index = build(vectors)
+    for query in random_vectors(seed=1)["v00"]:
+        slow = sorted(((float((clips @ query).max()), name) for name, clips in vectors.items()), reverse=True)[:7]
+        assert [name for name, _ in index.search_videos(query, 7)] == [name for _, name in slow]
+
+
+def test_distinct_videos_are_found_when_one_video_holds_all_the_nearest_clips() -> None:
+    near = np.tile(axis(1, 0), (500, 1))
+    index = build({"long": near, "x": np.stack([axis(0, 1)]), "y": np.stack([axis(-1, 0)])})
+    assert [name for name, _ in index.search_videos(axis(1, 0), 3)] == ["long", "x", "y"]
+
+
+def test_asking_for_more_videos_than_there_are_gives_all_of_them() -> None:
+    assert len(build(random_vectors(num_videos=4)).search_videos(random_vectors()["v00"][0], 99)) == 4
+
+
+def test_the_order_of_the_videos_does_not_change_the_answer() -> None:
+    vectors = random_vectors()
+    query = random_vectors(seed=2)["v00"][0]
+    turned = dict(reversed(list(vectors.items())))
+    assert build(vectors).search_videos(query, 10) == build(turned).search_videos(query, 10)
+
+
+def test_clip_scores_are_the_inner_products_of_one_video() -> None:
+    vectors = random_vectors()
+    query = random_vectors(seed=2)["v00"][0]
+    np.testing.assert_allclose(build(vectors).clip_scores(query, "v07"), vectors["v07"] @ query, rtol=1e-5)
+
+
+def test_a_saved_index_answers_as_before_and_saves_to_the_same_bytes(tmp_path: Path) -> None:
+    index = build(random_vectors())
+    index.save(tmp_path / "a")
+    loaded = ClipIndex.load(tmp_path / "a")
+    loaded.save(tmp_path / "b")
+    query = random_vectors(seed=2)["v00"][0]
+    assert loaded.search_videos(query, 10) == index.search_videos(query, 10)
+    assert loaded.fingerprint == FINGERPRINT
+    assert loaded.clip_rate_hz == 2.0
+    assert all((tmp_path / "a" / file.name).read_bytes() == file.read_bytes() for file in (tmp_path / "b").iterdir())
+
+
+def test_damaged_vectors_are_refused(tmp_path: Path) -> None:
+    build(random_vectors()).save(tmp_path)
+    path = tmp_path / "clips.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="clips.safetensors is damaged: sha256 .* expected .*; run: dvc repro --force index"):
+        ClipIndex.load(tmp_path)
+
+
+def test_a_missing_index_names_the_command_that_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no finished clip index; run: dvc repro index"):
+        ClipIndex.load(tmp_path)
+
+
+def test_vectors_that_are_not_of_unit_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="video 'a': clip vectors must have length 1, got one of length 2.0000"):
+        build({"a": np.array([[2.0, 0.0]], dtype=np.float32)})
+
+
+def test_a_video_without_clips_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"video 'a': clip vectors must be \(S, 2\) with S >= 1, got \(0, 2\)"):
+        build({"a": np.zeros((0, 2), dtype=np.float32)})
+
+
+def test_an_index_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one video"):
+        build({})
+
+
+def test_a_query_of_another_width_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"must be finite, of shape \(8,\), got \(3,\)"):
+        build(random_vectors()).search_videos(axis(1, 0, 0), 1)
+
+
+def test_an_unknown_video_is_named() -> None:
+    with pytest.raises(KeyError, match="'nowhere' is not in the index"):
+        build(random_vectors()).clip_scores(random_vectors()["v00"][0], "nowhere")

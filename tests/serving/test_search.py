@@ -1,0 +1,102 @@
+"""The two-stage search fuses both models' scores, suppresses overlaps per video and sorts without chance."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from corpus.moments import RankedMoment
+from corpus.store import Fingerprint
+from serving.clip_index import ClipIndex
+from serving.search import ScoredSpans, SearchSettings, find_clips, fuse_scores, rank_in_video, search_collection
+
+SETTINGS = SearchSettings(survivors=2, localizer_weight=0.5, max_iou=0.5, moments_per_video=2)
+QUERY = np.array([1, 0], dtype=np.float32)
+
+
+def unit(angles: list[float]) -> NDArray[np.float32]:
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+
+def make_index() -> ClipIndex:
+    vectors = {"a": unit([0, 0, 1.5, 1.5]), "b": unit([1.5, 0.5, 0.5, 1.5]), "far": unit([3, 3, 3, 3])}
+    return ClipIndex.build(vectors, clip_rate_hz=1.0, fingerprint=Fingerprint(identity={}, environment={}))
+
+
+def candidates(*rows: tuple[float, float, float]) -> ScoredSpans:
+    table = np.array(rows, dtype=np.float64).reshape(-1, 3)
+    return ScoredSpans(table[:, :2], table[:, 2])
+
+
+def test_a_span_covers_the_clips_whose_centres_it_holds() -> None:
+    spans = np.array([[0.0, 2.0], [0.5, 1.5], [0.6, 1.6], [0.6, 0.9], [3.9, 9.0]])
+    assert find_clips(spans, num_clips=4, clip_rate_hz=1.0).tolist() == [[0, 1], [0, 0], [1, 1], [0, 0], [3, 3]]
+
+
+def test_the_fused_score_is_the_span_score_plus_the_weighted_probability() -> None:
+    clip_scores = np.array([0.8, 0.6, 0.1, 0.1])
+    fused = fuse_scores(clip_scores, candidates((0, 2, 0.0)), SETTINGS, clip_rate_hz=1.0)
+    assert fused.tolist() == [pytest.approx(0.7 - 0.5 * 0.1 + 0.5 * 0.5)]
+
+
+def test_huge_logits_are_probabilities() -> None:
+    fused = fuse_scores(np.zeros(4), candidates((0, 2, 1e4), (0, 2, -1e4)), SETTINGS, clip_rate_hz=1.0)
+    assert fused.tolist() == [0.5, 0.0]
+
+
+def test_only_the_survivors_are_localized_best_first() -> None:
+    asked: list[list[str]] = []
+
+    def localize(video_ids: list[str]) -> list[ScoredSpans]:
+        asked.append(video_ids)
+        return [candidates((0, 2, 0.0)) for _ in video_ids]
+
+    search_collection(QUERY, make_index(), localize, SETTINGS, top_k=5)
+    assert asked == [["a", "b"]]
+
+
+def test_overlapping_candidates_of_a_video_give_one_moment() -> None:
+    rows = candidates((0, 2, 3.0), (0, 2.2, 2.9), (2, 4, -9.0))
+    found = search_collection(QUERY, make_index(), lambda ids: [rows for _ in ids], SETTINGS, top_k=10)
+    assert [moment[:3] for moment in found if moment.video_id == "a"] == [("a", 0.0, 2.0), ("a", 2.0, 4.0)]
+
+
+def test_a_video_gives_no_more_than_its_share_of_moments() -> None:
+    rows = candidates((0, 1, 3.0), (1, 2, 2.0), (2, 3, 1.0), (3, 4, 0.0))
+    found = search_collection(QUERY, make_index(), lambda ids: [rows for _ in ids], SETTINGS, top_k=10)
+    assert len(found) == 4
+    assert {moment.video_id for moment in found} == {"a", "b"}
+
+
+def test_the_answer_is_sorted_and_cut_to_top_k() -> None:
+    rows = candidates((0, 1, 3.0), (2, 3, 1.0))
+    found = search_collection(QUERY, make_index(), lambda ids: [rows for _ in ids], SETTINGS, top_k=3)
+    scores = [moment.score for moment in found]
+    assert len(found) == 3
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_ties_are_broken_by_video_and_start() -> None:
+    same = unit([0, 0, 0, 0])
+    vectors = {"b": same, "a": same}
+    index = ClipIndex.build(vectors, clip_rate_hz=1.0, fingerprint=Fingerprint(identity={}, environment={}))
+    rows = candidates((1, 2, 0.0), (2, 3, 0.0))
+    found = search_collection(QUERY, index, lambda ids: [rows for _ in ids], SETTINGS, top_k=4)
+    assert [(moment.video_id, moment.start_s) for moment in found] == [("a", 1.0), ("a", 2.0), ("b", 1.0), ("b", 2.0)]
+
+
+def test_a_video_without_candidates_gives_no_moment() -> None:
+    assert search_collection(QUERY, make_index(), lambda ids: [candidates() for _ in ids], SETTINGS, top_k=4) == []
+
+
+def test_without_localizer_weight_the_logits_do_not_matter() -> None:
+    settings = SETTINGS.model_copy(update={"localizer_weight": 0.0})
+    low, high = candidates((0, 1, -5.0), (2, 3, 5.0)), candidates((0, 1, 5.0), (2, 3, -5.0))
+    index = make_index()
+    first = search_collection(QUERY, index, lambda ids: [low for _ in ids], settings, top_k=9)
+    assert first == search_collection(QUERY, index, lambda ids: [high for _ in ids], settings, top_k=9)
+
+
+def test_in_one_video_the_localizer_ranks_alone() -> None:
+    rows = candidates((0, 2, 0.0), (0, 2.1, -1.0), (5, 6, 2.0))
+    found = rank_in_video("v", rows, SETTINGS, top_k=5)
+    assert found == [RankedMoment("v", 5.0, 6.0, pytest.approx(0.880797, abs=1e-6)), RankedMoment("v", 0.0, 2.0, 0.5)]
