@@ -135,9 +135,7 @@ class ClipIndex:
 
     def _require_query(self, query: Vectors) -> None:
         if query.shape != (self.embedding_dim,) or not np.isfinite(query).all():
-            raise ValueError(
-                f"a query vector of this index is finite with shape ({self.embedding_dim},), got shape {query.shape}"
-            )
+            raise ValueError(f"a query vector of this index must be finite, of shape ({self.embedding_dim},), got {query.shape}")
 
 
 def _require_unit_vectors(clips: Vectors, *, width: int, video_id: str) -> None:
