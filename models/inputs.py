@@ -1,0 +1,87 @@
+"""From stored features and sentences to batches, and from a localizer to NumPy predictions: one path for all stages.
+
+Letters: Q queries, B rows of a batch, N cells, P places, D width, L words, M candidates.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from corpus.moments import resample_clips
+from corpus.store import FeatureStore, Half
+from corpus.text import Vocabulary
+from models.batches import InputDims, TextFeatures, VideoFeatures
+from models.roles import Localizer, TextEncoder
+
+
+class Predictions(NamedTuple):
+    """A localizer's candidates for Q queries."""
+
+    spans: NDArray[np.float32]  # (Q, M, 2) seconds
+    scores: NDArray[np.float32]  # (Q, M) logits
+    valid: NDArray[np.bool_]  # (Q, M)
+
+
+def load_cells(store: FeatureStore, video_ids: Sequence[str], num_cells: int) -> dict[str, Half]:
+    """Return each video's clips averaged into `num_cells` cells, (N, P, D) float16."""
+    shown = tqdm(video_ids, desc="features", unit="video", disable=None, leave=False)
+    return {video_id: resample_clips(store.load(video_id), num_cells).astype(np.float16) for video_id in shown}
+
+
+def measure_dims(store: FeatureStore, text: TextFeatures) -> InputDims:
+    """Return the widths of a store's clips and of encoded sentences."""
+    num_places, feature_dim = store.feature_shape
+    return InputDims(feature_dim=feature_dim, num_places=num_places, text_dim=text.tokens.shape[-1])
+
+
+@torch.no_grad()
+def encode_queries(text_encoder: TextEncoder, vocabulary: Vocabulary, texts: Sequence[str]) -> TextFeatures:
+    """Encode sentences with a frozen text encoder; all are padded to the longest one."""
+    encoded = text_encoder(torch.from_numpy(vocabulary.encode(texts)))
+    return TextFeatures(*(tensor.detach() for tensor in encoded))
+
+
+def select_text(text: TextFeatures, rows: Tensor) -> TextFeatures:
+    """Return some rows of encoded sentences, cut to the longest sentence among them."""
+    mask = text.mask[rows]
+    length = int(mask.any(0).nonzero().max()) + 1
+    return TextFeatures(tokens=text.tokens[rows, :length], mask=mask[:, :length], pooled=text.pooled[rows])
+
+
+def stack_videos(cells: Sequence[Half], durations_s: Sequence[float]) -> VideoFeatures:
+    """Make a batch of videos whose N cells (N, P, D) all lie inside the video."""
+    features = torch.from_numpy(np.stack(cells)).float()  # (B, N, P, D)
+    mask = torch.ones(features.shape[:2], dtype=torch.bool)
+    return VideoFeatures(features, mask, torch.tensor(durations_s, dtype=torch.float32))
+
+
+@torch.no_grad()
+def predict_candidates(
+    localizer: Localizer,
+    *,
+    cells: Mapping[str, Half],
+    durations_s: Mapping[str, float],
+    video_ids: Sequence[str],
+    text: TextFeatures,
+    batch_size: int = 64,
+) -> Predictions:
+    """Localize query i of `text` in video `video_ids[i]`.
+
+    `cells` holds the videos' features on the localizer's own grid, `durations_s` their lengths in seconds.
+    """
+    if len(video_ids) != len(text.mask):
+        raise ValueError(f"predict_candidates needs one video per query, got {len(video_ids)} videos, {len(text.mask)} queries")
+    if not video_ids:
+        raise ValueError("predict_candidates needs at least one query, got none")
+    parts: list[Predictions] = []
+    for start in tqdm(range(0, len(video_ids), batch_size), desc="localize", unit="batch", disable=None, leave=False):
+        chosen = video_ids[start : start + batch_size]
+        video = stack_videos([cells[video_id] for video_id in chosen], [durations_s[video_id] for video_id in chosen])
+        found = localizer(video, select_text(text, torch.arange(start, start + len(chosen))))
+        parts.append(Predictions(found.spans.numpy(), found.scores.numpy(), found.valid.numpy()))
+    return Predictions(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
