@@ -6,16 +6,13 @@ Registries are imported when a slot is asked for: a stage that trains nothing ne
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from pydantic import TypeAdapter
-
 from stages.support.params import load_yaml, preset_path, validate
 
 if TYPE_CHECKING:
-    from models.objectives.base import ObjectiveParams
-    from models.training import TrainingParams
-
     from models.losses.base import TermParams
+    from models.objectives.base import ObjectiveParams
     from models.roles import LocalizerParams, RetrieverParams, TextEncoderParams, VideoEncoderParams
+    from models.training import TrainingParams
 
 C = TypeVar("C")
 
@@ -33,42 +30,48 @@ def load_encoder(name: str) -> "VideoEncoderParams":
     """Return the chosen video encoder's values."""
     from models.encoders import EncoderParams
 
-    return _load(EncoderParams, "encoder", name)
+    component: VideoEncoderParams = _load(EncoderParams, "encoder", name)
+    return component
 
 
 def load_text_encoder(name: str) -> "TextEncoderParams":
     """Return the chosen text encoder's values."""
     from models.text_encoders import TextEncoderParams
 
-    return _load(TextEncoderParams, "text_encoder", name)
+    component: TextEncoderParams = _load(TextEncoderParams, "text_encoder", name)
+    return component
 
 
 def load_objective(name: str) -> "ObjectiveParams":
     """Return the chosen pretraining objective's values."""
     from models.objectives import ObjectiveParams
 
-    return _load(ObjectiveParams, "objective", name)
+    component: ObjectiveParams = _load(ObjectiveParams, "objective", name)
+    return component
 
 
 def load_retriever(name: str) -> "TrainedComponent[RetrieverParams]":
     """Return the chosen retriever with its losses and training."""
     from models.retrievers import RetrieverParams
 
-    return _load_trained(RetrieverParams, "retriever", name)
+    trained: TrainedComponent[RetrieverParams] = _load_trained(RetrieverParams, "retriever", name)
+    return trained
 
 
 def load_localizer(name: str) -> "TrainedComponent[LocalizerParams]":
     """Return the chosen localizer with its losses and training."""
     from models.localizers import LocalizerParams
 
-    return _load_trained(LocalizerParams, "localizer", name)
+    trained: TrainedComponent[LocalizerParams] = _load_trained(LocalizerParams, "localizer", name)
+    return trained
 
 
 def load_blind(name: str) -> "TrainedComponent[LocalizerParams]":
     """Return the chosen text-only floor with its losses and training."""
     from models.blinds import BlindParams
 
-    return _load_trained(BlindParams, "blind", name)
+    trained: TrainedComponent[LocalizerParams] = _load_trained(BlindParams, "blind", name)
+    return trained
 
 
 def _load(registry: Any, slot: str, name: str) -> Any:
@@ -77,13 +80,12 @@ def _load(registry: Any, slot: str, name: str) -> Any:
 
 
 def _load_trained(registry: Any, slot: str, name: str) -> Any:
-    from models.training import TrainingParams
-
     from models.losses import LossParams
+    from models.training import TrainingParams
 
     path = preset_path(slot, name)
     content = _named(load_yaml(path), name)
-    losses = validate(TypeAdapter(tuple[LossParams, ...]), content.pop("losses", []), source=path)
+    losses = validate(tuple[LossParams, ...], content.pop("losses", []), source=path)
     training = validate(TrainingParams, content.pop("training", {}), source=path)
     return TrainedComponent(validate(registry, content, source=path), losses, training)
 

@@ -1,4 +1,4 @@
-"""How every stage starts: process care, telemetry off, and errors a person can act on."""
+"""How every stage starts: process care, telemetry off, its cost on record, and errors a person can act on."""
 
 import os
 import sys
@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from stages.support.paths import find_cache_dir
 from stages.support.process import AlreadyRunningError, die_with_parent, hold_lock
+from stages.support.timings import record_timing
 
 TELEMETRY_OFF = {
     "DO_NOT_TRACK": "1",
@@ -16,6 +17,7 @@ TELEMETRY_OFF = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "BENTOML_DO_NOT_TRACK": "True",
 }
+_ORPHAN_S = 8.0  # the stage of a killed `dvc` is gone by then
 _EXTRA_OF = {
     "torch": "train",
     "pytorch_lightning": "train",
@@ -53,6 +55,8 @@ def run_main(main: Callable[[], None], *, name: str) -> None:
         main()
     except ModuleNotFoundError as error:
         _fail(name, describe_missing_module(error))
+    except KeyboardInterrupt:
+        _fail(name, "interrupted; run it again to go on", code=130)
     except (ValueError, OSError, KeyError, AlreadyRunningError) as error:
         if os.environ.get("CUEPOINT_TRACEBACK"):
             raise
@@ -64,15 +68,16 @@ def run_stage(main: Callable[[], None], *, name: str) -> None:
     die_with_parent()
 
     def guarded() -> None:
-        with hold_lock(find_cache_dir() / "locks" / f"{name}.lock", what=f"stage {name}"):
+        lock = find_cache_dir() / "locks" / f"{name}.lock"
+        with hold_lock(lock, what=f"stage {name}", wait_s=_ORPHAN_S), record_timing(os.environ.get("DVC_STAGE", name)):
             main()
 
     run_main(guarded, name=name)
 
 
-def _fail(name: str, message: str) -> None:
+def _fail(name: str, message: str, *, code: int = 1) -> None:
     print(f"{name}: error: {message}", file=sys.stderr)
-    sys.exit(1)
+    sys.exit(code)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -1,10 +1,10 @@
 """The typed form of `params.yaml` and `presets/`: unknown or misspelt keys and components fail here, before any work."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
 
 from corpus.params import Params
 
@@ -122,7 +122,8 @@ def load_params(path: Path = PARAMS_FILE) -> PipelineParams:
     Raises:
         ValueError: naming each wrong key with its value and the rule it breaks.
     """
-    return validate(PipelineParams, load_yaml(path), source=path)
+    params: PipelineParams = validate(PipelineParams, load_yaml(path), source=path)
+    return params
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
@@ -152,16 +153,39 @@ def validate(schema: Any, content: object, *, source: Path) -> Any:
         ValueError: one line per wrong key: file, key, value, rule.
     """
     try:
-        adapter = schema if isinstance(schema, TypeAdapter) else TypeAdapter(schema)
-        return adapter.validate_python(content)
+        return TypeAdapter(schema).validate_python(content)
     except ValidationError as error:
-        raise ValueError("\n".join(_describe(source, problem) for problem in error.errors())) from error
+        raise ValueError("\n".join(_describe(source, schema, problem) for problem in error.errors())) from error
 
 
-def _describe(source: Path, problem: Any) -> str:
+def _describe(source: Path, schema: Any, problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"]) or "(whole file)"
     if problem["type"] == "extra_forbidden":
-        return f"{source}: unknown key {key} = {problem['input']!r}; check its spelling or remove it"
+        known = ", ".join(_known_keys(schema, problem["loc"][:-1]))
+        return f"{source}: unknown key {key} = {problem['input']!r}; known: {known}; correct its spelling or remove it"
     if problem["type"] == "missing":
         return f"{source}: the key {key} is missing"
     return f"{source}: {key} = {problem['input']!r}: {problem['msg']}"
+
+
+def _known_keys(schema: Any, location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that a schema allows at a location, which names fields, list items and tags of unions."""
+    for part in location:
+        schema = _descend(schema, part)
+    return sorted(field.alias or name for model in _models_in(schema) for name, field in model.model_fields.items())
+
+
+def _descend(schema: Any, part: int | str) -> Any:
+    for model in _models_in(schema):
+        for name, field in model.model_fields.items():
+            if part == (field.alias or name):
+                return field.annotation
+            if name == "name" and part in get_args(field.annotation):
+                return model
+    return schema
+
+
+def _models_in(schema: Any) -> list[type[BaseModel]]:
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        return [schema]
+    return [model for argument in get_args(schema) for model in _models_in(argument)]

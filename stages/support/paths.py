@@ -13,6 +13,7 @@ REPORTS = DATA / "reports"
 BUNDLE = DATA / "bundle"
 INDEX = DATA / "index"
 BENTO = DATA / "bento"
+TIMINGS = Path(".cache/timings")  # of this checkout, an experiment's temporary copy included
 
 
 def find_main_checkout() -> Path:

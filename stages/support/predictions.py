@@ -1,0 +1,162 @@
+"""Runs the trained models over the questions of a split: candidates in the given video, answers over the collection.
+
+Letters: Q queries, M candidates of a query, E embedding width.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from corpus.moments import RankedMoment
+from corpus.store import FeatureStore, Half, require_same_fingerprint
+from models.batches import TextFeatures
+from models.checkpoint import CheckpointConfig, load_blind, load_localizer, load_retriever
+from models.encoder_files import Encoders, load_encoders
+from models.inputs import Predictions, encode_queries, load_cells, predict_candidates, select_text
+from models.metrics.floors import draw_derangement
+from models.metrics.spans import RankedSpans
+from models.roles import Localizer, Retriever
+from serving.clip_index import ClipIndex
+from serving.search import Localize, ScoredSpans, SearchSettings, search_collection
+from stages.support.questions import Questions
+
+_QUERIES_PER_CHUNK = 16  # of the collection search: bounds the candidates held at once
+
+
+@dataclass(frozen=True)
+class TrainedModels:
+    """What an evaluation needs, all made with the same features and the same text encoder."""
+
+    encoders: Encoders
+    store: FeatureStore
+    retriever: Retriever
+    localizer: Localizer
+    blind: Localizer
+
+
+def load_models(*, encoder_dir: Path, features_dir: Path, checkpoints_dir: Path) -> TrainedModels:
+    """Load the trained roles with their encoders and features.
+
+    Raises:
+        FileNotFoundError: naming what has not been made yet.
+        ValueError: when a role was trained with other features or another text encoder.
+    """
+    encoders, store = load_encoders(encoder_dir), FeatureStore(features_dir)
+    retriever, retriever_config = load_retriever(checkpoints_dir / "retriever")
+    localizer, localizer_config = load_localizer(checkpoints_dir / "localizer")
+    blind, blind_config = load_blind(checkpoints_dir / "blind")
+    for config in (retriever_config, localizer_config, blind_config):
+        _require_same_inputs(config, encoders=encoders, store=store)
+    return TrainedModels(encoders, store, retriever, localizer, blind)
+
+
+def _require_same_inputs(config: CheckpointConfig, *, encoders: Encoders, store: FeatureStore) -> None:
+    require_same_fingerprint(expected=store.fingerprint, found=config.fingerprint, what=f"the trained {config.role}")
+    if config.text_digest != encoders.text_digest:
+        raise ValueError(
+            f"the trained {config.role} reads text of encoder {config.text_digest}, found {encoders.text_digest}; run: dvc repro"
+        )
+
+
+def encode_text(models: TrainedModels, questions: Questions) -> TextFeatures:
+    """Encode the sentences of a split."""
+    return encode_queries(models.encoders.text, models.encoders.vocabulary, [query.text for query in questions.queries])
+
+
+def load_split_cells(models: TrainedModels, questions: Questions, localizer: Localizer) -> dict[str, Half]:
+    """Load the features of every video of a split on a localizer's grid."""
+    return load_cells(models.store, [video.video_id for video in questions.videos], localizer.num_cells)
+
+
+def predict_moments(localizer: Localizer, questions: Questions, text: TextFeatures, cells: Mapping[str, Half]) -> RankedSpans:
+    """Localize every query in its own video."""
+    found = predict_candidates(
+        localizer, cells=cells, durations_s=_list_durations(questions), video_ids=questions.video_ids, text=text
+    )
+    return _to_candidates(found)
+
+
+def swap_videos(questions: Questions, cells: Mapping[str, Half], *, seed: int) -> dict[str, Half]:
+    """Give every video that is asked about the features of another one; durations stay. The order is drawn by seed.
+
+    Raises:
+        ValueError: when fewer than two videos are asked about.
+    """
+    asked = [questions.videos[index].video_id for index in np.unique(questions.video_index)]
+    others = draw_derangement(len(asked), seed)
+    return {video_id: cells[asked[other]] for video_id, other in zip(asked, others, strict=True)}
+
+
+def build_index(models: TrainedModels, questions: Questions) -> ClipIndex:
+    """Index the clips of every video of a split."""
+    vectors: dict[str, NDArray[np.float32]] = {}
+    with torch.no_grad():
+        for video in tqdm(questions.videos, desc="embed clips", unit="video", disable=None, leave=False):
+            features = torch.from_numpy(models.store.load(video.video_id)).float()  # (S, P, D)
+            vectors[video.video_id] = models.retriever.embed_clips(features).numpy()
+    return ClipIndex.build(vectors, clip_rate_hz=models.store.clip_rate_hz, fingerprint=models.store.fingerprint)
+
+
+def search_questions(
+    models: TrainedModels,
+    questions: Questions,
+    text: TextFeatures,
+    cells: Mapping[str, Half],
+    *,
+    settings: SearchSettings,
+    top_k: int,
+) -> list[list[RankedMoment]]:
+    """Search the whole split for every query, as the service does: the best moments of each, best first."""
+    index = build_index(models, questions)
+    with torch.no_grad():
+        vectors = models.retriever.embed_queries(text).numpy()  # (Q, E)
+    answers: list[list[RankedMoment]] = []
+    with tqdm(total=len(vectors), desc=f"search {questions.split}", unit="query", disable=None, leave=False) as bar:
+        for start in range(0, len(vectors), _QUERIES_PER_CHUNK):
+            rows = range(start, min(start + _QUERIES_PER_CHUNK, len(vectors)))
+            survivors = [[video_id for video_id, _ in index.search_videos(vectors[row], settings.survivors)] for row in rows]
+            found = _localize_survivors(models.localizer, questions, text, cells, rows, survivors)
+            for row, of_query in zip(rows, found, strict=True):
+                answers.append(search_collection(vectors[row], index, _look_up(of_query), settings, top_k=top_k))
+            bar.update(len(rows))
+    return answers
+
+
+def _localize_survivors(
+    localizer: Localizer,
+    questions: Questions,
+    text: TextFeatures,
+    cells: Mapping[str, Half],
+    rows: Sequence[int],
+    survivors: Sequence[Sequence[str]],
+) -> list[dict[str, ScoredSpans]]:
+    """Localize each of the chosen queries in each of its surviving videos, in large batches."""
+    pairs = [(row, video_id) for row, videos in zip(rows, survivors, strict=True) for video_id in videos]
+    found = predict_candidates(
+        localizer,
+        cells=cells,
+        durations_s=_list_durations(questions),
+        video_ids=[video_id for _, video_id in pairs],
+        text=select_text(text, torch.tensor([row for row, _ in pairs])),
+    )
+    by_query: dict[int, dict[str, ScoredSpans]] = {row: {} for row in rows}
+    for (row, video_id), spans, scores, valid in zip(pairs, *found, strict=True):
+        by_query[row][video_id] = ScoredSpans(spans[valid], scores[valid])
+    return list(by_query.values())
+
+
+def _look_up(candidates: Mapping[str, ScoredSpans]) -> Localize:
+    return lambda video_ids: [candidates[video_id] for video_id in video_ids]
+
+
+def _list_durations(questions: Questions) -> dict[str, float]:
+    return {video.video_id: video.duration_s for video in questions.videos}
+
+
+def _to_candidates(found: Predictions) -> RankedSpans:
+    return RankedSpans(found.spans.astype(np.float64), found.scores.astype(np.float64), found.valid)
