@@ -1,0 +1,89 @@
+"""Which clips a sentence covers, and batches of clips for pretraining.
+
+Letters: S clips of a video, B clips of a batch, Q sentences.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpus.moments import Moment
+from corpus.records import Query
+from models.objectives.base import ClipBatch
+
+LoadClips = Callable[[str, NDArray[np.int64]], NDArray[np.uint8]]  # video id, clip indices -> (n, K, H, W, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainingVideo:
+    """A video as pretraining sees it: its number of clips, and the clips that each sentence covers."""
+
+    video_id: str
+    num_clips: int
+    covers: Mapping[str, NDArray[np.bool_]]  # sentence -> (S,)
+
+
+def build_pretraining_videos(
+    num_clips: Mapping[str, int], queries: Iterable[Query], *, clip_rate_hz: float, reads: Callable[[str], bool]
+) -> list[PretrainingVideo]:
+    """Find the clips whose centre lies in a moment of a sentence; `num_clips` names the videos, in their order.
+
+    A sentence that is known to be true in other videos covers their clips too. Sentences that cover no clip are left out.
+    """
+    covers: dict[str, dict[str, NDArray[np.bool_]]] = {video_id: {} for video_id in num_clips}
+    for query in queries:
+        if not reads(query.text):
+            continue
+        for video_id, moments in ({query.video_id: query.spans} | dict(query.elsewhere)).items():
+            if video_id not in covers:
+                continue
+            found = find_covered(moments, num_clips[video_id], clip_rate_hz=clip_rate_hz)
+            if found.any():
+                known = covers[video_id].get(query.text)
+                covers[video_id][query.text] = found if known is None else known | found
+    return [PretrainingVideo(video_id, count, covers[video_id]) for video_id, count in num_clips.items()]
+
+
+def find_covered(moments: Sequence[Moment], num_clips: int, *, clip_rate_hz: float) -> NDArray[np.bool_]:
+    """Return (S,): True at clips whose centre (i + 0.5) / rate lies in one of the moments."""
+    centres = (np.arange(num_clips) + 0.5) / clip_rate_hz
+    return _unite(((centres >= moment.start_s) & (centres < moment.end_s) for moment in moments), num_clips)
+
+
+def choose_clips(video: PretrainingVideo, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Choose `count` different clips (or all, where there are fewer), half of them covered by a sentence, in their order."""
+    count = min(count, video.num_clips)
+    covered = np.flatnonzero(_unite(video.covers.values(), video.num_clips))
+    inside = generator.choice(covered, min(count // 2, len(covered)), replace=False)
+    others = np.setdiff1d(np.arange(video.num_clips), inside)
+    return np.sort(np.concatenate([inside, generator.choice(others, count - len(inside), replace=False)])).astype(np.int64)
+
+
+def build_batch(
+    videos: Sequence[PretrainingVideo], load_clips: LoadClips, *, clips_per_video: int, generator: np.random.Generator
+) -> ClipBatch:
+    """Sample clips of the videos. A sentence that two of them share is one row, true in both."""
+    chosen = [choose_clips(video, clips_per_video, generator) for video in videos]
+    frames = np.concatenate([load_clips(video.video_id, clips) for video, clips in zip(videos, chosen, strict=True)])
+    texts = sorted({text for video in videos for text in video.covers})
+    rows = [_find_row(text, videos, chosen) for text in texts]
+    covers = np.stack(rows) if rows else np.zeros((0, len(frames)), dtype=bool)  # (Q, B)
+    seen = np.flatnonzero(covers.any(axis=1))
+    return ClipBatch(frames, tuple(texts[row] for row in seen), covers[seen])
+
+
+def _unite(parts: Iterable[NDArray[np.bool_]], num_clips: int) -> NDArray[np.bool_]:
+    united = np.zeros(num_clips, dtype=bool)
+    for part in parts:
+        united = united | part
+    return united
+
+
+def _find_row(text: str, videos: Sequence[PretrainingVideo], chosen: Sequence[NDArray[np.int64]]) -> NDArray[np.bool_]:
+    parts = [
+        video.covers[text][clips] if text in video.covers else np.zeros(len(clips), dtype=bool)
+        for video, clips in zip(videos, chosen, strict=True)
+    ]
+    return np.concatenate(parts)

@@ -1,0 +1,160 @@
+"""Text-aligned pretraining: a sentence must find its clips, and a clip its sentences, at some place of the picture.
+
+Letters: B clips, P places, D width, Q sentences, V words of the vocabulary, L words of a sentence.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import NonNegativeFloat, PositiveInt
+from torch import Tensor
+
+from corpus.text import PADDING, UNKNOWN, Vocabulary, tokenize
+from models.objectives.augmentation import AugmentationParams, brighten_clips, flip_clips, shift_clips
+from models.objectives.base import ClipBatch, Objective, ObjectiveParams, ObjectiveStep, Schedule
+from models.roles import TextEncoder, VideoEncoder
+
+
+def compute_place_scores(places: Tensor, texts: Tensor) -> Tensor:
+    """Score texts against clips: logsumexp over places of the dot product. (B, P, D), (Q, D) -> (Q, B).
+
+    A sentence vector is the sum of its words, so all words of a sentence must agree at one place.
+    """
+    if places.shape[-1] != texts.shape[-1]:
+        raise ValueError(
+            f"mil_nce needs clip and sentence vectors of one width, got {places.shape[-1]} and {texts.shape[-1]}; "
+            "give the presets of encoder and text_encoder the same dim"
+        )
+    return torch.einsum("bpd,qd->qbp", places, texts).logsumexp(dim=-1)
+
+
+def compute_multiple_instance_nce(scores: Tensor, positives: Tensor) -> Tensor:
+    """Return -mean log(sum over positives e^s / sum over all e^s) of the rows that have a positive, in nats.
+
+    Both inputs are (R, C), `positives` is bool. Zero, with a gradient of zero, when no row has a positive.
+    """
+    rows = positives.any(dim=1)
+    if not rows.any():
+        return scores.sum() * 0.0
+    scores, positives = scores[rows], positives[rows]
+    matched = scores.masked_fill(~positives, -torch.inf).logsumexp(dim=1)
+    return (scores.logsumexp(dim=1) - matched).mean()
+
+
+def compute_word_loss(word_scores: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross-entropy of a softmax over words against word weights, over the clips that have any.
+
+    `word_scores` (V, B) are logits, `targets` (V, B) weights >= 0, normalised here to sum 1 per clip.
+    """
+    totals = targets.sum(dim=0)
+    clips = totals > 0
+    if not clips.any():
+        return word_scores.sum() * 0.0
+    goal = targets[:, clips] / totals[clips]
+    return -(goal * word_scores[:, clips].log_softmax(dim=0)).sum(dim=0).mean()
+
+
+def compute_rarity(texts: Sequence[str], vocabulary: Vocabulary) -> NDArray[np.float32]:
+    """Return log(sentences / sentences with the word) for every token id, (V,); 0 for words in no sentence."""
+    counts = np.zeros(len(vocabulary))
+    for row in vocabulary.encode(texts) if texts else []:
+        counts[np.unique(row)] += 1
+    rarity = np.log(np.divide(len(texts), counts, out=np.ones_like(counts), where=counts > 0))
+    rarity[[PADDING, UNKNOWN]] = 0.0
+    return rarity.astype(np.float32)
+
+
+class MILNCEObjective(Objective):
+    """Multiple-instance NCE between sentences and clips with places, and prediction of the words of a clip's sentences.
+
+    Source: Miech et al. 2020 (arXiv:1912.06430), eq. 1. Deviations: a clip keeps its places and its score is the
+    logsumexp over them; both directions are separate ratios, each over one row of scores, so that a positive stands once in every
+    denominator (the paper has one joint denominator; the authors' code counts positives twice in it); positives are known
+    from annotated moments instead of being candidates close in time; the word loss is added.
+    """
+
+    def __init__(
+        self, video: VideoEncoder, text: TextEncoder, params: "MILNCEParams", vocabulary: Vocabulary, texts: Sequence[str]
+    ) -> None:
+        """Count the words of the training sentences `texts`; weights come with the encoders."""
+        super().__init__(video, text)
+        self.params = params
+        self.vocabulary = vocabulary
+        num_words = min(len(vocabulary), UNKNOWN + 1 + params.max_predicted_words)
+        rarity = compute_rarity([text for text in texts if self.reads(text)], vocabulary)
+        self.register_buffer("word_ids", torch.arange(UNKNOWN + 1, num_words)[:, None], persistent=False)  # (V, 1)
+        self.register_buffer("rarity", torch.from_numpy(rarity[UNKNOWN + 1 : num_words]), persistent=False)  # (V,)
+        self.mirrored_ids = _mirror_ids(vocabulary, params.mirrored_words)
+
+    def reads(self, text: str) -> bool:
+        """Leave out sentences that speak of an order in time: one clip cannot show it."""
+        return not set(tokenize(text)) & set(self.params.temporal_words)
+
+    def forward(self, batch: ClipBatch, generator: np.random.Generator) -> ObjectiveStep:
+        """Return the loss; `accuracy` is the share of sentences whose best clip is a true one, `chance` that of a random clip."""
+        frames, token_ids = self._augment(batch, generator)
+        places = self.encode_clips(frames)  # (B, P, D)
+        covers = torch.from_numpy(batch.covers).to(places.device)  # (Q, B)
+        ids = torch.from_numpy(token_ids).to(places.device)  # (Q, L)
+        scores = compute_place_scores(places, self.text(ids).pooled)  # (Q, B)
+        parts = {
+            "sentence_to_clips": compute_multiple_instance_nce(scores, covers),
+            "clip_to_sentences": compute_multiple_instance_nce(scores.T, covers.T),
+            "words": self._compute_word_loss(places, ids, covers),
+        }
+        loss = parts["sentence_to_clips"] + parts["clip_to_sentences"] + self.params.word_weight * parts["words"]
+        return ObjectiveStep(loss, {name: part.detach() for name, part in parts.items()} | _measure(scores, covers))
+
+    def _compute_word_loss(self, places: Tensor, ids: Tensor, covers: Tensor) -> Tensor:
+        vectors = self.text(self.word_ids).pooled  # (V, D)
+        holds = (ids[:, :, None] == self.get_buffer("word_ids")[:, 0]).any(dim=1)  # (Q, V)
+        targets = (holds.float().T @ covers.float()) * self.get_buffer("rarity")[:, None]  # (V, B)
+        return compute_word_loss(compute_place_scores(places, vectors), targets)
+
+    def _augment(self, batch: ClipBatch, generator: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        token_ids = self.vocabulary.encode(batch.texts) if batch.texts else np.zeros((0, 1), dtype=np.int64)
+        if not self.training:
+            return batch.frames, token_ids
+        values = self.params.augmentation
+        frames = shift_clips(batch.frames, max_px=values.shift_px, generator=generator)
+        frames = brighten_clips(frames, amount=values.brightness, generator=generator)
+        if generator.random() < values.flip_probability:  # the whole batch, so that a sentence shared by videos stays true
+            frames, token_ids = flip_clips(frames, np.ones(len(frames), dtype=bool)), self.mirrored_ids[token_ids]
+        return frames, token_ids
+
+
+def _mirror_ids(vocabulary: Vocabulary, pairs: Sequence[tuple[str, str]]) -> NDArray[np.int64]:
+    """Return the token id in the mirror image of every token id; unknown where the partner is not in the vocabulary."""
+    mirrored = np.arange(len(vocabulary))
+    for left, right in pairs:
+        ids = vocabulary.encode([left, right])[:, 0]
+        for word_id, partner_id in (ids, ids[::-1]):
+            if word_id != UNKNOWN:
+                mirrored[word_id] = partner_id
+    return mirrored
+
+
+def _measure(scores: Tensor, covers: Tensor) -> dict[str, Tensor]:
+    if len(scores) == 0:
+        return {}
+    hits = covers.gather(1, scores.argmax(dim=1, keepdim=True)).float()
+    return {"accuracy": hits.mean().detach(), "chance": covers.float().mean()}
+
+
+class MILNCEParams(ObjectiveParams):
+    """Values of `MILNCEObjective`."""
+
+    name: Literal["mil_nce"]
+    word_weight: NonNegativeFloat = 0.5
+    max_predicted_words: PositiveInt = 1000  # the most frequent ones; bounds memory on large vocabularies
+    temporal_words: tuple[str, ...] = ()  # sentences with one of them are left out
+    mirrored_words: tuple[tuple[str, str], ...] = ()  # words that change places in a mirror image
+    augmentation: AugmentationParams = AugmentationParams()
+    schedule: Schedule
+
+    def build(self, video: VideoEncoder, text: TextEncoder, vocabulary: Vocabulary, texts: Sequence[str]) -> MILNCEObjective:
+        """Return the objective around both encoders."""
+        return MILNCEObjective(video, text, self, vocabulary, texts)

@@ -1,0 +1,19 @@
+"""No pretraining: the encoders keep their first weights, drawn from the seed."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from corpus.text import Vocabulary
+from models.objectives.base import ObjectiveParams
+from models.roles import TextEncoder, VideoEncoder
+
+
+class NoneParams(ObjectiveParams):
+    """Nothing to choose."""
+
+    name: Literal["none"]
+    schedule: None = None
+
+    def build(self, video: VideoEncoder, text: TextEncoder, vocabulary: Vocabulary, texts: Sequence[str]) -> None:
+        """Return no objective."""
+        return
