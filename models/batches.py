@@ -42,6 +42,7 @@ class Candidates(NamedTuple):
     scores: Tensor  # (B, M) logits, higher is better
     valid: Tensor  # (B, M) bool
     features: Tensor | None = None  # (B, M, D), one vector per candidate, for losses on embeddings
+    saliency: Tensor | None = None  # (B, N) logits that a cell lies inside a true moment
 
 
 class Targets(NamedTuple):
@@ -55,11 +56,28 @@ class Targets(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LossContext:
-    """Everything a loss term may read; a term names the fields it takes in `inputs`."""
+    """Everything a loss term may read; a term names the fields and properties it takes in `inputs`."""
 
     candidates: Candidates | None = None
     targets: Targets | None = None
     iou: Tensor | None = None  # (B, M), best IoU of a candidate with a true moment
+    cell_mask: Tensor | None = None  # (B, N) bool, True at cells inside the video
+    inside: Tensor | None = None  # (B, N), share of a cell that lies inside a true moment
     moments: Tensor | None = None  # (B, E) embeddings; row i matches row i of `queries`
     queries: Tensor | None = None  # (B, E)
     false_negatives: Tensor | None = None  # (B, B) bool, pairs off the diagonal that are matches too
+
+    @property
+    def scores(self) -> Tensor | None:
+        """The candidates' logits, (B, M)."""
+        return self.candidates.scores if self.candidates else None
+
+    @property
+    def valid(self) -> Tensor | None:
+        """Which candidates lie inside the video, (B, M) bool."""
+        return self.candidates.valid if self.candidates else None
+
+    @property
+    def saliency(self) -> Tensor | None:
+        """The localizer's logits that a cell lies inside a true moment, (B, N)."""
+        return self.candidates.saliency if self.candidates else None

@@ -19,7 +19,7 @@ WEIGHTS, CONFIG = "weights.safetensors", "config.json"
 
 @dataclass(frozen=True, slots=True)
 class CheckpointConfig:
-    """What a trained role was built from. `component` holds its values, with `name`; the features it reads are `fingerprint`'s."""
+    """What a trained role was built from; `component` holds its values, with `name`."""
 
     role: str
     component: Mapping[str, Any]

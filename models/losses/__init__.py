@@ -7,5 +7,9 @@ from pydantic import Field
 from models.losses.info_nce import InfoNCEParams
 from models.losses.iou_bce import IoUBCEParams
 from models.losses.scaled_iou_bce import ScaledIoUBCEParams
+from models.losses.span_softmax import SpanSoftmaxParams
 
-LossParams = Annotated[InfoNCEParams | IoUBCEParams | ScaledIoUBCEParams, Field(discriminator="name")]
+LossParams = Annotated[
+    InfoNCEParams | IoUBCEParams | ScaledIoUBCEParams | SpanSoftmaxParams,
+    Field(discriminator="name"),
+]

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from pydantic import NonNegativeFloat
@@ -18,7 +18,7 @@ class LossTerm(nn.Module, ABC):
     inputs: ClassVar[tuple[str, ...]]
 
     @abstractmethod
-    def forward(self, *inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Any, **named: Any) -> Tensor:
         """Return a scalar."""
 
 

@@ -1,0 +1,45 @@
+"""Binary cross entropy of candidate scores against a threshold on IoU.
+
+Letters: B rows, M candidates.
+"""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.losses.base import LossTerm, TermParams
+
+
+class IoUBCELoss(LossTerm):
+    """Mean over all valid candidates of the batch of BCE(score, iou >= min_iou), in nats.
+
+    Source: own. It asks exactly for what R@1 at that IoU counts, where `scaled_iou_bce` also rewards tight spans and so
+    favours short ones in a model that cannot see the video.
+    """
+
+    inputs: ClassVar[tuple[str, ...]] = ("scores", "iou", "valid")
+
+    def __init__(self, min_iou: float) -> None:
+        """Store the threshold."""
+        super().__init__()
+        self.min_iou = min_iou
+
+    def forward(self, scores: Tensor, iou: Tensor, valid: Tensor) -> Tensor:
+        """Return a scalar from logits, IoU and validity, each (B, M); 0 where no candidate is valid."""
+        mask = valid.to(scores.dtype)
+        targets = (iou >= self.min_iou).to(scores.dtype)
+        losses = F.binary_cross_entropy_with_logits(scores, targets, reduction="none")
+        return (losses * mask).sum() / mask.sum().clamp_min(1)
+
+
+class IoUBCEParams(TermParams):
+    """Values of the thresholded BCE."""
+
+    name: Literal["iou_bce"]
+    min_iou: float = Field(default=0.5, gt=0, le=1)
+
+    def build(self) -> IoUBCELoss:
+        """Return the loss."""
+        return IoUBCELoss(self.min_iou)

@@ -1,0 +1,61 @@
+"""A dual encoder: clips and sentences as unit vectors of one space.
+
+Letters: S clips, P places, B sentences, L words, D input widths, H hidden width, E embedding width.
+"""
+
+from typing import Literal
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.batches import InputDims, TextFeatures
+from models.roles import Retriever, RetrieverParams
+from models.sentence_lstm import SentenceLSTM
+
+
+class DualEncoder(Retriever):
+    """Clip side: an MLP over every place, its maximum and mean over places, a linear map. Text side: LSTM state and mean word.
+
+    A hidden unit sees one place at a time, so it can ask for a colour, a shape and a motion that belong together; the
+    maximum keeps the best place for it. The clip vector does not depend on the query: a collection can be indexed.
+    Source: own; the two-tower form is that of Frozen in Time (arXiv:2104.00650).
+    """
+
+    def __init__(self, params: "DualEncoderParams", dims: InputDims) -> None:
+        """Build for features and words of these widths."""
+        super().__init__()
+        self.embedding_dim = params.embedding_dim
+        self.place_linear = nn.Linear(dims.feature_dim, params.hidden_dim)
+        self.clip_linear = nn.Linear(2 * params.hidden_dim, params.embedding_dim)
+        self.text_lstm = SentenceLSTM(dims.text_dim, hidden_dim=params.text_hidden_dim, num_layers=1)
+        self.text_linear = nn.Linear(params.text_hidden_dim + dims.text_dim, params.embedding_dim)
+        self.dropout = nn.Dropout(params.dropout)
+
+    def embed_clips(self, features: Tensor) -> Tensor:
+        """Embed clips on their own: (S, P, D) -> (S, E), unit length."""
+        places = F.relu(self.place_linear(features))  # (S, P, H)
+        pooled = torch.cat([places.amax(dim=1), places.mean(dim=1)], dim=-1)  # (S, 2 H)
+        return F.normalize(self.clip_linear(self.dropout(pooled)), dim=-1)
+
+    def embed_queries(self, text: TextFeatures) -> Tensor:
+        """Embed queries: -> (B, E), unit length."""
+        mask = text.mask[..., None].to(text.tokens.dtype)  # (B, L, 1)
+        mean = (text.tokens * mask).sum(1) / mask.sum(1).clamp_min(1)  # (B, D)
+        sentence = torch.cat([self.text_lstm(text), mean], dim=-1)
+        return F.normalize(self.text_linear(self.dropout(sentence)), dim=-1)
+
+
+class DualEncoderParams(RetrieverParams):
+    """Values of the dual encoder."""
+
+    name: Literal["dual_encoder"]
+    embedding_dim: PositiveInt = 64
+    hidden_dim: PositiveInt = 256
+    text_hidden_dim: PositiveInt = 128
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+
+    def build(self, dims: InputDims) -> DualEncoder:
+        """Return an untrained dual encoder."""
+        return DualEncoder(self, dims)
