@@ -156,5 +156,15 @@ class MILNCEParams(ObjectiveParams):
     schedule: Schedule
 
     def build(self, video: VideoEncoder, text: TextEncoder, vocabulary: Vocabulary, texts: Sequence[str]) -> MILNCEObjective:
-        """Return the objective around both encoders."""
-        return MILNCEObjective(video, text, self, vocabulary, texts)
+        """Return the objective around both encoders.
+
+        Raises:
+            ValueError: when there is no sentence to learn from.
+        """
+        objective = MILNCEObjective(video, text, self, vocabulary, texts)
+        if not any(map(objective.reads, texts)):
+            raise ValueError(
+                f"mil_nce needs training sentences without temporal_words, got none among {len(texts)} sentences; "
+                "annotate training videos, or choose: dvc exp run -S pretrain.objective=vicreg"
+            )
+        return objective
