@@ -28,49 +28,49 @@ class TrainedComponent(Generic[C]):
 
 def load_encoder(name: str) -> "VideoEncoderParams":
     """Return the chosen video encoder's values."""
-    from models.encoders import EncoderParams
+    from models.encoders import EncoderParams as Registry
 
-    component: VideoEncoderParams = _load(EncoderParams, "encoder", name)
+    component: VideoEncoderParams = _load(Registry, "encoder", name)
     return component
 
 
 def load_text_encoder(name: str) -> "TextEncoderParams":
     """Return the chosen text encoder's values."""
-    from models.text_encoders import TextEncoderParams
+    from models.text_encoders import TextEncoderParams as Registry
 
-    component: TextEncoderParams = _load(TextEncoderParams, "text_encoder", name)
+    component: TextEncoderParams = _load(Registry, "text_encoder", name)
     return component
 
 
 def load_objective(name: str) -> "ObjectiveParams":
     """Return the chosen pretraining objective's values."""
-    from models.objectives import ObjectiveParams
+    from models.objectives import ObjectiveParams as Registry
 
-    component: ObjectiveParams = _load(ObjectiveParams, "objective", name)
+    component: ObjectiveParams = _load(Registry, "objective", name)
     return component
 
 
 def load_retriever(name: str) -> "TrainedComponent[RetrieverParams]":
     """Return the chosen retriever with its losses and training."""
-    from models.retrievers import RetrieverParams
+    from models.retrievers import RetrieverParams as Registry
 
-    trained: TrainedComponent[RetrieverParams] = _load_trained(RetrieverParams, "retriever", name)
+    trained: TrainedComponent[RetrieverParams] = _load_trained(Registry, "retriever", name)
     return trained
 
 
 def load_localizer(name: str) -> "TrainedComponent[LocalizerParams]":
     """Return the chosen localizer with its losses and training."""
-    from models.localizers import LocalizerParams
+    from models.localizers import LocalizerParams as Registry
 
-    trained: TrainedComponent[LocalizerParams] = _load_trained(LocalizerParams, "localizer", name)
+    trained: TrainedComponent[LocalizerParams] = _load_trained(Registry, "localizer", name)
     return trained
 
 
 def load_blind(name: str) -> "TrainedComponent[LocalizerParams]":
     """Return the chosen text-only floor with its losses and training."""
-    from models.blinds import BlindParams
+    from models.blinds import BlindParams as Registry
 
-    trained: TrainedComponent[LocalizerParams] = _load_trained(BlindParams, "blind", name)
+    trained: TrainedComponent[LocalizerParams] = _load_trained(Registry, "blind", name)
     return trained
 
 
