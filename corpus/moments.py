@@ -107,6 +107,22 @@ def compute_windows(duration_s: float, *, window_s: float, overlap: float = 0.5)
     return np.stack([starts, starts + window_s], axis=1)
 
 
+def find_clips(spans: Floats, *, num_clips: int | Ints, clip_rate_hz: float) -> Ints:
+    """Return the (first, last) clips whose centres lie in each span: (M, 2) seconds -> (M, 2).
+
+    Clip i is centred at (i + 0.5) / clip_rate_hz; a span without a centre gets the clip that it lies in. `num_clips` of
+    the video is one number, or one a span (M,).
+    """
+    edges = np.ceil(np.asarray(spans, dtype=np.float64) * clip_rate_hz - 0.5).astype(np.int64)  # (M, 2) first, end
+    middle = np.floor(np.mean(spans, axis=1) * clip_rate_hz).astype(np.int64)
+    is_empty = edges[:, 0] >= edges[:, 1]
+    first = np.where(is_empty, middle, edges[:, 0])
+    last = np.where(is_empty, middle, edges[:, 1] - 1)
+    largest = np.asarray(num_clips)[..., None] - 1  # (1,) or (M, 1)
+    clips: Ints = np.clip(np.stack([first, last], axis=1), 0, largest)
+    return clips
+
+
 def score_spans(clip_scores: Floats, cells: Ints, *, flank_weight: float = 0.5) -> Floats:
     """Score spans by their clips alone: mean inside minus `flank_weight` times the mean of the flanks. (S,) -> (M,).
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
-from corpus.moments import Floats, Ints, RankedMoment, score_spans, suppress_overlaps
+from corpus.moments import Floats, RankedMoment, find_clips, score_spans, suppress_overlaps
 from corpus.params import Params
 from serving.clip_index import ClipIndex
 
@@ -62,20 +62,6 @@ def fuse_scores(clip_scores: Floats, candidates: ScoredSpans, settings: SearchSe
         return np.zeros(0)
     cells = find_clips(candidates.spans, num_clips=len(clip_scores), clip_rate_hz=clip_rate_hz)  # (M, 2)
     return score_spans(clip_scores, cells) + settings.localizer_weight * _sigmoid(candidates.scores)
-
-
-def find_clips(spans: Floats, *, num_clips: int, clip_rate_hz: float) -> Ints:
-    """Return the (first, last) clips whose centres lie in each span: (M, 2) seconds -> (M, 2).
-
-    Clip i is centred at (i + 0.5) / clip_rate_hz; a span without a centre gets the clip that it lies in.
-    """
-    edges = np.ceil(np.asarray(spans, dtype=np.float64) * clip_rate_hz - 0.5).astype(np.int64)  # (M, 2) first, end
-    middle = np.floor(np.mean(spans, axis=1) * clip_rate_hz).astype(np.int64)
-    is_empty = edges[:, 0] >= edges[:, 1]
-    first = np.where(is_empty, middle, edges[:, 0])
-    last = np.where(is_empty, middle, edges[:, 1] - 1)
-    clips: Ints = np.clip(np.stack([first, last], axis=1), 0, num_clips - 1)
-    return clips
 
 
 def sort_moments(moments: Sequence[RankedMoment]) -> list[RankedMoment]:
