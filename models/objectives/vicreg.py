@@ -35,8 +35,6 @@ def compute_vicreg(first: Tensor, second: Tensor) -> VICRegParts:
     Source: Bardes et al. 2022 (arXiv:2105.04906), eq. 1-4 with gamma 1; the variance term is the mean over both views, the
     covariance term their sum, as in the authors' code.
     """
-    if len(first) < 2:
-        raise ValueError(f"vicreg needs at least 2 clips in a batch, got {len(first)}")
     return VICRegParts(
         invariance=F.mse_loss(first, second),
         variance=(_compute_variance(first) + _compute_variance(second)) / 2,
@@ -81,6 +79,10 @@ class VICRegObjective(Objective):
 
     def forward(self, batch: ClipBatch, generator: np.random.Generator) -> ObjectiveStep:
         """Return the loss of two views of every clip; in evaluation mode both views are augmented too."""
+        if len(batch.frames) < 2:
+            raise ValueError(
+                f"vicreg needs at least 2 clips in a batch, got {len(batch.frames)}; raise schedule.videos_per_batch"
+            )
         first = self._embed(self._make_view(batch.frames, generator))
         second = self._embed(self._make_view(batch.frames, generator))
         parts = compute_vicreg(first, second)
