@@ -1,0 +1,158 @@
+"""PlaceTAN: a span map over clips in which the words of the query have looked at the places of every clip.
+
+Letters: B rows, N cells, P places of a clip, L words, K slots, D width of places and words, C channels, M = N (N + 1) / 2.
+"""
+
+from typing import Literal
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.batches import Candidates, InputDims, TextFeatures, VideoFeatures
+from models.dense_grid import DenseGrid
+from models.roles import Localizer, LocalizerParams
+
+
+class TextSlots(nn.Module):
+    """Gathers the words of a sentence into a few slots that stay in the space of the word vectors, plus a summary."""
+
+    def __init__(self, text_dim: int, *, num_slots: int, hidden_dim: int) -> None:
+        """Build the gates: a bidirectional LSTM decides how much of each word enters each slot."""
+        super().__init__()
+        self.forwards = nn.LSTM(text_dim, hidden_dim // 2, batch_first=True)
+        self.backwards = nn.LSTM(text_dim, hidden_dim // 2, batch_first=True)
+        self.gates = nn.Linear(hidden_dim, num_slots)
+
+    def forward(self, text: TextFeatures) -> tuple[Tensor, Tensor]:
+        """Return slots (B, K, D) and a summary of the sentence (B, hidden_dim)."""
+        states = self._read(text)  # (B, L, hidden_dim)
+        mask = text.mask[..., None].to(states.dtype)
+        gates = torch.sigmoid(self.gates(states)) * mask  # (B, L, K)
+        summary = (states * mask).sum(1) / mask.sum(1).clamp_min(1)
+        return gates.transpose(1, 2) @ text.tokens, summary
+
+    def _read(self, text: TextFeatures) -> Tensor:
+        """Read both ways, (B, L, hidden_dim). Each sentence is turned within its own length, so padding is always last."""
+        positions = torch.arange(text.tokens.shape[1], device=text.tokens.device)
+        turned = text.mask.sum(1, keepdim=True) - 1 - positions  # (B, L), negative at padding
+        turn = torch.where(turned >= 0, turned, positions)[..., None]
+        backwards = self.backwards(text.tokens.gather(1, turn.expand_as(text.tokens)))[0]
+        backwards = backwards.gather(1, turn.expand_as(backwards))
+        return torch.cat([self.forwards(text.tokens)[0], backwards], dim=-1)
+
+
+class GatedConvolution(nn.Module):
+    """A residual convolution along time whose channels the sentence opens and closes."""
+
+    def __init__(self, channels: int, *, text_dim: int, kernel_size: int, dropout: float) -> None:
+        """Build the convolution and the sentence's gate."""
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.convolution = nn.Conv1d(channels, channels, kernel_size, padding=kernel_size // 2)
+        self.gate = nn.Linear(text_dim, channels)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, cells: Tensor, summary: Tensor, mask: Tensor) -> Tensor:
+        """Return (B, N, C) from cells (B, N, C), the sentence (B, text_dim) and the cells' mask (B, N, 1)."""
+        hidden = self.convolution((self.norm(cells) * mask).transpose(1, 2)).transpose(1, 2)
+        update: Tensor = self.dropout(F.relu(hidden) * torch.sigmoid(self.gate(summary))[:, None])
+        return cells + update
+
+
+class SpanMap(nn.Module):
+    """Scores every span (first, last) from its first cell, its last cell and the mean of the cells between."""
+
+    def __init__(self, channels: int, map_channels: int) -> None:
+        """Build the three projections and one 3x3 convolution over the map."""
+        super().__init__()
+        self.parts = nn.Linear(channels, 3 * map_channels)
+        self.convolution = nn.Conv2d(map_channels, map_channels, 3, padding=1)
+        self.score = nn.Conv2d(map_channels, 1, 1)
+
+    def forward(self, cells: Tensor) -> Tensor:
+        """Return the map of logits (B, N, N), first cell by last cell; below the diagonal it means nothing."""
+        first, last, inside = self.parts(cells).transpose(1, 2).chunk(3, dim=1)  # (B, C', N) each
+        sums = F.pad(inside.cumsum(-1), (1, 0))  # (B, C', N + 1)
+        length = torch.arange(cells.shape[1], device=cells.device)
+        spans = (length[None, :] - length[:, None] + 1).clamp_min(1)  # (N, N) cells in a span
+        mean = (sums[..., None, 1:] - sums[..., :-1, None]) / spans
+        hidden = F.relu(first[..., :, None] + last[..., None, :] + mean) * (length[None, :] >= length[:, None])
+        scores: Tensor = self.score(F.relu(self.convolution(hidden)) + hidden)
+        return scores[:, 0]
+
+
+class PlaceTAN(Localizer):
+    """Words attend over the places of each clip; gated convolutions along time; a light map over spans.
+
+    For each slot k of the sentence and each cell, the slot's dot products with the cell's places give an attended
+    place vector and a log-sum-exp score; both feed a stack of text-gated 1-D convolutions, and a map over spans is
+    built from start, end and mean features (the map of 2D-TAN, arXiv:1912.03590, with a wide 1-D stage before a narrow
+    map). Deviations from 2D-TAN: attention over places before pooling, mean instead of max inside a span, one map
+    convolution, a per-cell inside/outside head (`Candidates.saliency`).
+    """
+
+    def __init__(self, params: "PlaceTANParams", dims: InputDims) -> None:
+        """Build for places and words of one width: the encoder must have aligned them.
+
+        Raises:
+            ValueError: when places and words differ in width.
+        """
+        super().__init__()
+        if dims.feature_dim != dims.text_dim:
+            raise ValueError(
+                f"place_tan compares places with words: feature_dim={dims.feature_dim} must equal text_dim={dims.text_dim}; "
+                "choose an aligned encoder (pretrain.objective=mil_nce) or another localizer"
+            )
+        self.num_cells = params.num_cells
+        self.slots = TextSlots(dims.text_dim, num_slots=params.num_slots, hidden_dim=params.text_hidden_dim)
+        self.scale = nn.Parameter(torch.ones(params.num_slots))
+        width = params.num_slots * (dims.feature_dim + 1)
+        self.enter = nn.Linear(width, params.hidden_dim)
+        self.layers = nn.ModuleList(
+            GatedConvolution(
+                params.hidden_dim, text_dim=params.text_hidden_dim, kernel_size=params.kernel_size, dropout=params.dropout
+            )
+            for _ in range(params.num_layers)
+        )
+        self.inside = nn.Linear(params.hidden_dim, 1)
+        self.span_map = SpanMap(params.hidden_dim, params.map_dim)
+        self.grid = DenseGrid(params.num_cells)
+
+    def forward(self, video: VideoFeatures, text: TextFeatures) -> Candidates:
+        """Return all N (N + 1) / 2 spans of the dense grid."""
+        mask = video.mask[..., None].to(video.features.dtype)  # (B, N, 1)
+        slots, summary = self.slots(text)
+        hidden = F.relu(self.enter(self._look(video.features, slots, mask))) * mask  # (B, N, C)
+        for layer in self.layers:
+            hidden = layer(hidden, summary, mask)
+        scores = self.span_map(hidden * mask)[:, self.grid.first, self.grid.last]  # (B, M)
+        spans = self.grid.compute_spans(video.mask, video.duration_s)
+        return Candidates(spans, scores, self.grid.find_valid(video.mask), saliency=self.inside(hidden)[..., 0])
+
+    def _look(self, places: Tensor, slots: Tensor, mask: Tensor) -> Tensor:
+        """Let each slot look at the places of each cell: (B, N, P, D), (B, K, D) -> (B, N, K * (D + 1))."""
+        match = torch.einsum("bnpd,bkd->bnkp", places, slots) * self.scale[:, None]
+        attended = torch.einsum("bnkp,bnpd->bnkd", match.softmax(-1), places)
+        scores = match.logsumexp(-1)  # (B, N, K)
+        centre = (scores * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp_min(1)
+        return torch.cat([attended.flatten(2), scores - centre], dim=-1)
+
+
+class PlaceTANParams(LocalizerParams):
+    """Values of PlaceTAN; the defaults suit half-minute videos of small frames."""
+
+    name: Literal["place_tan"]
+    num_cells: PositiveInt = 32
+    num_slots: PositiveInt = 3
+    text_hidden_dim: PositiveInt = Field(default=128, multiple_of=2)
+    hidden_dim: PositiveInt = 128
+    num_layers: PositiveInt = 4
+    kernel_size: PositiveInt = 5
+    map_dim: PositiveInt = 32
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+
+    def build(self, dims: InputDims) -> PlaceTAN:
+        """Return an untrained PlaceTAN."""
+        return PlaceTAN(self, dims)
