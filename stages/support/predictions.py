@@ -68,9 +68,15 @@ def encode_text(models: TrainedModels, questions: Questions) -> TextFeatures:
     return encode_queries(models.encoders.text, models.encoders.vocabulary, [query.text for query in questions.queries])
 
 
-def load_split_cells(models: TrainedModels, questions: Questions, localizer: Localizer) -> dict[str, Half]:
-    """Load the features of every video of a split on a localizer's grid."""
-    return load_cells(models.store, [video.video_id for video in questions.videos], localizer.num_cells)
+def load_split_cells(models: TrainedModels, questions: Questions) -> dict[str, Half]:
+    """Load the features of every video of a split on the localizer's grid."""
+    return load_cells(models.store, [video.video_id for video in questions.videos], models.localizer.num_cells)
+
+
+def build_blind_cells(models: TrainedModels, questions: Questions) -> dict[str, Half]:
+    """Return empty features on the blind floor's grid: whatever it is, it cannot see a video."""
+    nothing = np.zeros((models.blind.num_cells, *models.store.feature_shape), dtype=np.float16)
+    return {video.video_id: nothing for video in questions.videos}
 
 
 def predict_moments(localizer: Localizer, questions: Questions, text: TextFeatures, cells: Mapping[str, Half]) -> RankedSpans:

@@ -1,0 +1,181 @@
+"""DVC stage `evaluate`: data/corpus/, data/features/, data/encoder/, data/checkpoints/ -> data/reports/evaluation/."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from corpus.files import write_json
+from corpus.moments import Floats
+from corpus.records import TRAIN, VALIDATION, Corpus, load_corpus
+from corpus.store import Half
+from models.batches import TextFeatures
+from models.metrics.collection import RANKS
+from models.metrics.convention import IoURule
+from models.metrics.floors import (
+    build_constant_answers,
+    build_unit_cells,
+    build_whole_video_answers,
+    normalise_truth,
+    rank_frequent_cells,
+)
+from models.metrics.spans import RankedSpans
+from models.metrics.tan2d import Tan2dConvention
+from serving.search import SearchSettings
+from stages.support import paths
+from stages.support.collection_table import score_collection
+from stages.support.entry import run_stage
+from stages.support.params import EvaluateParams, SearchParams, load_params
+from stages.support.predictions import (
+    TrainedModels,
+    build_blind_cells,
+    encode_text,
+    load_models,
+    load_split_cells,
+    predict_moments,
+    search_questions,
+    swap_videos,
+)
+from stages.support.questions import Questions, prepare_questions
+from stages.support.report import SplitResult, write_report
+from stages.support.tables import HEADLINE, LOCALIZER, Scoring, score_rows, summarise
+
+IOU_RULE = IoURule.ABOVE  # of the 2D-TAN convention
+ANSWERS_KEPT = 10
+
+
+class EvaluationInputs(NamedTuple):
+    """The folders that are read. `raw_dir` holds the videos that the pictures are taken from."""
+
+    raw_dir: Path
+    corpus_dir: Path
+    encoder_dir: Path
+    features_dir: Path
+    checkpoints_dir: Path
+
+
+@dataclass(frozen=True)
+class Examiner:
+    """Scores splits: trained models, a way of scoring, a way of searching, and what training alone would answer."""
+
+    models: TrainedModels
+    scoring: Scoring
+    settings: SearchSettings
+    prior: Floats | None  # (K, 2) the most frequent moments of training, as fractions of the duration
+
+    def score(self, questions: Questions, *, with_collection: bool) -> SplitResult:
+        """Score the localizer, its floors and, if asked for, the search over the whole split."""
+        text, cells = encode_text(self.models, questions), load_split_cells(self.models, questions)
+        answers = {LOCALIZER: self._localize(questions, text, cells)} | self._answer_floors(questions, text, cells)
+        rows = score_rows(answers, questions, self.scoring)
+        summary = summarise(rows, questions, self.scoring)
+        if not with_collection:
+            return SplitResult(questions, rows, summary)
+        found = search_questions(self.models, questions, text, cells, settings=self.settings, top_k=max(RANKS))
+        collection = score_collection(found, questions, self.scoring, moments_per_video=self.settings.moments_per_video)
+        return SplitResult(questions, rows, summary | {"collection": collection.summary}, collection.ranks)
+
+    def _localize(self, questions: Questions, text: TextFeatures, cells: Mapping[str, Half]) -> RankedSpans | str:
+        return self.scoring.convention.rank(predict_moments(self.models.localizer, questions, text, cells))
+
+    def _answer_floors(self, questions: Questions, text: TextFeatures, cells: Mapping[str, Half]) -> dict[str, RankedSpans | str]:
+        blind = predict_moments(self.models.blind, questions, text, build_blind_cells(self.models, questions))
+        floors: dict[str, RankedSpans | str] = {
+            "prior": "the training split has no queries",
+            "whole_video": build_whole_video_answers(questions.durations_s),
+            "blind": self.scoring.convention.rank(blind),
+            "shuffled": f"needs queries about at least two videos, the split has {questions.num_asked_videos}",
+        }
+        if self.prior is not None:
+            floors["prior"] = build_constant_answers(self.prior, questions.durations_s)
+        if questions.num_asked_videos > 1:
+            swapped = swap_videos(questions, cells, seed=self.scoring.seed)
+            floors["shuffled"] = self._localize(questions, text, swapped)
+        return floors
+
+
+def main() -> None:
+    """Score the checkpoints of the working tree."""
+    params = load_params()
+    inputs = EvaluationInputs(
+        raw_dir=paths.RAW / params.corpus.name,
+        corpus_dir=paths.CORPUS,
+        encoder_dir=paths.ENCODER,
+        features_dir=paths.FEATURES,
+        checkpoints_dir=paths.CHECKPOINTS,
+    )
+    metrics = evaluate(params.evaluate, params.search, inputs=inputs, output_dir=paths.REPORTS / "evaluation")
+    for split, group in metrics.items():
+        print(describe_group(split, group))
+
+
+def evaluate(params: EvaluateParams, search: SearchParams, *, inputs: EvaluationInputs, output_dir: Path) -> dict[str, Any]:
+    """Score the chosen split, the validation split and further test splits; write the report of the chosen one.
+
+    Returns the content of `metrics.json`: one group a split.
+
+    Raises:
+        ValueError: when the chosen split has no queries, or artefacts were not made from one another.
+    """
+    corpus = load_corpus(inputs.corpus_dir)
+    _require_queries(corpus, params.split)
+    models = load_models(encoder_dir=inputs.encoder_dir, features_dir=inputs.features_dir, checkpoints_dir=inputs.checkpoints_dir)
+    examiner = build_examiner(params, search, models=models, corpus=corpus)
+    metrics: dict[str, Any] = {}
+    for split in list_splits(corpus, params.split):
+        questions = prepare_questions(corpus, split)
+        if not len(questions):
+            metrics[split] = {"queries": 0, "videos": len(questions.videos)}
+            continue
+        result = examiner.score(questions, with_collection=split in (params.split, VALIDATION))
+        metrics[split] = result.summary
+        if split == params.split:
+            write_report(result, examiner.scoring, raw_dir=inputs.raw_dir, output_dir=output_dir)
+    write_json(output_dir / "metrics.json", metrics)
+    return metrics
+
+
+def build_examiner(params: EvaluateParams, search: SearchParams, *, models: TrainedModels, corpus: Corpus) -> Examiner:
+    """Choose the convention and learn the prior from the training split."""
+    unit_cells = build_unit_cells(models.localizer.num_cells)
+    training, prior = prepare_questions(corpus, TRAIN), None
+    if len(training):
+        unit_truth = normalise_truth(training.truth, training.durations_s)
+        prior = rank_frequent_cells(unit_truth, unit_cells, max_iou=search.max_iou, max_kept=ANSWERS_KEPT)
+    convention = Tan2dConvention(iou_rule=IOU_RULE, max_iou=search.max_iou, max_kept=ANSWERS_KEPT)
+    scoring = Scoring(convention, unit_cells, params.bootstrap_samples, params.seed)
+    return Examiner(models, scoring, SearchSettings.model_validate(search.model_dump()), prior)
+
+
+def list_splits(corpus: Corpus, chosen: str) -> list[str]:
+    """Return the splits to score: the chosen one, validation, and every further test split (`test_...`) of the corpus."""
+    further = [split for split in corpus.splits if split.startswith("test_")]
+    return list(dict.fromkeys([chosen, VALIDATION, *further]))
+
+
+def describe_group(split: str, group: Mapping[str, Any]) -> str:
+    """Say in one line how good the localizer is on a split."""
+    if not group["queries"]:
+        return f"{split}: no queries"
+    ours, floor = group[LOCALIZER], group["floors"][group["best_floor"]]
+    low, high = ours[f"{HEADLINE}_low"], ours[f"{HEADLINE}_high"]
+    interval = "one video, no interval" if low is None else f"{100 * low:.1f} to {100 * high:.1f}"
+    parts = [
+        f"R@1 at IoU 0.5 {100 * ours[HEADLINE]:.1f} % ({interval})",
+        f"best floor {group['best_floor']} {100 * floor[HEADLINE]:.1f} %",
+    ]
+    if "collection" in group:
+        parts.append(f"collection R@10 {100 * group['collection']['R10']:.1f} %")
+    return f"{split}: {', '.join(parts)}"
+
+
+def _require_queries(corpus: Corpus, split: str) -> None:
+    known = [name for name in corpus.splits if corpus.of_split(name).queries]
+    if split not in known:
+        raise ValueError(
+            f"evaluate.split = {split!r}: that split has no queries; splits with queries: {', '.join(known) or 'none'}"
+        )
+
+
+if __name__ == "__main__":
+    run_stage(main, name="evaluate")

@@ -1,0 +1,137 @@
+"""Pictures of answers and figures: film strips, the contact sheet, the recall curve. Equal inputs give equal bytes."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from corpus.files import write_bytes
+from corpus.media import Images, read_frames
+from corpus.records import Video
+from stages.support.answers import Answer
+
+TRUTH_COLOUR, FOUND_COLOUR = "#0b8f6f", "#e8590c"
+INK, MUTED = "#1f2933", "#697586"
+ROW_COLOURS = {
+    "localizer": "#e8590c",
+    "blind": "#7048e8",
+    "prior": "#1c7ed6",
+    "whole_video": "#2b8a3e",
+    "shuffled": "#c2255c",
+    "chance": "#868e96",
+}
+_STRIP_RATIO, _STRIP_HEIGHT_PX = 10, 96
+
+
+def read_strip(folder: Path, video: Video) -> Images | None:
+    """Return frames of a video side by side, evenly spaced in time, with its own aspect ratio: (H, W, 3).
+
+    None where the corpus has features but no video files.
+    """
+    path = folder / video.path
+    if not path.is_file():
+        return None
+    aspect = video.width / video.height
+    count = max(2, round(_STRIP_RATIO / aspect))
+    times_s = (np.arange(count) + 0.5) * video.duration_s / count
+    width = round(_STRIP_HEIGHT_PX * aspect)
+    frames = read_frames(path, times_s, max(width, _STRIP_HEIGHT_PX))
+    shaped = [np.asarray(Image.fromarray(frame).resize((width, _STRIP_HEIGHT_PX))) for frame in frames]
+    return np.concatenate(shaped, axis=1)
+
+
+def encode_jpeg(image: Images) -> bytes:
+    """Encode an image for a page."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="JPEG", quality=84)
+    return buffer.getvalue()
+
+
+def write_sheet(answers: Sequence[Answer], strips: Sequence[Images | None], path: Path, *, columns: int = 2) -> None:
+    """Draw answers as film strips with the true and the found moment under them, in `columns` columns, and write a PNG."""
+    rows = -(-len(answers) // columns)
+    figure = Figure(figsize=(7.2 * columns, 1.62 * rows), dpi=110, facecolor="white")
+    for place, (answer, strip) in enumerate(zip(answers, strips, strict=True)):
+        left = (place % columns + 0.045) / columns
+        bottom = 1 - (place // columns + 1) / rows
+        _draw_answer(figure, answer, strip, box=(left, bottom, 0.925 / columns, 1 / rows))
+    write_bytes(path, _to_png(figure))
+
+
+def _draw_answer(figure: Figure, answer: Answer, strip: Images | None, *, box: tuple[float, float, float, float]) -> None:
+    left, bottom, width, height = box
+    duration_s = answer.video.duration_s
+    picture = figure.add_axes((left, bottom + 0.38 * height, width, 0.43 * height))
+    if strip is None:
+        picture.text(duration_s / 2, 0.5, "no video file", ha="center", va="center", color=MUTED)
+        picture.set_ylim(0, 1)
+    else:
+        picture.imshow(strip, extent=(0, duration_s, 0, 1), aspect="auto")
+    if len(answer.spans):
+        picture.axvspan(*answer.spans[0], fill=False, edgecolor=FOUND_COLOUR, linewidth=2.5)
+    picture.set_xlim(0, duration_s)
+    picture.set_axis_off()
+    figure.text(left, bottom + 0.86 * height, _shorten(answer.query.text, 66), fontsize=10.5, color=INK, weight="bold")
+    verdict = f"IoU {answer.iou:.2f}   score {answer.score:.2f}"
+    figure.text(left + width, bottom + 0.86 * height, verdict, fontsize=9.5, color=MUTED, ha="right")
+    _draw_bars(figure.add_axes((left, bottom + 0.16 * height, width, 0.2 * height)), answer)
+
+
+def _draw_bars(axes: Axes, answer: Answer) -> None:
+    truth = [(moment.start_s, moment.end_s - moment.start_s) for moment in answer.query.spans]
+    found = [(start, end - start) for start, end in answer.spans[:1]]
+    axes.broken_barh(truth, (1.1, 0.8), color=TRUTH_COLOUR)
+    axes.broken_barh(found, (0.1, 0.8), color=FOUND_COLOUR)
+    axes.set(xlim=(0, answer.video.duration_s), ylim=(0, 2))
+    axes.set_yticks([1.5, 0.5], ["true", "found"])
+    for label, colour in zip(axes.get_yticklabels(), (TRUTH_COLOUR, FOUND_COLOUR), strict=True):
+        label.set_color(colour)
+    axes.xaxis.set_major_formatter("{x:g} s")
+    axes.tick_params(length=0, labelsize=8, colors=MUTED)
+    for label, colour in zip(axes.get_yticklabels(), (TRUTH_COLOUR, FOUND_COLOUR), strict=True):
+        label.set_color(colour)
+    axes.set_facecolor("#f1f3f5")
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def draw_curve(curve: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> str:
+    """Draw R@1 against the IoU threshold, one line per column of the curve, as SVG."""
+    figure = Figure(figsize=(5.2, 3.7), facecolor="none", layout="constrained")
+    axes = figure.add_subplot()
+    thresholds = [point["iou"] for point in curve]
+    for name, label in labels.items():
+        values = [point[name] for point in curve]
+        if None in values:
+            continue
+        style: dict[str, Any] = {"linewidth": 2.8, "zorder": 3} if name == "localizer" else {"linewidth": 1.5}
+        axes.plot(thresholds, [100 * value for value in values], color=ROW_COLOURS[name], label=label, **style)
+    axes.set(xlim=(0, 1), ylim=(0, 100), xlabel="IoU threshold", ylabel="queries answered right at rank 1 (%)")
+    axes.grid(color="#dee2e6", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=9)
+    return _to_svg(figure)
+
+
+def _to_png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _to_svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "cuepoint", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return buffer.getvalue()
+
+
+def _shorten(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1].rsplit(" ", 1)[0] + " …"
