@@ -1,0 +1,60 @@
+"""DVC stage `render`: presets/render/ -> data/raw/shapes/ (videos/*.mp4, annotations.jsonl)."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+from tqdm import tqdm
+
+from corpus.files import write_jsonl
+from corpus.shapes.annotations import annotate
+from corpus.shapes.params import ShapesParams
+from corpus.shapes.scene import Scene
+from corpus.shapes.scenes import list_scenes
+from corpus.shapes.video import write_video
+from stages.support import paths
+from stages.support.entry import run_stage
+from stages.support.params import load_params, load_yaml, preset_path, validate
+from stages.support.process import die_with_parent
+
+
+def main() -> None:
+    """Draw the embedded corpus in the chosen size."""
+    params = load_params().render
+    path = preset_path("render", params.size)
+    size: ShapesParams = validate(ShapesParams, load_yaml(path), source=path)
+    render(size, seed=params.seed, folder=paths.RAW / "shapes", workers=len(os.sched_getaffinity(0)))
+
+
+def render(size: ShapesParams, *, seed: int, folder: Path, workers: int) -> None:
+    """Draw videos and write annotations into `folder`; the bytes depend on size and seed alone, not on `workers`."""
+    scenes = list_scenes(size, seed=seed)
+    rows = annotate(scenes, size, seed=seed)
+    render_videos(scenes, size, folder=folder / "videos", workers=workers)
+    write_jsonl(folder / "annotations.jsonl", rows)
+    print(f"drew {len(scenes)} videos with {len(rows)} sentences into {folder}")
+
+
+def render_videos(scenes: Sequence[Scene], size: ShapesParams, *, folder: Path, workers: int) -> None:
+    """Draw each scene into a file of its own, in `workers` processes of one thread each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
+        jobs = [pool.submit(write_video, scene, folder, size) for scene in scenes]
+        try:
+            for job in tqdm(as_completed(jobs), total=len(jobs), desc="render", unit="video"):
+                job.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _start_worker() -> None:
+    die_with_parent()
+    cv2.setNumThreads(1)
+
+
+if __name__ == "__main__":
+    run_stage(main, name="render")
