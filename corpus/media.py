@@ -31,7 +31,17 @@ _MAX_MISSING_S = 1.0
 
 
 class UndecodableError(ValueError):
-    """A file that is no readable video."""
+    """A file that is no readable video, and why."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        """Keep both apart: a list of files has a column for the reason."""
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Name the file and the reason."""
+        return f"{self.path}: {self.reason}"
 
 
 class ClipSampling(Params):
@@ -82,13 +92,13 @@ def probe(path: Path) -> MediaInfo:
         rate = float(stream.average_rate or 0)
         first = next(container.decode(stream), None)
     if first is None:
-        raise UndecodableError(f"{path}: no frame can be decoded")
+        raise UndecodableError(path, "no frame can be decoded")
     if duration_s <= 0 or num_frames <= 0:
         counted, end_s = _count_packets(path)
         num_frames = num_frames if num_frames > 0 else counted
         duration_s = duration_s if duration_s > 0 else end_s
     if duration_s <= 0:
-        raise UndecodableError(f"{path}: its duration is 0 s")
+        raise UndecodableError(path, "its duration is 0 s")
     rotation = -90 * round(first.rotation / 90) % 360
     width, height = (first.height, first.width) if rotation % 180 else (first.width, first.height)
     return MediaInfo(duration_s, rate or num_frames / duration_s, num_frames, width, height, rotation, codec, has_audio)
@@ -113,12 +123,12 @@ def check_decodable(path: Path) -> None:
                 num_frames += len(frames)
                 num_damaged += sum(frame.is_corrupt for frame in frames)
     if num_frames == 0:
-        raise UndecodableError(f"{path}: no frame can be decoded")
+        raise UndecodableError(path, "no frame can be decoded")
     if num_damaged > _MAX_DAMAGED_SHARE * num_frames:
-        raise UndecodableError(f"{path}: {num_damaged} of {num_frames} frames are damaged")
+        raise UndecodableError(path, f"{num_damaged} of {num_frames} frames are damaged")
     found_s = end_s - start_s
     if start_s < end_s and claimed_s - found_s > max(_MAX_MISSING_S, _MAX_MISSING_SHARE * claimed_s):
-        raise UndecodableError(f"{path}: its header claims {claimed_s:.2f} s, but the content ends after {found_s:.2f} s")
+        raise UndecodableError(path, f"its header claims {claimed_s:.2f} s, but the content ends after {found_s:.2f} s")
 
 
 def compute_clip_times(duration_s: float, sampling: ClipSampling) -> Seconds:
@@ -185,13 +195,13 @@ def _open(path: Path, *, num_threads: int = 1, discard_others: bool = True) -> I
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist")
     if path.stat().st_size == 0:
-        raise UndecodableError(f"{path}: the file is empty (0 bytes)")
+        raise UndecodableError(path, "the file is empty (0 bytes)")
     try:
         # An absolute path and this list keep a file from naming another protocol or host.
         with av.open(str(path.resolve()), options={"protocol_whitelist": "file"}) as container:
             stream = _choose_stream(container)
             if stream is None:
-                raise UndecodableError(f"{path}: it holds no video stream")
+                raise UndecodableError(path, "it holds no video stream")
             stream.codec_context.thread_count = num_threads
             if discard_others:
                 for other in container.streams:
@@ -199,7 +209,7 @@ def _open(path: Path, *, num_threads: int = 1, discard_others: bool = True) -> I
                         other.discard = Discard.all
             yield container, stream
     except av.error.FFmpegError as error:
-        raise UndecodableError(f"{path}: it cannot be decoded: {error.strerror}") from error
+        raise UndecodableError(path, f"it cannot be decoded: {error.strerror}") from error
 
 
 def _choose_stream(container: InputContainer) -> VideoStream | None:
@@ -238,7 +248,7 @@ def _iter_displayed(path: Path, times_s: Seconds, num_threads: int) -> Iterator[
                     return
             shown = frame
     if shown is None:
-        raise UndecodableError(f"{path}: no frame can be decoded")
+        raise UndecodableError(path, "no frame can be decoded")
     if done < len(times_s):
         yield done, len(times_s), shown
 

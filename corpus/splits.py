@@ -1,0 +1,110 @@
+"""Splits by video: which videos are held out, and the check that nothing leaks from one split into another."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from corpus.records import TEST, TRAIN, VALIDATION, Query, Video
+
+UNLABELLED = "unlabelled"  # videos without queries: part of the collection, of no table
+
+
+def assign_splits(
+    queries: Sequence[Query], contents: Mapping[str, str], *, validation_share: float, test_share: float, seed: int
+) -> dict[str, str]:
+    """Return the split of every video of `contents` (video id -> hash of its bytes); copies of a video stay together.
+
+    Published splits are kept; a corpus that publishes no val gets one held out of train. Videos without queries are
+    `unlabelled`.
+
+    Raises:
+        ValueError: when the published splits are incomplete or contradict each other, or too few videos are there.
+    """
+    splits = _read_published(queries)
+    annotated = {query.video_id for query in queries}
+    if not splits:
+        splits = choose_splits(annotated, contents, validation_share=validation_share, test_share=test_share, seed=seed)
+    elif TRAIN not in splits.values():
+        raise ValueError(
+            f"no query has the split {TRAIN!r}, only {', '.join(sorted(set(splits.values())))}; there is nothing to learn"
+        )
+    elif VALIDATION not in splits.values():
+        train = [video_id for video_id, split in splits.items() if split == TRAIN]
+        splits |= hold_out_validation(train, contents, validation_share=validation_share, seed=seed)
+    return {video_id: splits.get(video_id, UNLABELLED) for video_id in contents}
+
+
+def choose_splits(
+    video_ids: Iterable[str], contents: Mapping[str, str], *, validation_share: float, test_share: float, seed: int
+) -> dict[str, str]:
+    """Deal videos to train, val and test by a hash of seed and id; val and test get at least one.
+
+    Raises:
+        ValueError: when there are too few different videos to hold any out.
+    """
+    groups = _rank_copies(video_ids, contents, seed)
+    num_test = max(1, round(test_share * len(groups)))
+    num_validation = max(1, round(validation_share * len(groups)))
+    if num_test + num_validation >= len(groups):
+        raise ValueError(
+            f"{len(groups)} different annotated videos cannot be split into train, {num_validation} val and {num_test} test; "
+            'give each row of the annotations a "split", or add videos'
+        )
+    names = [TEST] * num_test + [VALIDATION] * num_validation + [TRAIN] * len(groups)
+    return {video_id: name for group, name in zip(groups, names, strict=False) for video_id in group}
+
+
+def hold_out_validation(
+    video_ids: Iterable[str], contents: Mapping[str, str], *, validation_share: float, seed: int
+) -> dict[str, str]:
+    """Choose the training videos that become val: at least one.
+
+    Raises:
+        ValueError: when there is no video to spare.
+    """
+    groups = _rank_copies(video_ids, contents, seed)
+    if len(groups) < 2:
+        raise ValueError(
+            f"val must be held out of train, but train has {len(groups)} video; "
+            'give rows of the annotations the "split" val, or add videos'
+        )
+    number = min(max(1, round(validation_share * len(groups))), len(groups) - 1)
+    return {video_id: VALIDATION for group in groups[:number] for video_id in group}
+
+
+def require_no_leak(videos: Sequence[Video]) -> None:
+    """Refuse a corpus in which the same bytes are videos of two splits.
+
+    Raises:
+        ValueError: naming the videos and their splits.
+    """
+    by_content: dict[str, list[Video]] = defaultdict(list)
+    for video in videos:
+        by_content[video.sha256].append(video)
+    leaks = [copies for copies in by_content.values() if len({video.split for video in copies}) > 1]
+    if leaks:
+        named = "; ".join(" = ".join(f"{video.video_id} ({video.split})" for video in copies) for copies in leaks)
+        raise ValueError(f"the same video is in two splits: {named}; remove one of each, or give them one split")
+
+
+def _read_published(queries: Sequence[Query]) -> dict[str, str]:
+    without = sum(not query.split for query in queries)
+    if without == len(queries):
+        return {}
+    if without:
+        raise ValueError(f'{without} of {len(queries)} rows have no "split"; give one to all rows or to none')
+    splits: dict[str, set[str]] = defaultdict(set)
+    for query in queries:
+        splits[query.video_id].add(query.split)
+    leaks = [f"{video_id} ({', '.join(sorted(names))})" for video_id, names in splits.items() if len(names) > 1]
+    if leaks:
+        raise ValueError(f"the queries of a video are in two splits: {'; '.join(leaks)}; give them one split")
+    return {video_id: next(iter(names)) for video_id, names in splits.items()}
+
+
+def _rank_copies(video_ids: Iterable[str], contents: Mapping[str, str], seed: int) -> list[list[str]]:
+    """Group videos with equal bytes, in the order of a hash of the seed and the group's first id."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for video_id in sorted(video_ids):
+        groups[contents[video_id]].append(video_id)
+    return sorted(groups.values(), key=lambda group: hashlib.sha256(f"{seed}:{group[0]}".encode()).hexdigest())
