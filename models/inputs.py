@@ -15,7 +15,7 @@ from tqdm import tqdm
 from corpus.moments import resample_clips
 from corpus.store import FeatureStore, Half
 from corpus.text import Vocabulary
-from models.batches import InputDims, TextFeatures, VideoFeatures
+from models.batches import TextFeatures, VideoFeatures
 from models.roles import Localizer, TextEncoder
 
 
@@ -31,12 +31,6 @@ def load_cells(store: FeatureStore, video_ids: Sequence[str], num_cells: int) ->
     """Return each video's clips averaged into `num_cells` cells, (N, P, D) float16."""
     shown = tqdm(video_ids, desc="features", unit="video", disable=None, leave=False)
     return {video_id: resample_clips(store.load(video_id), num_cells).astype(np.float16) for video_id in shown}
-
-
-def measure_dims(store: FeatureStore, text: TextFeatures) -> InputDims:
-    """Return the widths of a store's clips and of encoded sentences."""
-    num_places, feature_dim = store.feature_shape
-    return InputDims(feature_dim=feature_dim, num_places=num_places, text_dim=text.tokens.shape[-1])
 
 
 @torch.no_grad()

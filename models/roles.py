@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from corpus.media import ClipSampling
@@ -25,6 +26,8 @@ class Localizer(nn.Module, ABC):
 
 class LocalizerParams(Params, ABC):
     """Schema shared by all localizers."""
+
+    num_cells: PositiveInt  # N of its time axis
 
     @abstractmethod
     def build(self, dims: InputDims) -> Localizer:

@@ -1,0 +1,143 @@
+"""Training of retrievers.
+
+Letters: B rows, S clips, V videos, N cells, M spans, Q queries, E embedding width.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from corpus.moments import build_dense_cells, compute_cell_spans, resample_clips, score_spans
+from models.batches import LossContext, Targets
+from models.fitting import Metrics, Report, RoleModule
+from models.losses.base import LossValue, WeightedLosses
+from models.roles import Retriever
+from models.spans import compute_pairwise_iou, compute_target_iou
+from models.training import TrainingParams
+from models.training_data import RetrieverBatch, RetrieverData, iterate_batches, shuffle_batches
+
+NUM_CELLS = 32  # of the grid on which validation looks for moments
+RANKS = (1, 10)
+MIN_IOU = 0.5  # of a found moment, and of two moments of a video that count as one
+
+
+def embed_moments(clips: Tensor, shares: Tensor) -> Tensor:
+    """Return moment vectors, the normalised means of their clips' vectors: (S, E), (B, S) -> (B, E)."""
+    return F.normalize(shares @ clips, dim=-1)
+
+
+def find_false_negatives(targets: Targets) -> Tensor:
+    """Return the pairs of rows that match although they are not paired, (B, B) bool: one sentence, or one moment.
+
+    Two rows have one moment when they are of one video and their spans (the first of each row) have IoU >= 0.5.
+    """
+    same_text = targets.text_index[:, None] == targets.text_index[None, :]
+    same_video = targets.video_index[:, None] == targets.video_index[None, :]
+    spans = targets.spans[:, 0]  # (B, 2)
+    return same_text | (same_video & (compute_pairwise_iou(spans, spans) >= MIN_IOU))
+
+
+class RetrieverModule(RoleModule):
+    """Trains a retriever on pairs of moment and query, and validates it by searching the validation videos."""
+
+    monitor = "val/recall"
+
+    def __init__(
+        self,
+        retriever: Retriever,
+        losses: WeightedLosses,
+        training: TrainingParams,
+        *,
+        train: RetrieverData,
+        validation: RetrieverData | None,
+        seed: int,
+        report: Report | None = None,
+    ) -> None:
+        """Store the parts."""
+        super().__init__(retriever, training, seed=seed, report=report)
+        self.losses = losses
+        self.train_data = train
+        self.validation_data = validation
+
+    def load_batch(self, rows: Tensor) -> RetrieverBatch:
+        """Return the training batch of some rows."""
+        return self.train_data.batch(rows)
+
+    def choose_rows(self, generator: torch.Generator) -> list[Tensor]:
+        """Return the rows of each batch of an epoch."""
+        return shuffle_batches(
+            self.train_data.queries.video_index[self.train_data.row_query],
+            batch_size=self.training_params.batch_size,
+            videos_per_batch=self.training_params.videos_per_batch,
+            generator=generator,
+        )
+
+    def compute_loss(self, batch: RetrieverBatch) -> LossValue:
+        """Return the weighted losses of a batch."""
+        assert isinstance(self.model, Retriever)
+        moments = embed_moments(self.model.embed_clips(batch.clips), batch.shares)
+        context = LossContext(
+            targets=batch.targets,
+            moments=moments,
+            queries=self.model.embed_queries(batch.text),
+            false_negatives=find_false_negatives(batch.targets),
+        )
+        value: LossValue = self.losses(context)
+        return value
+
+    def validate(self, model: nn.Module) -> Metrics:
+        """Return the recalls of `measure_recall`; nothing without validation queries."""
+        if self.validation_data is None:
+            return {}
+        assert isinstance(model, Retriever)
+        return measure_recall(model, self.validation_data, self.device)
+
+
+def measure_recall(retriever: Retriever, data: RetrieverData, device: torch.device) -> Metrics:
+    """Search all videos of a split for every query and return recalls in [0, 1].
+
+    Each video answers with its best span of the dense grid (`corpus.moments.score_spans`). `val/R<k>_iou0.5`: the right
+    video is among the first k and its span has IoU >= 0.5; `val/video_R<k>`: the right video is among them;
+    `val/recall`: the mean of all of these, a steadier guide on small splits than one of them. Other videos where a
+    sentence happens to be true count as wrong.
+    """
+    cells = embed_cells(retriever, data, device)  # (V, N, E)
+    weights = build_span_weights(NUM_CELLS)  # (M, N)
+    unit_spans = torch.from_numpy(compute_cell_spans(build_dense_cells(NUM_CELLS), num_cells=NUM_CELLS, duration_s=1.0))
+    ranks, overlaps = [], []
+    for rows in iterate_batches(len(data.queries), 32):
+        text = type(data.queries.text)(*(part[rows].to(device) for part in data.queries.text))
+        spans = torch.einsum("qe,vne->qvn", retriever.embed_queries(text).cpu(), cells) @ weights.T  # (B, V, M)
+        scores, best = spans.max(-1)  # (B, V)
+        right = data.queries.video_index[rows]
+        own = scores.gather(1, right[:, None])
+        ranks.append((scores > own).sum(1) + 1)
+        found = unit_spans[best.gather(1, right[:, None])[:, 0]].float() * data.durations_s[right][:, None]  # (B, 2)
+        overlaps.append(compute_target_iou(found[:, None], data.queries.targets(rows))[:, 0])
+    return _compute_recalls(torch.cat(ranks), torch.cat(overlaps))
+
+
+def embed_cells(retriever: Retriever, data: RetrieverData, device: torch.device) -> Tensor:
+    """Embed every clip of a split and average each video's vectors into cells: (V, N, E)."""
+    parts = [retriever.embed_clips(part.float().to(device)).cpu() for part in torch.split(data.clips, 256)]
+    vectors = torch.cat(parts).numpy()
+    edges = data.first_clip.tolist()
+    cells = [resample_clips(vectors[start:stop], NUM_CELLS) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    return torch.from_numpy(np.stack(cells))
+
+
+def build_span_weights(num_cells: int) -> Tensor:
+    """Return `corpus.moments.score_spans` as a matrix: span scores (M,) = weights (M, N) @ cell scores (N,)."""
+    cells = build_dense_cells(num_cells)
+    columns = [score_spans(unit, cells) for unit in np.eye(num_cells)]
+    return torch.from_numpy(np.stack(columns, axis=1)).float()
+
+
+def _compute_recalls(ranks: Tensor, overlaps: Tensor) -> Metrics:
+    metrics: Metrics = {}
+    for rank in RANKS:
+        near = ranks <= rank
+        metrics[f"val/R{rank}_iou{MIN_IOU}"] = (near & (overlaps >= MIN_IOU)).double().mean().item()
+        metrics[f"val/video_R{rank}"] = near.double().mean().item()
+    return {"val/recall": sum(metrics.values()) / len(metrics), **metrics}

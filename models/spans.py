@@ -1,0 +1,37 @@
+"""Arithmetic of spans as tensors, in seconds; `corpus.moments` holds the same rules for NumPy.
+
+Letters: B rows, N cells, M candidates, G true moments, A and C spans of any kind.
+"""
+
+import torch
+from torch import Tensor
+
+from models.batches import Targets
+
+
+def compute_pairwise_iou(spans: Tensor, others: Tensor) -> Tensor:
+    """Return the temporal IoU of every pair: (..., A, 2) and (..., C, 2) -> (..., A, C), 0 for two spans of length zero."""
+    left, right = spans[..., :, None, :], others[..., None, :, :]
+    overlap = torch.minimum(left[..., 1], right[..., 1]) - torch.maximum(left[..., 0], right[..., 0])
+    overlap = overlap.clamp_min(0)
+    union = (left[..., 1] - left[..., 0]) + (right[..., 1] - right[..., 0]) - overlap
+    return torch.where(union > 0, overlap / union.clamp_min(torch.finfo(union.dtype).tiny), 0.0)
+
+
+def compute_target_iou(spans: Tensor, targets: Targets) -> Tensor:
+    """Return the IoU of each span with the true moment it overlaps most: (B, M, 2) -> (B, M), 0 without true moments."""
+    return (compute_pairwise_iou(spans, targets.spans) * targets.mask[:, None]).amax(-1)
+
+
+def compute_inside(targets: Targets, mask: Tensor, duration_s: Tensor) -> Tensor:
+    """Return the share of each cell that the true moments cover: (B, N) in [0, 1], 0 at cells outside the video.
+
+    The cells inside the video, (B, N) bool, cover `duration_s` (B,) evenly. Overlapping true moments count once where
+    together they would exceed the cell.
+    """
+    cell_s = (duration_s / mask.sum(1).clamp_min(1))[:, None, None]  # (B, 1, 1)
+    start = torch.arange(mask.shape[1], device=mask.device)[None, :, None] * cell_s  # (B, N, 1)
+    true = targets.spans[:, None]  # (B, 1, G, 2)
+    covered = torch.minimum(start + cell_s, true[..., 1]) - torch.maximum(start, true[..., 0])  # (B, N, G)
+    total = (covered.clamp_min(0) * targets.mask[:, None]).sum(-1) / cell_s[..., 0]
+    return total.clamp_max(1) * mask

@@ -1,0 +1,135 @@
+"""What a training reports, on disk before anything else: a log of events that survives every failure of the tracking server.
+
+A spool is two files: `<name>.jsonl`, one event a line in the order they happened, and `<name>.json`, how many of them the
+server has and under which run. Who delivers is `stages.support.tracking`.
+"""
+
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from corpus.files import read_json, write_json
+
+RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolState:
+    """How far a spool was delivered."""
+
+    run_id: str | None = None
+    num_delivered: int = 0  # events
+
+
+class Spool:
+    """One run's events. Appending needs nothing but the disk."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        """Name the files; they are made by the first event."""
+        self.name = name
+        self.events_path = folder / f"{name}.jsonl"
+        self.state_path = folder / f"{name}.json"
+
+    @contextmanager
+    def try_lock(self) -> Iterator[bool]:
+        """Give True when nobody else owns the spool, and own it until the block or the process ends."""
+        self.events_path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.events_path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        try:
+            yield _is_lockable(handle)
+        finally:
+            os.close(handle)
+
+    def append(self, kind: str, **content: Any) -> None:
+        """Write one event and flush it to the disk."""
+        self.events_path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps({"kind": kind, "time_ms": round(time.time() * 1000), **content}) + "\n"
+        with self.events_path.open("a", encoding="utf-8") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read(self) -> list[dict[str, Any]]:
+        """Return all events; a last line that was cut off by a crash is left out."""
+        if not self.events_path.is_file():
+            return []
+        lines = self.events_path.read_bytes().split(b"\n")[:-1]
+        return [json.loads(line) for line in lines if line]
+
+    def repair(self) -> None:
+        """Drop a last line that a crash cut off, so that appending starts on a new line."""
+        if not self.events_path.is_file():
+            return
+        content = self.events_path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if whole != content:
+            os.truncate(self.events_path, len(whole))
+
+    def load_state(self) -> SpoolState:
+        """Return how far the events were delivered."""
+        return SpoolState(**read_json(self.state_path)) if self.state_path.is_file() else SpoolState()
+
+    def save_state(self, state: SpoolState) -> None:
+        """Note how far the events were delivered."""
+        write_json(self.state_path, asdict(state))
+
+    def remove(self) -> None:
+        """Remove the files of a run that the server has wholly."""
+        self.events_path.unlink(missing_ok=True)
+        self.state_path.unlink(missing_ok=True)
+        self.events_path.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def _is_lockable(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def find_spools(folder: Path) -> list[Spool]:
+    """Return the spools of a folder, oldest first."""
+    paths = sorted(folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
+    return [Spool(folder, path.stem) for path in paths]
+
+
+def describe_owner() -> dict[str, str]:
+    """Return tags that tell whether the process behind a run still lives: host, boot, process and when it started."""
+    pid = os.getpid()
+    return {
+        "owner.host": socket.gethostname(),
+        "owner.boot_id": _read_boot_id(),
+        "owner.pid": str(pid),
+        "owner.started": _read_start(pid) or "",
+    }
+
+
+def is_owner_dead(tags: Mapping[str, str]) -> bool:
+    """Tell whether the process that the tags describe is known to be gone; one of another host is never known to be."""
+    if tags.get("owner.host") != socket.gethostname() or not tags.get("owner.pid", "").isdecimal():
+        return False
+    if tags.get("owner.boot_id") != _read_boot_id():
+        return True
+    return _read_start(int(tags["owner.pid"])) != tags.get("owner.started")
+
+
+def _read_boot_id() -> str:
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text().strip() if path.is_file() else ""
+
+
+def _read_start(pid: int) -> str | None:
+    """Return when a process started, in clock ticks since boot; None when there is no such process or it is a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else fields[19]

@@ -1,0 +1,116 @@
+"""The tracked run of one training: it writes to a spool at once, and a thread brings the spool to the server.
+
+Whatever the server does, a training neither stops nor waits for it; what could not be delivered is delivered by the next
+training of this checkout.
+"""
+
+import threading
+import uuid
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from corpus.files import read_json, write_json
+from stages.support import tracking
+from stages.support.tracking_spool import RunStatus, Spool, describe_owner, find_spools
+
+_PAUSE_S = 20.0  # after a failed delivery
+_DRAIN_S = 15.0  # that the end of a training waits for its delivery
+
+
+class TrainingRun:
+    """One training's run. A training that was killed and goes on, with the same `state_dir`, goes on with its run."""
+
+    def __init__(
+        self, spool_dir: Path, state_dir: Path, *, name: str, params: Mapping[str, object], tags: Mapping[str, str]
+    ) -> None:
+        """Note the start, or that the run goes on, and begin to deliver."""
+        self._spool_dir = spool_dir
+        self.spool = self._open_spool(state_dir, name)
+        events = self.spool.read()
+        self._known_steps = {event["step"] for event in events if event["kind"] == "metrics"}
+        if events:
+            self.spool.append("resume", tags=describe_owner())
+        else:
+            self.spool.append("start", run_name=name, params=dict(params), tags={**tags, **describe_owner()})
+        self._run_id: str | None = None
+        self._problem: str | None = None
+        self._wake, self._stop = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._deliver_until_stopped, name="tracking", daemon=True)
+        self._thread.start()
+
+    def _open_spool(self, state_dir: Path, name: str) -> Spool:
+        path = state_dir / "tracking.json"
+        if path.is_file():
+            spool = Spool(self._spool_dir, read_json(path)["spool"])
+            spool.repair()
+            return spool
+        spool = Spool(self._spool_dir, f"{name}-{uuid.uuid4().hex[:12]}")
+        write_json(path, {"spool": spool.name})
+        return spool
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Note the metrics of a step; a step that was noted before a crash is not noted again."""
+        if step not in self._known_steps:
+            self._known_steps.add(step)
+            self.spool.append("metrics", step=step, values=dict(values))
+            self._wake.set()
+
+    def end(
+        self, status: RunStatus, *, metrics: Mapping[str, float] | None = None, files: Mapping[str, str] | None = None
+    ) -> str | None:
+        """Note the end with final metrics and small text files, and return the run's id, None where it is not known yet.
+
+        Warns once when the server could not be used.
+        """
+        self.spool.append("end", status=status, metrics=dict(metrics or {}), files=dict(files or {}))
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(_DRAIN_S)
+        if self._thread.is_alive():
+            self._problem = f"MLflow at {tracking.find_tracking_uri()} did not take the run within {_DRAIN_S:g} s"
+        if self._problem:
+            warnings.warn(f"{self._problem}; the run is kept in {self.spool.events_path} for later", stacklevel=2)
+        return self._run_id
+
+    def _deliver_until_stopped(self) -> None:
+        with self.spool.try_lock():
+            is_first = True
+            while not self._stop.is_set():
+                self._wake.clear()
+                self._try(self._deliver)
+                if self._problem:
+                    self._stop.wait(_PAUSE_S)
+                    continue
+                if is_first:
+                    self._try(lambda: deliver_waiting(self._spool_dir))
+                    is_first = False
+                self._wake.wait()
+            self._try(self._deliver)
+
+    def _deliver(self) -> None:
+        self._run_id = tracking.deliver(self.spool).run_id
+
+    def _try(self, action: Callable[[], object]) -> None:
+        """Note why an action failed; whatever is wrong with tracking must not stop a training."""
+        try:
+            action()
+            self._problem = None
+        except Exception as error:
+            self._problem = str(error) or type(error).__name__
+
+
+def deliver_waiting(spool_dir: Path) -> list[str]:
+    """Deliver what trainings that are gone left behind, mark stale runs as killed, and return the names delivered.
+
+    Raises:
+        TrackingError: when the server cannot be used.
+    """
+    delivered = []
+    for spool in find_spools(spool_dir):
+        with spool.try_lock() as is_ours:
+            if is_ours:
+                tracking.deliver(spool)
+                delivered.append(spool.name)
+    tracking.reap_stale_runs()
+    return delivered
