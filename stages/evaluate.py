@@ -25,6 +25,7 @@ from serving.search import SearchSettings
 from stages.support import paths
 from stages.support.collection_table import score_collection
 from stages.support.entry import run_stage
+from stages.support.machine import count_workers, prepare_torch
 from stages.support.params import EvaluateParams, SearchParams, load_params
 from stages.support.predictions import (
     TrainedModels,
@@ -38,7 +39,7 @@ from stages.support.predictions import (
 )
 from stages.support.questions import Questions, prepare_questions
 from stages.support.report import SplitResult, write_report
-from stages.support.tables import HEADLINE, LOCALIZER, Scoring, score_rows, summarise
+from stages.support.tables import HEADLINE, LOCALIZER, Scoring, condense, score_rows, summarise
 
 IOU_RULE = IoURule.ABOVE  # of the 2D-TAN convention
 ANSWERS_KEPT = 10
@@ -97,6 +98,7 @@ class Examiner:
 def main() -> None:
     """Score the checkpoints of the working tree."""
     params = load_params()
+    prepare_torch(count_workers())
     inputs = EvaluationInputs(
         raw_dir=paths.RAW / params.corpus.name,
         corpus_dir=paths.CORPUS,
@@ -104,15 +106,15 @@ def main() -> None:
         features_dir=paths.FEATURES,
         checkpoints_dir=paths.CHECKPOINTS,
     )
-    metrics = evaluate(params.evaluate, params.search, inputs=inputs, output_dir=paths.REPORTS / "evaluation")
-    for split, group in metrics.items():
+    summary = evaluate(params.evaluate, params.search, inputs=inputs, output_dir=paths.REPORTS / "evaluation")
+    for split, group in summary.items():
         print(describe_group(split, group))
 
 
 def evaluate(params: EvaluateParams, search: SearchParams, *, inputs: EvaluationInputs, output_dir: Path) -> dict[str, Any]:
     """Score the chosen split, the validation split and further test splits; write the report of the chosen one.
 
-    Returns the content of `metrics.json`: one group a split.
+    Returns the content of `summary.json`: one group a split.
 
     Raises:
         ValueError: when the chosen split has no queries, or artefacts were not made from one another.
@@ -121,18 +123,19 @@ def evaluate(params: EvaluateParams, search: SearchParams, *, inputs: Evaluation
     _require_queries(corpus, params.split)
     models = load_models(encoder_dir=inputs.encoder_dir, features_dir=inputs.features_dir, checkpoints_dir=inputs.checkpoints_dir)
     examiner = build_examiner(params, search, models=models, corpus=corpus)
-    metrics: dict[str, Any] = {}
+    summary: dict[str, Any] = {}
     for split in list_splits(corpus, params.split):
         questions = prepare_questions(corpus, split)
         if not len(questions):
-            metrics[split] = {"queries": 0, "videos": len(questions.videos)}
+            summary[split] = {"queries": 0, "videos": len(questions.videos)}
             continue
         result = examiner.score(questions, with_collection=split in (params.split, VALIDATION))
-        metrics[split] = result.summary
+        summary[split] = result.summary
         if split == params.split:
             write_report(result, examiner.scoring, raw_dir=inputs.raw_dir, output_dir=output_dir)
-    write_json(output_dir / "metrics.json", metrics)
-    return metrics
+    write_json(output_dir / "summary.json", summary)
+    write_json(output_dir / "metrics.json", {split: condense(group) for split, group in summary.items()})
+    return summary
 
 
 def build_examiner(params: EvaluateParams, search: SearchParams, *, models: TrainedModels, corpus: Corpus) -> Examiner:

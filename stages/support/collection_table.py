@@ -32,7 +32,7 @@ class CollectionScores(NamedTuple):
     """The rank of each query's first right answer, and the split's figures."""
 
     ranks: Floats  # (Q,), infinity where no answer is right
-    summary: dict[str, Any]  # the group `collection` of `metrics.json`
+    summary: dict[str, Any]  # the group `collection` of `summary.json`
 
 
 def score_collection(

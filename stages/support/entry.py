@@ -26,6 +26,7 @@ _EXTRA_OF = {
     "pandas": "train",
     "cv2": "train",
     "matplotlib": "train",
+    "jinja2": "train",
     "onnx": "train",
     "scipy": "train",
     "onnxruntime": "serve",

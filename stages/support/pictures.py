@@ -26,7 +26,7 @@ ROW_COLOURS = {
     "shuffled": "#c2255c",
     "chance": "#868e96",
 }
-_STRIP_RATIO, _STRIP_HEIGHT_PX = 10, 96
+_STRIP_RATIO, _STRIP_HEIGHT_PX = 8, 112
 
 
 def read_strip(folder: Path, video: Video) -> Images | None:
@@ -56,18 +56,18 @@ def encode_jpeg(image: Images) -> bytes:
 def write_sheet(answers: Sequence[Answer], strips: Sequence[Images | None], path: Path, *, columns: int = 2) -> None:
     """Draw answers as film strips with the true and the found moment under them, in `columns` columns, and write a PNG."""
     rows = -(-len(answers) // columns)
-    figure = Figure(figsize=(7.2 * columns, 1.62 * rows), dpi=110, facecolor="white")
+    figure = Figure(figsize=(7.2 * columns, 1.8 * rows), dpi=110, facecolor="white")
     for place, (answer, strip) in enumerate(zip(answers, strips, strict=True)):
-        left = (place % columns + 0.045) / columns
+        left = (place % columns + 0.062) / columns
         bottom = 1 - (place // columns + 1) / rows
-        _draw_answer(figure, answer, strip, box=(left, bottom, 0.925 / columns, 1 / rows))
+        _draw_answer(figure, answer, strip, box=(left, bottom, 0.9 / columns, 1 / rows))
     write_bytes(path, _to_png(figure))
 
 
 def _draw_answer(figure: Figure, answer: Answer, strip: Images | None, *, box: tuple[float, float, float, float]) -> None:
     left, bottom, width, height = box
     duration_s = answer.video.duration_s
-    picture = figure.add_axes((left, bottom + 0.38 * height, width, 0.43 * height))
+    picture = figure.add_axes((left, bottom + 0.37 * height, width, 0.45 * height))
     if strip is None:
         picture.text(duration_s / 2, 0.5, "no video file", ha="center", va="center", color=MUTED)
         picture.set_ylim(0, 1)
@@ -80,7 +80,7 @@ def _draw_answer(figure: Figure, answer: Answer, strip: Images | None, *, box: t
     figure.text(left, bottom + 0.86 * height, _shorten(answer.query.text, 66), fontsize=10.5, color=INK, weight="bold")
     verdict = f"IoU {answer.iou:.2f}   score {answer.score:.2f}"
     figure.text(left + width, bottom + 0.86 * height, verdict, fontsize=9.5, color=MUTED, ha="right")
-    _draw_bars(figure.add_axes((left, bottom + 0.16 * height, width, 0.2 * height)), answer)
+    _draw_bars(figure.add_axes((left, bottom + 0.15 * height, width, 0.2 * height)), answer)
 
 
 def _draw_bars(axes: Axes, answer: Answer) -> None:
@@ -103,7 +103,7 @@ def _draw_bars(axes: Axes, answer: Answer) -> None:
 
 def draw_curve(curve: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> str:
     """Draw R@1 against the IoU threshold, one line per column of the curve, as SVG."""
-    figure = Figure(figsize=(5.2, 3.7), facecolor="none", layout="constrained")
+    figure = Figure(figsize=(4.8, 3.7), facecolor="none", layout="constrained")
     axes = figure.add_subplot()
     thresholds = [point["iou"] for point in curve]
     for name, label in labels.items():
@@ -116,7 +116,7 @@ def draw_curve(curve: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) ->
     axes.grid(color="#dee2e6", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=9.5)
     return _to_svg(figure)
 
 

@@ -23,12 +23,12 @@ from stages.support.report_page import ROW_LABELS, Gallery, ReportContent, build
 from stages.support.slices import score_slices
 from stages.support.tables import LOCALIZER, Row, Scoring, compute_curve, list_estimates
 
-_SPREAD, _EXTREMES = 12, 3
+_SPREAD, _EXTREMES = 12, 4
 
 
 @dataclass(frozen=True)
 class SplitResult:
-    """One scored split: its lines, its group of `metrics.json`, and the ranks over the collection where it was searched."""
+    """One scored split: its lines, its group of `summary.json`, and the ranks over the collection where it was searched."""
 
     questions: Questions
     rows: Mapping[str, Row]

@@ -56,7 +56,7 @@ class ReportContent:
 
     split: str
     scoring: Scoring
-    summary: Mapping[str, Any]  # the split's group of `metrics.json`
+    summary: Mapping[str, Any]  # the split's group of `summary.json`
     estimates: Sequence[Mapping[str, Any]]  # the rows of `floors.csv`
     curve_svg: str
     slices: Sequence[Mapping[str, Any]]

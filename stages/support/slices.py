@@ -66,6 +66,7 @@ def score_slices(rows: Mapping[str, Row], questions: Questions, scoring: Scoring
             {
                 "slice": one.group,
                 "value": one.value,
+                "label": f"{one.group}: {one.value}",
                 "queries": int(one.rows.sum()),
                 "videos": len(np.unique(questions.video_index[one.rows])),
                 HEADLINE: headline["value"],

@@ -14,12 +14,13 @@ from models.metrics.convention import Figures
 from models.metrics.floors import scale_unit_spans
 from models.metrics.intervals import Estimate, estimate_means, subtract_figures
 from models.metrics.spans import Bools, RankedSpans
-from models.metrics.tan2d import Tan2dConvention, name_recall
+from models.metrics.tan2d import MEAN_IOU, Tan2dConvention, name_recall
 from stages.support.questions import Questions
 
 HEADLINE = name_recall(1, 0.5)
 LOCALIZER = "localizer"
 FLOORS = ("chance", "prior", "whole_video", "blind", "shuffled")
+_INTERVALS = {f"{name}_{end}" for name in (HEADLINE, MEAN_IOU, "R10") for end in ("low", "high")}
 CURVE_THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 
 
@@ -123,7 +124,7 @@ def flatten_estimates(estimates: Mapping[str, Estimate]) -> dict[str, float | No
 
 
 def summarise(rows: Mapping[str, Row], questions: Questions, scoring: Scoring) -> dict[str, Any]:
-    """Return one split's group of `metrics.json`: the localizer with intervals, the floors' values, the margin."""
+    """Return one split's group of `summary.json`: the localizer with intervals, the floors' values, the margin."""
     ours = rows[LOCALIZER].figures
     assert ours is not None
     floors = {name: _list_means(rows[name], names=list(ours)) for name in FLOORS}
@@ -134,6 +135,22 @@ def summarise(rows: Mapping[str, Row], questions: Questions, scoring: Scoring) -
         "floors": floors,
         "best_floor": find_best_floor(rows),
     } | flatten_estimates({"margin_over_best_floor": estimate_margin(rows, questions, scoring)})
+
+
+def condense(group: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `metrics.json` keeps of a group, few enough to compare runs in a terminal; `summary.json` has the rest.
+
+    Every figure of the localizer and of the collection, intervals of the leading ones, and two figures a floor.
+    """
+    kept = dict(group)
+    for part in (LOCALIZER, "collection"):
+        if part in group:
+            kept[part] = {
+                key: value for key, value in group[part].items() if not key.endswith(("_low", "_high")) or key in _INTERVALS
+            }
+    if "floors" in group:
+        kept["floors"] = {name: {key: row[key] for key in (HEADLINE, MEAN_IOU)} for name, row in group["floors"].items()}
+    return kept
 
 
 def _list_means(row: Row, *, names: list[str]) -> dict[str, Any]:

@@ -154,6 +154,14 @@ def test_every_split_that_matters_has_its_group_with_floors(metrics: dict[str, A
     assert "collection" in metrics["val"]
 
 
+def test_the_compared_metrics_are_few_and_the_summary_has_the_rest(report_dir: Path, metrics: dict[str, Any]) -> None:
+    summary = json.loads((report_dir / "summary.json").read_text())["test"]
+    assert summary["localizer"]["R5_iou0.7_low"] is not None
+    assert "R5_iou0.7_low" not in metrics["test"]["localizer"]
+    assert metrics["test"]["floors"]["prior"].keys() == {"R1_iou0.5", "mIoU"}
+    assert summary["floors"]["prior"].keys() > {"R1_iou0.5", "mIoU", "R5_iou0.7"}
+
+
 def test_unlabelled_videos_belong_to_the_collection(metrics: dict[str, Any]) -> None:
     assert metrics["test"]["queries"] == 16
     assert metrics["test"]["collection"]["videos"] == 5
