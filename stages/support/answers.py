@@ -96,8 +96,9 @@ def choose_spread(answers: Sequence[Answer], count: int) -> list[Answer]:
 
 
 def choose_best(answers: Iterable[Answer], count: int) -> list[Answer]:
-    """Return the answers with the largest overlap, ties by score."""
-    return sorted(answers, key=lambda answer: (-answer.iou, -answer.score, answer.query.qid))[:count]
+    """Return the hits with the largest overlap, ties by score; the best answer alone where there is no hit."""
+    ordered = sorted(answers, key=lambda answer: (-answer.iou, -answer.score, answer.query.qid))
+    return [answer for answer in ordered if answer.is_hit][:count] or ordered[:1]
 
 
 def choose_worst(answers: Iterable[Answer], count: int) -> list[Answer]:

@@ -77,7 +77,7 @@ def _draw_answer(figure: Figure, answer: Answer, strip: Images | None, *, box: t
         picture.axvspan(*answer.spans[0], fill=False, edgecolor=FOUND_COLOUR, linewidth=2.5)
     picture.set_xlim(0, duration_s)
     picture.set_axis_off()
-    figure.text(left, bottom + 0.86 * height, _shorten(answer.query.text, 66), fontsize=10.5, color=INK, weight="bold")
+    figure.text(left, bottom + 0.86 * height, _shorten(answer.query.text, 52), fontsize=10.5, color=INK, weight="bold")
     verdict = f"IoU {answer.iou:.2f}   score {answer.score:.2f}"
     figure.text(left + width, bottom + 0.86 * height, verdict, fontsize=9.5, color=MUTED, ha="right")
     _draw_bars(figure.add_axes((left, bottom + 0.15 * height, width, 0.2 * height)), answer)

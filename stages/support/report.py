@@ -58,7 +58,7 @@ def write_report(result: SplitResult, scoring: Scoring, *, raw_dir: Path, output
         estimates=estimates,
         curve_svg=draw_curve(curve, ROW_LABELS),
         slices=slices,
-        galleries=galleries,
+        galleries=galleries if len(answers) > _SPREAD else galleries[:1],  # the spread shows all of a few answers
     )
     write_bytes(output_dir / "index.html", build_page(content).encode())
 

@@ -111,7 +111,7 @@ def round_estimate(estimate: Estimate) -> dict[str, float | None]:
 
 
 def _round(number: float | None) -> float | None:
-    return round(number, 6) if number is not None and np.isfinite(number) else None
+    return round(number, 6) + 0.0 if number is not None and np.isfinite(number) else None  # no negative zero
 
 
 def flatten_estimates(estimates: Mapping[str, Estimate]) -> dict[str, float | None]:
