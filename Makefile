@@ -34,6 +34,7 @@ help: ## list the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.installed ## create .venv from the lock (every other command does this first)
+	@mkdir -p $(PREFECT_HOME)
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Cuepoint needs Python 3.11, 3.12 or 3.13, but {sys.executable} is {v[0]}.{v[1]}; run: make PYTHON=python3.11")'

@@ -61,7 +61,7 @@ def run_in_own_process_group(command: list[str], *, log: Log) -> Outcome:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=_environment(),
+        env=build_environment(),
         start_new_session=True,
     )
     assert process.stdout is not None
@@ -84,7 +84,7 @@ def _read_lines(stream: IO[bytes]) -> Iterator[str]:
             yield line
 
 
-def _environment() -> dict[str, str]:
+def build_environment() -> dict[str, str]:
     """Return the environment of a stage: this Python first on the path, telemetry off, sparse progress."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return {**os.environ, **TELEMETRY_OFF, "PATH": path, "PYTHONUNBUFFERED": "1", "TQDM_MININTERVAL": "10"}

@@ -1,0 +1,65 @@
+"""Flow `reproduce`: brings every DVC stage up to date in order, then lets the sealed bundle challenge the champion.
+
+`python -m flows.reproduce` runs it once, with a server of its own where `PREFECT_API_URL` names none.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.concurrency.sync import concurrency
+
+from flows.champion import Decision, challenge_champion
+from flows.dvc_process import DvcError, run_dvc
+from flows.limits import GPU_LIMIT, ensure_gpu_limit
+from stages.support.entry import run_main
+
+STAGES = ("render", "ingest", "validate", "pretrain", "extract", "train", "evaluate", "export", "index", "package")
+GPU_STAGES = frozenset({"pretrain", "extract", "train", "evaluate"})
+
+
+@flow(name="reproduce", persist_result=False)
+def reproduce() -> None:
+    """Bring the pipeline of this checkout up to date and decide whether its bundle becomes the champion."""
+    for stage in STAGES:
+        reproduce_stage(stage)
+    seal_and_challenge()
+
+
+@task(cache_policy=NO_CACHE, persist_result=False, task_run_name="dvc-{stage}")
+def reproduce_stage(stage: str) -> None:
+    """Bring one stage up to date; its upstream stages must already be. DVC decides whether there is anything to do."""
+    with _reserve_gpu(stage):
+        run_dvc(["repro", "--single-item", stage], log=get_run_logger().info)
+
+
+@task(cache_policy=NO_CACHE, persist_result=False, task_run_name="champion")
+def seal_and_challenge() -> None:
+    """Let the bundle challenge the champion once nothing is stale; a rejection is a result, not a failure."""
+    log = get_run_logger().info
+    try:
+        run_dvc(["status", "--quiet"], log=log)
+        decision = challenge_champion()
+    except DvcError:
+        decision = Decision(False, "the working tree changed while the pipeline ran: what was made is not of one piece")
+    log(f"{'accepted' if decision.accepted else 'rejected'}: {decision.reason}")
+
+
+def _reserve_gpu(stage: str) -> AbstractContextManager[None]:
+    """Hold the one slot of the machine's GPU for stages that compute on it; a limit that does not exist is an error."""
+    if stage not in GPU_STAGES:
+        return nullcontext()
+    return concurrency(GPU_LIMIT, occupy=1, strict=True, raise_on_lease_renewal_failure=False)
+
+
+def main() -> None:
+    """Run the flow once, here and now."""
+    ensure_gpu_limit()
+    try:
+        reproduce()
+    except DvcError as error:
+        raise ValueError(str(error)) from error
+
+
+if __name__ == "__main__":
+    run_main(main, name="reproduce")

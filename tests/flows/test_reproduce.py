@@ -1,0 +1,96 @@
+"""Order, GPU slot and outcome of the flow, with everything that it starts replaced."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows import reproduce as module
+from flows.champion import Decision
+from flows.dvc_process import DvcError
+from flows.reproduce import GPU_STAGES, STAGES, reproduce, reproduce_stage, seal_and_challenge
+
+
+def list_dvc_stages() -> list[str]:
+    return list(yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"])
+
+
+@pytest.fixture(autouse=True)
+def log(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
+    logger = logging.getLogger("test_flow")
+    monkeypatch.setattr(module, "get_run_logger", lambda: logger)
+    return logger
+
+
+def test_the_flow_brings_every_stage_of_dvc_yaml_up_to_date_in_order_and_then_judges(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(module, "reproduce_stage", done.append)
+    monkeypatch.setattr(module, "seal_and_challenge", lambda: done.append("champion"))
+    reproduce.fn()
+    assert done == [*list_dvc_stages(), "champion"]
+
+
+def test_a_failed_stage_stops_the_flow(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    def fail_in_validate(stage: str) -> None:
+        done.append(stage)
+        if stage == "validate":
+            raise DvcError("bad data")
+
+    monkeypatch.setattr(module, "reproduce_stage", fail_in_validate)
+    monkeypatch.setattr(module, "seal_and_challenge", lambda: done.append("champion"))
+    with pytest.raises(DvcError, match="bad data"):
+        reproduce.fn()
+    assert done == ["render", "ingest", "validate"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stages_that_compute_on_the_gpu_hold_its_slot_and_no_others(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[object] = []
+
+    @contextmanager
+    def reserve(name: str, *, occupy: int, strict: bool, raise_on_lease_renewal_failure: bool) -> Iterator[None]:
+        events.append((name, occupy, strict, raise_on_lease_renewal_failure))
+        yield
+        events.append("freed")
+
+    monkeypatch.setattr(module, "concurrency", reserve)
+    monkeypatch.setattr(module, "run_dvc", lambda arguments, log: events.append(arguments))
+    reproduce_stage.fn(stage)
+    command = ["repro", "--single-item", stage]
+    assert events == ([("gpu", 1, True, False), command, "freed"] if stage in GPU_STAGES else [command])
+
+
+def test_nothing_is_cached_by_prefect_because_dvc_decides_what_is_stale() -> None:
+    for task in (reproduce_stage, seal_and_challenge):
+        assert task.cache_policy is module.NO_CACHE
+        assert task.persist_result is False
+    assert reproduce.persist_result is False
+
+
+@pytest.mark.parametrize("decision", [Decision(True, "better"), Decision(False, "a tie")])
+def test_a_rejected_challenger_is_logged_and_no_failure(
+    decision: Decision, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "run_dvc", lambda arguments, log: "")
+    monkeypatch.setattr(module, "challenge_champion", lambda: decision)
+    with caplog.at_level(logging.INFO, logger="test_flow"):
+        seal_and_challenge.fn()
+    assert caplog.messages == [f"{'accepted' if decision.accepted else 'rejected'}: {decision.reason}"]
+
+
+def test_what_changed_while_the_pipeline_ran_is_not_registered(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def find_stale(arguments: list[str], log: object) -> str:
+        raise DvcError("stale")
+
+    monkeypatch.setattr(module, "run_dvc", find_stale)
+    monkeypatch.setattr(module, "challenge_champion", lambda: pytest.fail("registered"))
+    with caplog.at_level(logging.INFO, logger="test_flow"):
+        seal_and_challenge.fn()
+    assert caplog.messages == ["rejected: the working tree changed while the pipeline ran: what was made is not of one piece"]
