@@ -1,4 +1,4 @@
-"""DVC stage `render`: presets/render/ -> data/raw/shapes/ (videos/*.mp4, annotations.jsonl)."""
+"""DVC stage `render`: presets/render/ -> data/raw/shapes/ (videos/*.mp4, annotations.jsonl, contact_sheet.png)."""
 
 import os
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from corpus.files import write_jsonl
 from corpus.shapes.annotations import annotate
+from corpus.shapes.contact_sheet import write_contact_sheet
 from corpus.shapes.params import ShapesParams
 from corpus.shapes.scene import Scene
 from corpus.shapes.scenes import list_scenes
@@ -30,10 +31,11 @@ def main() -> None:
 
 
 def render(size: ShapesParams, *, seed: int, folder: Path, workers: int) -> None:
-    """Draw videos and write annotations into `folder`; the bytes depend on size and seed alone, not on `workers`."""
+    """Draw videos, annotations and a contact sheet into `folder`; the bytes depend on size and seed alone, not on `workers`."""
     scenes = list_scenes(size, seed=seed)
     rows = annotate(scenes, size, seed=seed)
     render_videos(scenes, size, folder=folder / "videos", workers=workers)
+    write_contact_sheet(folder / "contact_sheet.png", scenes, rows, size_px=size.size_px)
     write_jsonl(folder / "annotations.jsonl", rows)
     print(f"drew {len(scenes)} videos with {len(rows)} sentences into {folder}")
 

@@ -23,7 +23,7 @@ SHIFTED_COLORS = {  # only in the split `test_shifted`
     "lime": (170, 250, 60),
     "navy": (20, 25, 105),
     "maroon": (110, 10, 35),
-    "olive": (125, 125, 20),
+    "olive": (120, 140, 10),
     "magenta": (235, 20, 200),
 }
 ALL_COLORS = COLORS | SHIFTED_COLORS

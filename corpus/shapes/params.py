@@ -35,7 +35,7 @@ class ShapesParams(Params):
     shortest_event_s: float = Field(ge=1)
     longest_event_s: PositiveFloat
     min_events: int = Field(ge=2)
-    max_events: PositiveInt
+    max_events: int = Field(le=8)  # more find no actor that is free
     min_actors: int = Field(ge=3)
     max_actors: int = Field(le=7)  # more find no room
     background_bias: float = Field(ge=0, le=1)  # how often a video's background fits its kinds of event

@@ -15,6 +15,7 @@ from corpus.shapes.scene import Scene
 
 _PLANS_PER_TIMES = 60  # before other times are drawn
 _PLACES_PER_PLAN = 6
+_TIMES_PER_VIDEO = 100
 
 
 class Video(NamedTuple):
@@ -39,13 +40,17 @@ def draw_scene(params: ShapesParams, *, seed: int, split: str, number: int) -> S
     if split == "test_background":
         return _swap(draw_scene(params, seed=seed, split="test", number=number), seed, number)
     rng = make_rng(seed, split, number, "scene")
-    while True:
+    for _ in range(_TIMES_PER_VIDEO):
         times = draw_times(rng, params)
         for _ in range(_PLANS_PER_TIMES):
             plan = _draw_plan(rng, times, params, Video(split, number))
             scene = plan and _find_places(rng, plan)
             if scene is not None:
                 return scene
+    raise ValueError(
+        f"video {number} of {split}: no room for {params.min_events}-{params.max_events} events of {params.min_actors}-"
+        f"{params.max_actors} actors in {params.shortest_s}-{params.longest_s} s; lower max_events or max_actors"
+    )
 
 
 def _draw_plan(rng: np.random.Generator, times: Times, params: ShapesParams, video: Video) -> Scene | None:

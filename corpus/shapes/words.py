@@ -58,12 +58,12 @@ SHIFTED = Lexicon(
     },
     nouns={
         None: ("figure", "thing"),
-        "circle": ("ball", "round one"),
+        "circle": ("ball",),
         "square": ("block",),
         "triangle": ("wedge",),
-        "star": ("starlet",),
-        "cross": ("crucifix",),
-        "heart": ("love sign",),
+        "star": ("asterisk",),
+        "cross": ("cross",),
+        "heart": ("valentine",),
     },
     colors=PLAIN.colors,
 )
