@@ -165,4 +165,5 @@ def _list_durations(questions: Questions) -> dict[str, float]:
 
 
 def _to_candidates(found: Predictions) -> RankedSpans:
-    return RankedSpans(found.spans.astype(np.float64), found.scores.astype(np.float64), found.valid)
+    """Keep the localizer's own precision: an overlap of exactly the threshold is then suppressed as in the service."""
+    return RankedSpans(found.spans, found.scores.astype(np.float64), found.valid)

@@ -16,7 +16,7 @@ import torch
 from corpus.files import sha256_file
 from corpus.media import ClipSampling
 from corpus.moments import Moment, RankedMoment
-from corpus.records import Corpus, Query, Video, save_corpus
+from corpus.records import Corpus, Query, Video, load_corpus, save_corpus
 from corpus.store import Fingerprint, FingerprintMismatchError, save_index, save_shard
 from corpus.text import Vocabulary
 from models.batches import InputDims
@@ -24,16 +24,26 @@ from models.blinds.text_only import TextOnlyParams
 from models.checkpoint import CheckpointConfig, save_checkpoint
 from models.encoder_files import load_encoders, save_encoders
 from models.encoders.place_cnn import PlaceCNNParams
+from models.inputs import predict_candidates, select_text
 from models.localizers.place_tan import PlaceTANParams
 from models.metrics.convention import IoURule
 from models.metrics.floors import build_unit_cells
 from models.metrics.tan2d import Tan2dConvention
 from models.retrievers.dual_encoder import DualEncoderParams
 from models.text_encoders.word_vectors import WordVectorsParams
+from serving.search import ScoredSpans, SearchSettings, rank_in_video, search_collection
 from stages.evaluate import EvaluationInputs, describe_group, evaluate, list_splits
 from stages.support.answers import Answer, choose_best, choose_confident_misses, choose_spread, choose_worst
 from stages.support.collection_table import score_collection
 from stages.support.params import EvaluateParams, SearchParams
+from stages.support.predictions import (
+    build_index,
+    encode_text,
+    load_models,
+    load_split_cells,
+    predict_moments,
+    search_questions,
+)
 from stages.support.questions import prepare_questions
 from stages.support.slices import list_slices
 from stages.support.tables import Scoring
@@ -216,6 +226,39 @@ def test_per_query_rows_repeat_the_headline_figure(report_dir: Path, metrics: di
     rows = [json.loads(line) for line in (report_dir / "per_query.jsonl").read_text().splitlines()]
     assert np.mean([row["iou"] > 0.5 for row in rows]) == pytest.approx(metrics["test"]["localizer"]["R1_iou0.5"], abs=1e-6)
     assert np.mean([row["iou"] for row in rows]) == pytest.approx(metrics["test"]["localizer"]["mIoU"], abs=1e-5)
+
+
+def test_the_answers_are_those_of_the_service(world: EvaluationInputs, report_dir: Path) -> None:
+    models = load_models(encoder_dir=world.encoder_dir, features_dir=world.features_dir, checkpoints_dir=world.checkpoints_dir)
+    questions = prepare_questions(load_corpus(world.corpus_dir), "test")
+    text, cells = encode_text(models, questions), load_split_cells(models, questions)
+    found = predict_moments(models.localizer, questions, text, cells)
+    rows = [json.loads(line) for line in (report_dir / "per_query.jsonl").read_text().splitlines()]
+    settings = SearchSettings.model_validate(SEARCH.model_dump())
+    for spans, scores, row in zip(found.spans, found.scores, rows, strict=True):
+        served = rank_in_video(row["video_id"], ScoredSpans(spans, scores), settings, top_k=10)
+        np.testing.assert_allclose([moment[1:] for moment in served], row["found"], atol=1e-3)
+
+
+def test_the_collection_ranks_are_those_of_the_service_one_query_at_a_time(world: EvaluationInputs) -> None:
+    models = load_models(encoder_dir=world.encoder_dir, features_dir=world.features_dir, checkpoints_dir=world.checkpoints_dir)
+    questions = prepare_questions(load_corpus(world.corpus_dir), "test")
+    text, cells = encode_text(models, questions), load_split_cells(models, questions)
+    settings = SearchSettings.model_validate(SEARCH.model_dump())
+    answers = search_questions(models, questions, text, cells, settings=settings, top_k=100)
+    index, durations_s = build_index(models, questions), {video.video_id: video.duration_s for video in questions.videos}
+    with torch.no_grad():
+        vectors = models.retriever.embed_queries(text).numpy()
+    for row in (0, 7, 15):
+
+        def localize(video_ids: list[str], row: int = row) -> list[ScoredSpans]:
+            sentence = select_text(text, torch.full((len(video_ids),), row))
+            found = predict_candidates(models.localizer, cells=cells, durations_s=durations_s, video_ids=video_ids, text=sentence)
+            return [ScoredSpans(spans, scores) for spans, scores in zip(found.spans, found.scores, strict=True)]
+
+        alone = search_collection(vectors[row], index, localize, settings, top_k=100)
+        assert [moment.video_id for moment in answers[row]] == [moment.video_id for moment in alone]
+        np.testing.assert_allclose([moment[1:] for moment in answers[row]], [moment[1:] for moment in alone], atol=1e-5)
 
 
 def test_the_recall_curve_falls_and_meets_the_table(report_dir: Path, metrics: dict[str, Any]) -> None:
