@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from corpus.moments import Floats, Ints, Moment
 
 Bools = NDArray[np.bool_]
-_ELEMENTS_PER_CHUNK = 2**21  # keeps each temporary array near 16 MiB
+_ELEMENTS_PER_CHUNK = 2**16  # keeps the temporary arrays of a chunk in the processor's cache
 
 
 class PaddedSpans(NamedTuple):
@@ -51,11 +51,12 @@ def compute_rowwise_iou(spans: Floats, others: Floats) -> Floats:
 
     The union is the true union, and two spans of length zero have IoU 0, as in `corpus.moments.compute_iou`.
     """
-    start = np.maximum(spans[..., 0], others[..., 0])
-    end = np.minimum(spans[..., 1], others[..., 1])
-    intersection = np.clip(end - start, 0, None)
-    lengths = (spans[..., 1] - spans[..., 0]) + (others[..., 1] - others[..., 0])
-    union = lengths - intersection
+    return _compute_overlap(spans[..., 0], spans[..., 1], others[..., 0], others[..., 1])
+
+
+def _compute_overlap(starts: Floats, ends: Floats, other_starts: Floats, other_ends: Floats) -> Floats:
+    intersection = np.maximum(np.minimum(ends, other_ends) - np.maximum(starts, other_starts), 0)
+    union = (ends - starts) + (other_ends - other_starts) - intersection
     iou: Floats = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
     return iou
 
@@ -97,6 +98,7 @@ def rank_spans(candidates: RankedSpans, *, max_iou: float, max_kept: int) -> Ran
 def _suppress(candidates: RankedSpans, *, max_iou: float, max_kept: int) -> Ints:
     chosen = np.full((len(candidates.scores), max_kept), -1, dtype=np.int64)
     remaining = np.where(candidates.valid, candidates.scores, -np.inf)  # (Q, M)
+    starts, ends = (np.ascontiguousarray(candidates.spans[..., side]) for side in (0, 1))
     rows = np.arange(len(remaining))
     for rank in range(min(max_kept, remaining.shape[1])):
         best = remaining.argmax(axis=1)  # (Q,), the first of equal ones
@@ -104,7 +106,7 @@ def _suppress(candidates: RankedSpans, *, max_iou: float, max_kept: int) -> Ints
         if not found.any():
             break
         chosen[found, rank] = best[found]
-        overlap = compute_rowwise_iou(candidates.spans, candidates.spans[rows, best][:, None])
+        overlap = _compute_overlap(starts, ends, starts[rows, best][:, None], ends[rows, best][:, None])
         remaining[overlap > max_iou] = -np.inf
         remaining[rows, best] = -np.inf
     return chosen
