@@ -1,10 +1,16 @@
 """A DVC project with the stages of the pipeline whose commands take no time: flows are tested apart from what they start."""
 
 import shutil
+import socket
 import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import httpx
 import psutil
 import pytest
 import yaml
@@ -60,15 +66,109 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
+class PrefectService:
+    """A server and a worker on loopback with a home of their own."""
+
+    def __init__(self, home: Path) -> None:
+        """Start both and wait until they answer."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}/api"
+        self.env = {
+            **build_environment(),
+            "PREFECT_HOME": str(home),
+            "PREFECT_API_URL": self.url,
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+        }
+        self.home = home
+        self._started: list[subprocess.Popen[bytes]] = []
+        try:
+            self._start("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
+            wait_until(self._is_healthy, 120)
+            self.run(ROOT, sys.executable, "-c", "from flows.deploy import ensure_work_pool; ensure_work_pool()")
+            self._start("prefect", "worker", "start", "--pool", "cuepoint", "--type", "process", "--name", "worker")
+            wait_until(lambda: bool(self.ask("work_pools/cuepoint/workers/filter", {})), 120)
+        except BaseException:
+            self.stop()
+            raise
+
+    def run(self, folder: Path, *command: str) -> str:
+        """Run a client's command in a folder and return what it printed."""
+        return subprocess.run(command, cwd=folder, env=self.env, check=True, capture_output=True, text=True).stdout
+
+    def ask(self, path: str, body: object = None) -> Any:
+        """Send a request to the server: GET without a body, POST with one."""
+        method = "GET" if body is None else "POST"
+        response = httpx.request(method, f"{self.url}/{path}", json=body, timeout=30).raise_for_status()
+        return response.json() if response.content else None
+
+    def deploy(self, project: Path) -> str:
+        """Deploy the flow of a project as a user does, and return the deployment's id."""
+        self.run(project, sys.executable, "-m", "flows.deploy", "--cron", "0 3 * * *", "--timezone", "Europe/Berlin")
+        return str(self.ask("deployments/name/reproduce/scheduled")["id"])
+
+    def schedule(self, deployment_id: str, *, seconds_ahead: float = 2.0) -> str:
+        """Schedule one run and return its id."""
+        due = datetime.now(UTC) + timedelta(seconds=seconds_ahead)
+        state = {"type": "SCHEDULED", "state_details": {"scheduled_time": due.isoformat()}}
+        return str(self.ask(f"deployments/{deployment_id}/create_flow_run", {"state": state})["id"])
+
+    def wait_for(self, run_id: str, *states: str, limit_s: float = 240.0) -> str:
+        """Wait until a run has one of the states, and return the name of its state."""
+        wait_until(
+            lambda: self.ask(f"flow_runs/{run_id}")["state"]["type"] in states, limit_s, what=lambda: self.read_logs(run_id)
+        )
+        return str(self.ask(f"flow_runs/{run_id}")["state"]["name"])
+
+    def read_logs(self, run_id: str) -> str:
+        """Return what a run logged."""
+        logs = self.ask("logs/filter", {"logs": {"flow_run_id": {"any_": [run_id]}}, "sort": "TIMESTAMP_ASC"})
+        return "\n".join(log["message"] for log in logs)
+
+    def count_gpu_slots(self) -> int:
+        """Return how many slots of the GPU limit are held."""
+        return int(self.ask("v2/concurrency_limits/gpu")["active_slots"])
+
+    def stop(self) -> None:
+        """End every process that was started, with its children."""
+        for process in reversed(self._started):
+            family = psutil.Process(process.pid).children(recursive=True)
+            process.terminate()
+            for member in psutil.wait_procs(family, timeout=15)[1]:
+                member.kill()
+            process.wait(15)
+
+    def _start(self, *command: str) -> None:
+        with (self.home / f"{command[1]}.log").open("wb") as output:
+            process = subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=output, stderr=subprocess.STDOUT)
+        self._started.append(process)
+
+    def _is_healthy(self) -> bool:
+        try:
+            return bool(self.ask("health"))
+        except httpx.HTTPError:
+            return False
+
+
 @pytest.fixture
-def end_processes() -> Iterator[Callable[[subprocess.Popen[str]], None]]:
-    """Takes the processes that a test starts, and ends them with all their children."""
-    started: list[psutil.Process] = []
-    yield lambda process: started.append(psutil.Process(process.pid))
-    for process in started:
-        family = [*process.children(recursive=True), process] if process.is_running() else []
-        for member in family:
-            member.terminate()
-        _, alive = psutil.wait_procs(family, timeout=10)
-        for member in alive:
-            member.kill()
+def wait() -> Callable[..., None]:
+    """Waits for a condition, and fails when it does not come true in time."""
+    return wait_until
+
+
+@pytest.fixture(scope="session")
+def prefect_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectService]:
+    """A running server and worker, shared by the tests of a session."""
+    service = PrefectService(tmp_path_factory.mktemp("prefect"))
+    yield service
+    service.stop()
+
+
+def wait_until(condition: Callable[[], bool], limit_s: float, *, what: Callable[[], str] = lambda: "") -> None:
+    """Wait for a condition, and fail when it does not come true in time."""
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {limit_s} s in vain; {what()}")
+        time.sleep(0.2)

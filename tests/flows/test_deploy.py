@@ -1,0 +1,85 @@
+"""A real server and worker: deploying, a scheduled run, a cancelled one, and never two runs at once."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+import yaml
+
+from flows.dvc_process import build_environment
+from flows.reproduce import STAGES
+
+if TYPE_CHECKING:
+    from conftest import PrefectService
+
+pytestmark = pytest.mark.slow
+READ_CHAMPION = "import json; from stages.support.tracking import read_champion; print(json.dumps(read_champion()))"
+
+
+def deploy_without_server(folder: Path, **variables: str) -> str:
+    env = {key: value for key, value in build_environment().items() if key != "PREFECT_API_URL"} | variables
+    command = [sys.executable, "-m", "flows.deploy"]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False).stderr.splitlines()[-1]
+
+
+def test_deploying_without_a_server_names_the_command_that_starts_one(project: Path) -> None:
+    assert deploy_without_server(project) == (
+        "deploy: error: PREFECT_API_URL names no server; run: make server, and in another terminal: make deploy"
+    )
+    url = "http://127.0.0.1:9/api"
+    message = f"deploy: error: no Prefect server answers at {url}; run: make server"
+    assert deploy_without_server(project, PREFECT_API_URL=url) == message
+
+
+def test_a_bad_schedule_is_refused(project: Path, prefect_service: "PrefectService") -> None:
+    command = [sys.executable, "-m", "flows.deploy", "--cron", "every night"]
+    result = subprocess.run(command, cwd=project, env=prefect_service.env, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "every night" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_deploying_twice_leaves_one_schedule_one_limit_and_one_pool(project: Path, prefect_service: "PrefectService") -> None:
+    first, second = prefect_service.deploy(project), prefect_service.deploy(project)
+    assert first == second
+    deployment = prefect_service.ask("deployments/name/reproduce/scheduled")
+    (schedule,) = deployment["schedules"]
+    assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("0 3 * * *", "Europe/Berlin")
+    assert deployment["global_concurrency_limit"]["limit"] == 1
+    assert deployment["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+    limits = {limit["name"]: limit["limit"] for limit in prefect_service.ask("v2/concurrency_limits/filter", {})}
+    assert limits["gpu"] == 1
+
+
+def test_a_scheduled_run_finishes_the_pipeline_and_registers_a_champion(project: Path, prefect_service: "PrefectService") -> None:
+    run_id = prefect_service.schedule(prefect_service.deploy(project))
+    assert prefect_service.wait_for(run_id, "COMPLETED", "FAILED", "CRASHED") == "Completed", prefect_service.read_logs(run_id)
+    lock = yaml.safe_load((project / "dvc.lock").read_text(encoding="utf-8"))
+    assert list(lock["stages"]) == list(STAGES)
+    version, metrics, _ = json.loads(prefect_service.run(project, sys.executable, "-c", READ_CHAMPION))
+    assert (version, metrics["val/R1_iou0.5"]) == ("1", 0.5)
+    assert "accepted: there was no champion" in prefect_service.read_logs(run_id)
+
+
+def test_cancelling_ends_the_stage_frees_the_gpu_slot_and_keeps_the_schedule(
+    project: Path, prefect_service: "PrefectService", wait: Callable[..., None]
+) -> None:
+    (project / "params.yaml").write_text("recall: 0.5\nwaits_in: pretrain\n", encoding="utf-8")
+    waiting = project / ".cache" / "waiting"
+    deployment_id = prefect_service.deploy(project)
+    run_id = prefect_service.schedule(deployment_id)
+    wait(waiting.exists, 120, what=lambda: prefect_service.read_logs(run_id))
+    stage = psutil.Process(int(waiting.read_text()))
+    assert prefect_service.count_gpu_slots() == 1
+    second = prefect_service.schedule(deployment_id)
+    assert prefect_service.wait_for(second, "CANCELLED", "COMPLETED", "RUNNING") == "Cancelled"
+    prefect_service.ask(f"flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLING"}})
+    assert prefect_service.wait_for(run_id, "CANCELLED", limit_s=60) == "Cancelled"
+    wait(lambda: not stage.is_running(), 30)
+    wait(lambda: prefect_service.count_gpu_slots() == 0, 30)
+    assert prefect_service.ask("deployments/name/reproduce/scheduled")["paused"] is False
