@@ -9,7 +9,6 @@ from typing import Any
 
 import great_expectations as gx
 import pandas as pd
-from great_expectations.checkpoint import UpdateDataDocsAction
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from stages.support.validation_docs import cut_network, write_start_page
@@ -88,7 +87,6 @@ def _run_suite(context: Any, suite: TableSuite) -> list[Finding]:
         name=suite.name,
         validation_definitions=[definition],
         result_format={"result_format": "COMPLETE", "unexpected_index_column_names": [suite.key]},
-        actions=[UpdateDataDocsAction(name="docs", site_names=[_SITE])],
     )
     outcome = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": suite.table})
     (result,) = outcome.run_results.values()

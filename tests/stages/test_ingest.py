@@ -1,0 +1,206 @@
+"""A folder of videos becomes a corpus; bad files end in quarantine, bad rows stop the stage, nothing is half-written."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from corpus.files import read_json, read_jsonl
+from corpus.readers import build_reader
+from corpus.records import load_corpus
+from stages.ingest import Ingested, ingest, save_ingested
+from stages.support.params import IngestParams
+from stages.support.probing import ProbeBudget, probe_files
+
+PARAMS = IngestParams(validation_share=0.2, test_share=0.2, max_quarantine_share=0.02, seed=1)
+
+
+@pytest.fixture(autouse=True)
+def _one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUEPOINT_WORKERS", "1")
+
+
+def write_clip(path: Path, brightness: int, *, num_frames: int = 20) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"threads": "1", "x264-params": "mbtree=0"})
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
+        for _ in range(num_frames):
+            image = np.full((24, 32, 3), brightness, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def row(vid: str, **values: Any) -> dict[str, Any]:
+    base = {"qid": f"q-{vid}", "vid": vid, "duration": 2.0, "query": "a dog runs", "relevant_windows": [[0.5, 1.5]]}
+    return base | values
+
+
+def write_rows(root: Path, *rows: dict[str, Any]) -> None:
+    (root / "annotations.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Five videos of two seconds with one query each."""
+    folder = tmp_path / "data" / "raw" / "mine"
+    for number in range(5):
+        write_clip(folder / "videos" / f"v{number}.mp4", 40 * number)
+    write_rows(folder, *(row(f"v{number}") for number in range(5)))
+    return folder
+
+
+def run(root: Path, tmp_path: Path, **params: Any) -> Ingested:
+    return ingest(root, build_reader("folder"), PARAMS.model_copy(update=params), cache_dir=tmp_path / ".cache")
+
+
+def test_a_folder_becomes_a_corpus_with_a_split_by_video(root: Path, tmp_path: Path) -> None:
+    write_clip(root / "videos" / "extra.mp4", 250)
+    found = run(root, tmp_path)
+    save_ingested(found, tmp_path / "out", corpus="mine", reader="folder")
+    corpus = load_corpus(tmp_path / "out")
+    assert corpus == found.corpus
+    assert corpus.splits == ("train", "val", "test", "unlabelled")
+    assert [video.video_id for video in corpus.of_split("unlabelled").videos] == ["extra"]
+    splits = {video.video_id: video.split for video in corpus.videos}
+    assert all(query.split == splits[query.video_id] for query in corpus.queries)
+    video = corpus.videos[-1]
+    assert (video.path, video.duration_s, video.num_frames, video.fps) == ("videos/v4.mp4", 2.0, 20, 10.0)
+    assert (video.width, video.height, video.codec, len(video.sha256)) == (32, 24, "h264", 64)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "videos.jsonl", "queries.jsonl", "quarantine.jsonl", "summary.json"
+    }  # fmt: skip
+    assert read_json(tmp_path / "out" / "summary.json")["splits"]["test"] == {"videos": 1, "queries": 1, "seconds": 2.0}
+
+
+def test_the_same_folder_gives_the_same_bytes_with_and_without_a_cache(root: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        save_ingested(run(root, tmp_path), tmp_path / name, corpus="mine", reader="folder")
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_a_video_that_cannot_be_decoded_is_quarantined_with_its_queries_and_mentions(root: Path, tmp_path: Path) -> None:
+    (root / "videos" / "v2.mp4").write_bytes(b"broken")
+    write_rows(root, *(row(f"v{number}", elsewhere={"v2": [[0, 1]]} if number == 1 else {}) for number in range(5)))
+    found = run(root, tmp_path)
+    (video,) = found.quarantine
+    assert (video.video_id, video.qids) == ("v2", ("q-v2",))
+    assert video.reason.startswith("it cannot be decoded")
+    assert "v2" not in {query.video_id for query in found.corpus.queries} | {one.video_id for one in found.corpus.videos}
+    assert not any(query.elsewhere for query in found.corpus.queries)
+    (note,) = (note for note in found.dropped if note.qid == "q-v2")
+    assert (note.row, note.reason) == ("annotations.jsonl line 3", "the video 'v2' is in quarantine")
+
+
+def test_too_many_undecodable_videos_stop_the_stage_naming_each(root: Path, tmp_path: Path) -> None:
+    for name in ("v1", "v3"):
+        (root / "videos" / f"{name}.mp4").write_bytes(b"")
+    with pytest.raises(ValueError, match="2 of 5 videos cannot be decoded, 1 may be") as caught:
+        run(root, tmp_path)
+    assert "videos/v1.mp4: the file is empty (0 bytes)\nvideos/v3.mp4: " in str(caught.value)
+    assert len(run(root, tmp_path, max_quarantine_share=0.4).quarantine) == 2
+
+
+@pytest.mark.slow
+def test_a_hanging_decoder_costs_only_its_own_file(root: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")  # to read it is to wait for ever
+    files = [root / "videos" / "v0.mp4", tmp_path / "pipe.mp4", root / "videos" / "v1.mp4"]
+    budget = ProbeBudget(base_s=8.0, s_per_mebibyte=0)
+    probes = {probe.path.name: probe for probe in probe_files(files, cache_dir=tmp_path, num_workers=1, budget=budget)}
+    assert probes["pipe.mp4"].reason == "decoding took longer than 8 s"
+    assert probes["v0.mp4"].info == probes["v1.mp4"].info is not None
+
+
+def test_a_crash_or_want_of_memory_of_the_decoder_costs_only_its_own_file(root: Path, tmp_path: Path) -> None:
+    files = [root / "videos" / "v0.mp4"]
+    budget = ProbeBudget(memory_bytes=1 << 20)  # not even enough to go on
+    (probe,) = probe_files(files, cache_dir=tmp_path, num_workers=1, budget=budget)
+    assert probe.info is None
+    assert probe.reason
+
+
+def test_a_missing_video_is_named_with_the_remedy(root: Path, tmp_path: Path) -> None:
+    (root / "videos" / "v3.mp4").unlink()
+    with pytest.raises(ValueError, match="1 annotated videos have no file in .*videos: v3; put them there as <vid>.mp4"):
+        run(root, tmp_path)
+
+
+def test_moments_elsewhere_must_name_videos_of_the_corpus(root: Path, tmp_path: Path) -> None:
+    write_rows(root, *(row(f"v{number}", elsewhere={"ghost": [[0, 1]]}) for number in range(5)))
+    with pytest.raises(ValueError, match='"elsewhere" names videos without a file in .*: ghost; correct their ids'):
+        run(root, tmp_path)
+
+
+def test_a_moment_outside_the_video_stops_the_stage_and_writes_nothing(root: Path, tmp_path: Path) -> None:
+    write_rows(root, row("v0", relevant_windows=[[2.5, 3.0]]), *(row(f"v{number}") for number in range(1, 5)))
+    with pytest.raises(ValueError, match=r"line 1 \(qid q-v0\): the moment \[2.5, 3.0\] is outside the video 'v0' of 2.00 s"):
+        run(root, tmp_path)
+
+
+def test_the_probed_length_is_the_truth_and_differences_are_listed(root: Path, tmp_path: Path) -> None:
+    write_rows(root, row("v0", duration=3.5, relevant_windows=[[1.0, 2.4]]), *(row(f"v{number}") for number in range(1, 5)))
+    found = run(root, tmp_path)
+    assert found.differing_durations == {"v0": (3.5, 2.0)}
+    (note,) = found.clipped
+    assert (note.row, note.reason) == ("annotations.jsonl line 1", "ends after the video: 2.4 -> 2.0")
+
+
+def test_the_same_bytes_under_two_names_in_two_splits_are_refused(root: Path, tmp_path: Path) -> None:
+    (root / "videos" / "v1.mp4").write_bytes((root / "videos" / "v0.mp4").read_bytes())
+    splits = ("train", "test", "val", "train", "train")
+    write_rows(root, *(row(f"v{number}", split=split) for number, split in enumerate(splits)))
+    with pytest.raises(ValueError, match=r"the same video is in two splits: v0 \(train\) = v1 \(test\)"):
+        run(root, tmp_path)
+
+
+def test_a_folder_without_videos_says_where_they_belong(tmp_path: Path) -> None:
+    write_rows(tmp_path, row("v0"))
+    with pytest.raises(ValueError, match="videos holds no video files; put them there as videos/<vid>.mp4"):
+        run(tmp_path, tmp_path)
+
+
+def run_program(folder: Path, corpus: str) -> "subprocess.CompletedProcess[str]":
+    checkout = Path(__file__).resolve().parents[2]
+    params = (checkout / "params.yaml").read_text().replace("name: shapes", f"name: {corpus}")
+    (folder / "params.yaml").write_text(params)
+    command = [sys.executable, "-m", "stages.ingest"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_the_program_ends_with_a_message_and_no_output_when_there_is_nothing_to_read(tmp_path: Path) -> None:
+    result = run_program(tmp_path, "nothing")
+    assert result.returncode == 1
+    assert "ingest: error: data/raw/nothing/annotations.jsonl does not exist; put videos/ and annotations.jsonl" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.slow
+def test_real_videos_are_ingested_and_awkward_ones_join_or_are_quarantined(shared_dir: Path, tmp_path: Path) -> None:
+    root = tmp_path / "data" / "raw" / "real"
+    (root / "videos").mkdir(parents=True)
+    (root / "annotations.jsonl").symlink_to(shared_dir / "real" / "annotations.jsonl")
+    for path in [*(shared_dir / "real" / "videos").iterdir(), *(shared_dir / "real" / "odd").iterdir()]:
+        (root / "videos" / path.name).symlink_to(path)
+    result = run_program(tmp_path, "real")
+    assert result.returncode == 0, result.stderr
+    corpus = load_corpus(tmp_path / "data" / "corpus")
+    assert len(corpus.queries) == 10
+    assert {video.video_id: video.rotation for video in corpus.videos if video.rotation} == {
+        "video_90": 90, "video_180": 180, "video_270": 270
+    }  # fmt: skip
+    ((_, quarantined),) = read_jsonl(tmp_path / "data" / "corpus" / "quarantine.jsonl")
+    assert (quarantined["video_id"], quarantined["qids"]) == ("corrupted", [])
+    assert {split: len(corpus.of_split(split).videos) for split in corpus.splits} == {
+        "train": 1,
+        "val": 1,
+        "test": 1,
+        "unlabelled": 5,
+    }
