@@ -1,0 +1,130 @@
+"""The bundle: everything a search needs of the models, as ONNX and JSON, verified before it is used."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import NonNegativeFloat, PositiveInt, ValidationError
+
+from corpus.files import read_json, sha256_file, sha256_json, write_json
+from corpus.media import ClipSampling
+from corpus.params import Params
+from corpus.store import Fingerprint
+from corpus.text import Vocabulary
+from serving.search import SearchSettings
+
+FORMAT_VERSION: Final = 1
+MANIFEST, VOCABULARY = "manifest.json", "vocabulary.json"
+NETWORKS = ("video_encoder", "text_encoder", "retriever_clips", "retriever_queries", "localizer")
+
+
+class BundleFile(Params):
+    """One file of the bundle as it was written."""
+
+    sha256: str
+    size_bytes: PositiveInt
+
+
+class BundleDims(Params):
+    """Widths of what the networks exchange."""
+
+    feature_dim: PositiveInt
+    num_places: PositiveInt
+    text_dim: PositiveInt
+    embedding_dim: PositiveInt
+
+
+class Manifest(Params):
+    """What the files of a bundle are and belong to. Equal models give equal manifests."""
+
+    format_version: Literal[1] = 1
+    sampling: ClipSampling
+    fingerprint: Fingerprint  # of the features that `video_encoder` makes and the other networks read
+    text_digest: str  # of the text encoder and its vocabulary
+    search: SearchSettings
+    num_cells: PositiveInt  # of the localizer's time axis
+    dims: BundleDims
+    files: Mapping[str, BundleFile]
+    components: Mapping[str, Mapping[str, Any]]  # role -> the component's values
+    parity: Mapping[str, NonNegativeFloat]  # network -> largest difference from torch, relative to the largest output
+
+    @cached_property
+    def version(self) -> str:
+        """The hash of all that decides an answer: files, settings and fingerprint."""
+        return sha256_json(self.model_dump(mode="json", exclude={"parity"}))
+
+
+def describe_files(folder: Path) -> dict[str, BundleFile]:
+    """Return the networks and the vocabulary that lie in a folder, with their hashes."""
+    names = [f"{name}.onnx" for name in NETWORKS] + [VOCABULARY]
+    return {
+        name: BundleFile(sha256=sha256_file(folder / name), size_bytes=(folder / name).stat().st_size) for name in sorted(names)
+    }
+
+
+def save_manifest(manifest: Manifest, folder: Path) -> None:
+    """Write the manifest: with it, the bundle is complete."""
+    write_json(folder / MANIFEST, {"version": manifest.version} | manifest.model_dump(mode="json"))
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def version(self) -> str:
+        """The hash that names this bundle."""
+        return self.manifest.version
+
+    def network_path(self, name: str) -> Path:
+        """Return the ONNX file of a network, one of `NETWORKS`."""
+        return self.folder / f"{name}.onnx"
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The words of the text encoder."""
+        return Vocabulary.load(self.folder / VOCABULARY)
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a bundle and verify the version of its format and the bytes of every file.
+
+    Raises:
+        FileNotFoundError: when there is no finished bundle, or naming a file that is missing.
+        ValueError: naming a file whose bytes, or a value that, is not what the manifest says.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist: no finished bundle; run: make repro")
+    content = read_json(path)
+    manifest = _parse_manifest(path, content)
+    if content["version"] != manifest.version:
+        raise ValueError(f"{path} was changed: version {content['version']}, its content gives {manifest.version}")
+    for name, file in manifest.files.items():
+        _verify_file(folder / name, file)
+    return Bundle(folder, manifest)
+
+
+def _parse_manifest(path: Path, content: Any) -> Manifest:
+    found = content.get("format_version") if isinstance(content, dict) else None
+    if found != FORMAT_VERSION:
+        raise ValueError(f"{path} has format_version {found!r}, this code reads {FORMAT_VERSION}; run: dvc repro --force export")
+    try:
+        return Manifest.model_validate({key: value for key, value in content.items() if key != "version"})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{path}: {key}: {first['msg']}; run: dvc repro --force export") from error
+
+
+def _verify_file(path: Path, expected: BundleFile) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing from the bundle; run: dvc repro --force export")
+    found = sha256_file(path)
+    if found != expected.sha256:
+        raise ValueError(f"{path} is damaged: sha256 {found}, expected {expected.sha256}; run: dvc repro --force export")

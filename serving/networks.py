@@ -1,0 +1,94 @@
+"""The networks of a bundle under onnxruntime, as functions on arrays.
+
+Letters: B rows, S clips, K frames of a clip, N cells, P places, L words, M candidates, D widths, E embedding width.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from corpus.moments import Floats
+from serving.bundle import Bundle
+from serving.search import ScoredSpans
+
+ROWS_PER_RUN = 32  # videos that the localizer reads at once: bounds the memory of a search with many survivors
+
+
+class EncodedText(NamedTuple):
+    """Sentences as the text encoder gives them."""
+
+    tokens: NDArray[np.float32]  # (B, L, D)
+    token_mask: NDArray[np.bool_]  # (B, L)
+    pooled: NDArray[np.float32]  # (B, D)
+
+
+class Networks:
+    """Runs the networks of a bundle on a bounded number of threads; each file is opened when it is first needed."""
+
+    def __init__(self, bundle: Bundle, *, num_threads: int = 2) -> None:
+        """Prepare the networks of a verified bundle."""
+        self._bundle = bundle
+        self._open = lru_cache(maxsize=None)(partial(_open_session, bundle=bundle, num_threads=num_threads))
+
+    def encode_clips(self, clips: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the features of clips of one video: (S, K, H, W, 3) -> (S, P, D)."""
+        features: NDArray[np.float32] = self.run("video_encoder", {"clips": clips})[0]
+        return features
+
+    def encode_text(self, token_ids: NDArray[np.int64]) -> EncodedText:
+        """Encode sentences given as token ids (B, L)."""
+        return EncodedText(*self.run("text_encoder", {"token_ids": token_ids}))
+
+    def embed_clips(self, features: Floats) -> NDArray[np.float32]:
+        """Return the retriever's vectors of clips: (S, P, D) -> (S, E), unit length."""
+        vectors: NDArray[np.float32] = self.run("retriever_clips", {"features": features.astype(np.float32)})[0]
+        return vectors
+
+    def embed_queries(self, text: EncodedText) -> NDArray[np.float32]:
+        """Return the retriever's vectors of sentences, (B, E), unit length."""
+        vectors: NDArray[np.float32] = self.run("retriever_queries", text._asdict())[0]
+        return vectors
+
+    def localize(self, cells: Floats, durations_s: Floats, text: EncodedText) -> list[ScoredSpans]:
+        """Return the candidates of one sentence (B = 1) in each of B videos, given by cells (B, N, P, D) and lengths (B,)."""
+        found: list[ScoredSpans] = []
+        for start in range(0, len(cells), ROWS_PER_RUN):
+            part = slice(start, start + ROWS_PER_RUN)
+            found += self._localize_part(np.asarray(cells[part], dtype=np.float32), durations_s[part], text)
+        return found
+
+    def run(self, name: str, inputs: Mapping[str, NDArray[Any]]) -> list[Any]:
+        """Run one network on inputs given by name and return its outputs in order."""
+        session = self._open(name)
+        outputs: list[Any] = session.run(None, {one.name: inputs[one.name] for one in session.get_inputs()})
+        return outputs
+
+    def _localize_part(self, cells: NDArray[np.float32], durations_s: Floats, text: EncodedText) -> list[ScoredSpans]:
+        rows = len(cells)
+        inputs = {
+            "features": cells,
+            "mask": np.ones(cells.shape[:2], dtype=np.bool_),
+            "duration_s": durations_s.astype(np.float32),
+        }
+        repeated = {name: np.repeat(array, rows, axis=0) for name, array in text._asdict().items()}
+        spans, scores, valid = self.run("localizer", inputs | repeated)
+        return [ScoredSpans(spans[row][valid[row]], scores[row][valid[row]]) for row in range(rows)]
+
+
+def open_session(path: Path, *, num_threads: int) -> Any:
+    """Return an onnxruntime session on the processor, bounded to `num_threads` threads."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = num_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors only
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the processor to others
+    return ort.InferenceSession(path, sess_options=options, providers=["CPUExecutionProvider"])
+
+
+def _open_session(name: str, *, bundle: Bundle, num_threads: int) -> Any:
+    return open_session(bundle.network_path(name), num_threads=num_threads)

@@ -1,0 +1,149 @@
+"""DVC stage `export`: data/encoder/, data/checkpoints/, data/features/, data/corpus/ -> data/bundle/, reports/export.json."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
+
+from corpus.files import read_json, write_bytes, write_json
+from corpus.records import load_corpus
+from corpus.store import FeatureStore, Fingerprint, require_same_fingerprint
+from models.checkpoint import CheckpointConfig, load_localizer, load_retriever
+from models.encoder_files import CONFIG, Encoders, load_encoders
+from models.onnx_networks import (
+    OnnxNetwork,
+    build_clip_network,
+    build_localizer_network,
+    build_query_network,
+    build_text_network,
+    build_video_network,
+)
+from models.roles import Localizer, Retriever
+from serving.bundle import VOCABULARY, BundleDims, Manifest, describe_files, save_manifest
+from serving.search import SearchSettings
+from stages.support import paths
+from stages.support.entry import run_stage
+from stages.support.machine import prepare_torch
+from stages.support.params import load_params
+from stages.support.parity import (
+    Inputs,
+    Samples,
+    build_clip_cases,
+    build_encoded_cases,
+    build_localizer_cases,
+    build_text_cases,
+    build_video_cases,
+    load_samples,
+    measure_latency,
+    require_parity,
+)
+
+LATENCY_THREADS = 1
+
+
+class ExportInputs(NamedTuple):
+    """The folders that are read."""
+
+    corpus_dir: Path
+    encoder_dir: Path
+    features_dir: Path
+    checkpoints_dir: Path
+
+
+class TrainedParts(NamedTuple):
+    """Everything that goes into a bundle, made from one another."""
+
+    encoders: Encoders
+    retriever: Retriever
+    localizer: Localizer
+    configs: tuple[CheckpointConfig, ...]  # of retriever and localizer
+    store: FeatureStore
+
+
+def main() -> None:
+    """Export the models of the working tree."""
+    params = load_params()
+    prepare_torch(1)
+    inputs = ExportInputs(paths.CORPUS, paths.ENCODER, paths.FEATURES, paths.CHECKPOINTS)
+    search = SearchSettings.model_validate(params.search.model_dump())
+    report = export(inputs, search, max_difference=params.export.max_difference, bundle_dir=paths.BUNDLE)
+    write_json(paths.REPORTS / "export.json", report)
+    print(f"bundle {report['version'][:12]}: {sum(report['size_bytes'].values()) / 1e6:.1f} MB")
+
+
+def export(inputs: ExportInputs, search: SearchSettings, *, max_difference: float, bundle_dir: Path) -> dict[str, Any]:
+    """Write the bundle and return the report: version, sizes, differences from torch and latencies.
+
+    Raises:
+        ValueError: when the models were not made from one another, or a network differs from torch too much.
+    """
+    parts = load_parts(inputs)
+    corpus = load_corpus(inputs.corpus_dir)
+    durations_s = {video.video_id: video.duration_s for video in corpus.videos}
+    samples = load_samples([query.text for query in corpus.queries], parts.store, durations_s)
+    parity: dict[str, float] = {}
+    latency_ms: dict[str, float] = {}
+    for network, cases in tqdm(build_networks(parts, samples), desc="export", unit="network", disable=None):
+        path = bundle_dir / f"{network.name}.onnx"
+        write_bytes(path, network.export(cases[-1]))
+        parity[network.name] = require_parity(network, path, cases, max_difference=max_difference)
+        latency_ms[network.name] = round(measure_latency(path, cases[-1], num_threads=LATENCY_THREADS), 3)
+    parts.encoders.vocabulary.save(bundle_dir / VOCABULARY)
+    manifest = build_manifest(parts, search, parity, bundle_dir=bundle_dir, encoder_dir=inputs.encoder_dir)
+    save_manifest(manifest, bundle_dir)
+    sizes = {name: file.size_bytes for name, file in manifest.files.items()}
+    return {"version": manifest.version, "size_bytes": sizes, "max_difference": parity, "latency_ms": latency_ms}
+
+
+def load_parts(inputs: ExportInputs) -> TrainedParts:
+    """Load encoders, checkpoints and features, and refuse those that were not made from one another."""
+    encoders, store = load_encoders(inputs.encoder_dir), FeatureStore(inputs.features_dir)
+    expected = Fingerprint(encoders.fingerprint.identity, store.fingerprint.environment)
+    require_same_fingerprint(expected=expected, found=store.fingerprint, what=f"the feature store {store.folder}")
+    retriever, retriever_config = load_retriever(inputs.checkpoints_dir / "retriever")
+    localizer, localizer_config = load_localizer(inputs.checkpoints_dir / "localizer")
+    for config in (retriever_config, localizer_config):
+        require_same_fingerprint(expected=store.fingerprint, found=config.fingerprint, what=f"the {config.role}")
+        if config.text_digest != encoders.text_digest:
+            raise ValueError(
+                f"the {config.role} was trained with the text encoder {config.text_digest}, "
+                f"but {inputs.encoder_dir} holds {encoders.text_digest}; run: dvc repro train@{config.role}"
+            )
+    return TrainedParts(encoders, retriever, localizer, (retriever_config, localizer_config), store)
+
+
+def build_networks(parts: TrainedParts, samples: Samples) -> list[tuple[OnnxNetwork, Sequence[Inputs]]]:
+    """Return each network with the cases it is tried on; the last case is the largest."""
+    encoders, num_cells = parts.encoders, parts.localizer.num_cells
+    return [
+        (build_video_network(encoders.video), build_video_cases(encoders.video.sampling)),
+        (build_text_network(encoders.text), build_text_cases(samples, encoders)),
+        (build_clip_network(parts.retriever), build_clip_cases(samples)),
+        (build_query_network(parts.retriever), build_encoded_cases(samples, encoders)),
+        (build_localizer_network(parts.localizer), build_localizer_cases(samples, encoders, num_cells)),
+    ]
+
+
+def build_manifest(
+    parts: TrainedParts, search: SearchSettings, parity: dict[str, float], *, bundle_dir: Path, encoder_dir: Path
+) -> Manifest:
+    """Describe the files of a bundle and what they were made from."""
+    encoder_config = read_json(encoder_dir / CONFIG)
+    components = {config.role: dict(config.component) for config in parts.configs}
+    return Manifest(
+        sampling=parts.encoders.video.sampling,
+        fingerprint=parts.store.fingerprint,
+        text_digest=parts.encoders.text_digest,
+        search=search,
+        num_cells=parts.localizer.num_cells,
+        dims=BundleDims(**asdict(parts.configs[0].dims), embedding_dim=parts.retriever.embedding_dim),
+        files=describe_files(bundle_dir),
+        components=components | {role: encoder_config[role] for role in ("video_encoder", "text_encoder")},
+        parity=parity,
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main, name="export")
