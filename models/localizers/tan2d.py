@@ -62,7 +62,7 @@ class TAN2D(Localizer):
 
     Source: Zhang et al., AAAI 2020 (arXiv:1912.03590), sections 3.1-3.3, and the authors' code.
     Deviations: cells are averaged before the first convolution, not after it (callers resample clips to N cells); where
-    an encoder keeps P places, that convolution and its ReLU see every place and the maximum over places is taken, so a
+    an encoder keeps P places, that convolution sees every place and the maximum over places goes into its ReLU, so a
     channel answers where all it looks for is at one place; logits are not multiplied by the mask (`valid` says it).
     """
 
@@ -91,7 +91,7 @@ class TAN2D(Localizer):
 
     def _build_map(self, features: Tensor) -> Tensor:
         """Return the proposal map (B, H, N, N) of clips (B, N, P, D), zero below the diagonal."""
-        cells = F.relu(self.clip_conv(features)).amax(dim=2).transpose(1, 2)  # (B, H, N)
+        cells = F.relu(self.clip_conv(features).max(dim=2).values).transpose(1, 2)  # (B, H, N)
         spans = F.pad(build_running_max(cells), (0, 1))  # (B, H, M + 1), the last one is zero
         return spans[:, :, self.get_buffer("map_index")].reshape(*cells.shape, self.num_cells)
 

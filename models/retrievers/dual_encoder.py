@@ -16,10 +16,11 @@ from models.sentence_lstm import SentenceLSTM
 
 
 class DualEncoder(Retriever):
-    """Clip side: an MLP over every place, its maximum and mean over places, a linear map. Text side: LSTM state and mean word.
+    """Clip side: the maximum over places of a hidden layer, and the mean place. Text side: LSTM state and the mean word.
 
     A hidden unit sees one place at a time, so it can ask for a colour, a shape and a motion that belong together; the
-    maximum keeps the best place for it. The clip vector does not depend on the query: a collection can be indexed.
+    maximum keeps the best place for it (before the ReLU, which changes nothing but the cost). The clip vector does not
+    depend on the query: a collection can be indexed.
     Source: own; the two-tower form is that of Frozen in Time (arXiv:2104.00650).
     """
 
@@ -28,15 +29,15 @@ class DualEncoder(Retriever):
         super().__init__()
         self.embedding_dim = params.embedding_dim
         self.place_linear = nn.Linear(dims.feature_dim, params.hidden_dim)
-        self.clip_linear = nn.Linear(2 * params.hidden_dim, params.embedding_dim)
+        self.clip_linear = nn.Linear(params.hidden_dim + dims.feature_dim, params.embedding_dim)
         self.text_lstm = SentenceLSTM(dims.text_dim, hidden_dim=params.text_hidden_dim, num_layers=1)
         self.text_linear = nn.Linear(params.text_hidden_dim + dims.text_dim, params.embedding_dim)
         self.dropout = nn.Dropout(params.dropout)
 
     def embed_clips(self, features: Tensor) -> Tensor:
         """Embed clips on their own: (S, P, D) -> (S, E), unit length."""
-        places = F.relu(self.place_linear(features))  # (S, P, H)
-        pooled = torch.cat([places.amax(dim=1), places.mean(dim=1)], dim=-1)  # (S, 2 H)
+        best = F.relu(self.place_linear(features).max(dim=1).values)  # (S, H)
+        pooled = torch.cat([best, features.mean(dim=1)], dim=-1)  # (S, H + D)
         return F.normalize(self.clip_linear(self.dropout(pooled)), dim=-1)
 
     def embed_queries(self, text: TextFeatures) -> Tensor:

@@ -1,0 +1,231 @@
+"""Training of one role, whatever it is: its data, its module, its checkpoint folder and its tracked run."""
+
+import csv
+import inspect
+import io
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from corpus.files import sha256_file, sha256_json, write_bytes, write_json
+from corpus.records import TRAIN, VALIDATION, Corpus
+from corpus.store import FeatureStore, Fingerprint, require_same_fingerprint
+from models.batches import InputDims, TextFeatures
+from models.checkpoint import CONFIG, CheckpointConfig, save_checkpoint
+from models.encoder_files import Encoders
+from models.fitting import FitResult, Metrics, Report, RoleModule, fit
+from models.inputs import encode_queries, load_cells
+from models.localizer_module import LocalizerModule
+from models.losses.base import WeightedLosses
+from models.retriever_module import RetrieverModule
+from models.roles import LocalizerParams, RetrieverParams
+from models.training import derive_seed
+from models.training_data import LocalizerData, RetrieverData
+from stages.support.components import TrainedComponent, load_blind, load_localizer, load_retriever
+from stages.support.machine import choose_device
+from stages.support.training_run import TrainingRun
+
+METRICS, CURVES, RUN = "metrics.json", "curves.csv", "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainPlan:
+    """The role, its component with losses and training, and the seed."""
+
+    role: str
+    chosen: TrainedComponent[Any]
+    seed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all values."""
+        return {
+            "role": self.role,
+            "component": self.chosen.component.model_dump(mode="json"),
+            "losses": [loss.model_dump(mode="json") for loss in self.chosen.losses],
+            "training": self.chosen.training.model_dump(mode="json"),
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TrainInputs:
+    """What a training reads."""
+
+    corpus: Corpus
+    store: FeatureStore
+    encoders: Encoders
+
+    def __post_init__(self) -> None:
+        """Refuse features of other encoders, and a corpus with nothing to train on."""
+        expected = Fingerprint(self.encoders.fingerprint.identity, self.store.fingerprint.environment)
+        require_same_fingerprint(expected=expected, found=self.store.fingerprint, what=f"the feature store {self.store.folder}")
+        if not self.corpus.of_split(TRAIN).queries:
+            raise ValueError("the corpus has no query in the split 'train'; add videos or lower ingest.test_share")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return hashes of everything that decides the weights."""
+        return {
+            "features": self.store.fingerprint.digest,
+            "text": self.encoders.text_digest,
+            "videos": [video.to_json() for video in self.corpus.videos],
+            "queries": [query.to_json() for query in self.corpus.queries],
+        }
+
+
+def train(plan: TrainPlan, inputs: TrainInputs, *, out_dir: Path, state_dir: Path, report: Report | None = None) -> FitResult:
+    """Train one role and write its checkpoint folder; `report` gets the row of each epoch.
+
+    After every epoch the state goes to `state_dir`; a training that was killed goes on there and ends with the same bytes.
+    """
+    torch.manual_seed(derive_seed(plan.seed, plan.role))
+    module = build_module(plan, inputs, report)
+    result = fit(module, state_dir=state_dir, device=choose_device(), show_progress=sys.stderr.isatty())
+    config = CheckpointConfig(
+        role=plan.role,
+        component=plan.chosen.component.model_dump(mode="json"),
+        dims=measure_dims(inputs),
+        fingerprint=inputs.store.fingerprint,
+        text_digest=inputs.encoders.text_digest,
+    )
+    save_checkpoint(out_dir, module.model, config)
+    write_json(out_dir / METRICS, summarize(result))
+    write_bytes(out_dir / CURVES, format_csv(result.curve))
+    return result
+
+
+def measure_dims(inputs: TrainInputs) -> InputDims:
+    """Return the widths of features and text."""
+    num_places, feature_dim = inputs.store.feature_shape
+    text = encode_queries(inputs.encoders.text, inputs.encoders.vocabulary, [inputs.corpus.queries[0].text])
+    return InputDims(feature_dim=feature_dim, num_places=num_places, text_dim=text.tokens.shape[-1])
+
+
+def build_module(plan: TrainPlan, inputs: TrainInputs, report: Report | None = None) -> RoleModule:
+    """Build the untrained model of a role with its data."""
+    role = ROLES[plan.role]
+    component = plan.chosen.component
+    train_data = role.load_data(component, inputs, TRAIN)
+    has_validation = bool(inputs.corpus.of_split(VALIDATION).queries)
+    if not has_validation:
+        warnings.warn("the corpus has no query in the split 'val': the last epoch is kept, not the best", stacklevel=2)
+    module: RoleModule = role.module(
+        component.build(measure_dims(inputs)),
+        WeightedLosses(plan.chosen.losses),
+        plan.chosen.training,
+        train=train_data,
+        validation=role.load_data(component, inputs, VALIDATION) if has_validation else None,
+        seed=plan.seed,
+        report=report,
+    )
+    return module
+
+
+def load_retriever_data(_: RetrieverParams, inputs: TrainInputs, split: str) -> RetrieverData:
+    """Load a split clip by clip."""
+    part = inputs.corpus.of_split(split)
+    features = [inputs.store.load(video.video_id) for video in part.videos]
+    return RetrieverData.from_corpus(part, encode_texts(inputs, part), features, inputs.store.clip_rate_hz)
+
+
+def load_localizer_data(component: LocalizerParams, inputs: TrainInputs, split: str) -> LocalizerData:
+    """Load a split on the localizer's own grid."""
+    part = inputs.corpus.of_split(split)
+    cells = load_cells(inputs.store, [video.video_id for video in part.videos], component.num_cells)
+    return LocalizerData.from_corpus(part, encode_texts(inputs, part), cells)
+
+
+def load_blind_data(component: LocalizerParams, inputs: TrainInputs, split: str) -> LocalizerData:
+    """Load the sentences and durations of a split; the text-only floor gets empty clips of one place and one number."""
+    part = inputs.corpus.of_split(split)
+    nothing = np.zeros((component.num_cells, 1, 1), dtype=np.float16)
+    return LocalizerData.from_corpus(part, encode_texts(inputs, part), {video.video_id: nothing for video in part.videos})
+
+
+def encode_texts(inputs: TrainInputs, part: Corpus) -> TextFeatures:
+    """Encode the sentences of a corpus, in order."""
+    return encode_queries(inputs.encoders.text, inputs.encoders.vocabulary, [query.text for query in part.queries])
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """How a role's preset is read, what data it is trained on, and by which module."""
+
+    load_component: Callable[[str], TrainedComponent[Any]]
+    load_data: Callable[[Any, TrainInputs, str], Any]
+    module: type[Any]  # of RoleModule
+
+
+ROLES: Mapping[str, Role] = {
+    "retriever": Role(load_retriever, load_retriever_data, RetrieverModule),
+    "localizer": Role(load_localizer, load_localizer_data, LocalizerModule),
+    "blind": Role(load_blind, load_blind_data, LocalizerModule),
+}
+
+
+def load_plan(role: str, component: str, seed: int) -> TrainPlan:
+    """Read the preset of a role's component."""
+    return TrainPlan(role, ROLES[role].load_component(component), seed)
+
+
+def summarize(result: FitResult) -> dict[str, float]:
+    """Return the figures of the epoch that was kept, and how many epochs there were."""
+    best = dict(result.best)
+    return {"best_epoch": best.pop("epoch"), "epochs": len(result.curve), **best}
+
+
+def format_csv(rows: Sequence[Mapping[str, float]]) -> bytes:
+    """Return rows of equal keys as CSV."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def compute_key(plan: TrainPlan, inputs: TrainInputs) -> str:
+    """Name everything that the weights depend on, the source of the networks too: a state never meets other code."""
+    component = type(plan.chosen.component)
+    kinds = (component, *map(type, plan.chosen.losses), RoleModule, ROLES[plan.role].module, LocalizerData)
+    sources = [Path(inspect.getfile(kind)) for kind in kinds]
+    machine = [torch.__version__, torch.get_num_threads(), str(choose_device())]
+    hashes = [sha256_file(path) for path in sources]
+    return sha256_json({**plan.to_json(), **inputs.to_json(), "sources": hashes, "machine": machine})[:16]
+
+
+def train_tracked(plan: TrainPlan, inputs: TrainInputs, *, out_dir: Path, cache_dir: Path, tags: Mapping[str, str]) -> FitResult:
+    """Train one role under a tracked run, and remove the resumable state when its result is written."""
+    key = compute_key(plan, inputs)
+    state_dir = cache_dir / "training" / key
+    tags = {**tags, "role": plan.role, "features": inputs.store.fingerprint.digest, "cuepoint.key": key}
+    run = TrainingRun(cache_dir / "tracking", state_dir, name=plan.role, params=flatten(plan.to_json()), tags=tags)
+
+    def report(row: Metrics) -> None:
+        run.log(int(row["epoch"]), {name: value for name, value in row.items() if name != "epoch"})
+
+    try:
+        result = train(plan, inputs, out_dir=out_dir, state_dir=state_dir, report=report)
+    except BaseException as error:
+        run.end("FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+    files = {name: (out_dir / name).read_text(encoding="utf-8") for name in (CONFIG, METRICS, CURVES)}
+    best = {f"best/{name}": value for name, value in result.best.items()}
+    write_json(out_dir / RUN, {"run_id": run.end("FINISHED", metrics=best, files=files), "spool": run.spool.name})
+    shutil.rmtree(state_dir, ignore_errors=True)
+    return result
+
+
+def flatten(value: object, prefix: str = "") -> dict[str, object]:
+    """Return nested mappings and lists as one mapping with dotted keys."""
+    if isinstance(value, Mapping | list):
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        return {
+            key: leaf for name, part in items for key, leaf in flatten(part, f"{prefix}.{name}" if prefix else str(name)).items()
+        }
+    return {prefix: value}
