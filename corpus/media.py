@@ -4,6 +4,7 @@ Letters: T times, S clips of a video, K frames of a clip, H = W = `size_px`. Fra
 Time 0 is the moment the first frame of the video stream is shown.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,13 +35,11 @@ class UndecodableError(ValueError):
     """A file that is no readable video, and why."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        """Keep both apart: a list of files has a column for the reason."""
         super().__init__(path, reason)
         self.path = path
         self.reason = reason
 
     def __str__(self) -> str:
-        """Name the file and the reason."""
         return f"{self.path}: {self.reason}"
 
 
@@ -166,13 +165,14 @@ def iter_clips(
     times_s = compute_clip_times(duration_s, sampling)
     num_clips, num_offsets = times_s.shape
     order = np.argsort(times_s, axis=None, kind="stable")  # (S * K,)
+    places = np.stack(np.divmod(order, num_offsets), axis=1).tolist()  # (clip, offset) of each time
     scaler = _Scaler(sampling.size_px)
     open_batches: dict[int, tuple[Images, list[int]]] = {}  # number -> (clips, [frames still missing])
     next_number = 0
     for first, end, frame in _iter_displayed(path, times_s.ravel()[order], num_threads):
         image = scaler.scale(frame)
-        for clip, offset in zip(*np.divmod(order[first:end], num_offsets), strict=True):
-            number, row = divmod(int(clip), clips_per_batch)
+        for clip, offset in places[first:end]:
+            number, row = divmod(clip, clips_per_batch)
             if number not in open_batches:
                 size = min(clips_per_batch, num_clips - number * clips_per_batch)
                 shape = (size, num_offsets, sampling.size_px, sampling.size_px, 3)
@@ -199,7 +199,8 @@ def _open(path: Path, *, num_threads: int = 1, discard_others: bool = True) -> I
     try:
         # An absolute path and this list keep a file from naming another protocol or host.
         with av.open(str(path.resolve()), options={"protocol_whitelist": "file"}) as container:
-            stream = _choose_stream(container)
+            # A cover picture is a video stream too.
+            stream = next((one for one in container.streams.video if not one.disposition & Disposition.attached_pic), None)
             if stream is None:
                 raise UndecodableError(path, "it holds no video stream")
             stream.codec_context.thread_count = num_threads
@@ -210,11 +211,6 @@ def _open(path: Path, *, num_threads: int = 1, discard_others: bool = True) -> I
             yield container, stream
     except av.error.FFmpegError as error:
         raise UndecodableError(path, f"it cannot be decoded: {error.strerror}") from error
-
-
-def _choose_stream(container: InputContainer) -> VideoStream | None:
-    """Return the first video stream that is no cover picture."""
-    return next((stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic), None)
 
 
 def _count_packets(path: Path) -> tuple[int, float]:
@@ -235,16 +231,17 @@ def _count_packets(path: Path) -> tuple[int, float]:
 
 def _iter_displayed(path: Path, times_s: Seconds, num_threads: int) -> Iterator[tuple[int, int, VideoFrame]]:
     """Yield (first, end, frame) where the sorted times[first:end] see this frame; frames that no time sees are left out."""
-    done, shown, clock = 0, None, _Clock()
+    done, shown, times = 0, None, times_s.tolist()
     with _open(path, num_threads=num_threads) as (container, stream):
+        clock = _Clock(stream)
         for frame in container.decode(stream):
-            start_s = clock.tell(frame, stream)
+            start_s = clock.tell(frame)
             if shown is not None:
-                end = max(done, int(np.searchsorted(times_s, start_s - _SAME_TIME_S, side="left")))
+                end = bisect_left(times, start_s - _SAME_TIME_S, lo=done)
                 if end > done:
                     yield done, end, shown
                 done = end
-                if done == len(times_s):
+                if done == len(times):
                     return
             shown = frame
     if shown is None:
@@ -260,33 +257,35 @@ class _Clock:
     that has run backwards less often so far is believed.
     """
 
-    def __init__(self) -> None:
-        self._last = {"pts": float("-inf"), "dts": float("-inf")}
-        self._faults = {"pts": 0, "dts": 0}
+    def __init__(self, stream: VideoStream) -> None:
+        self._tick_s = float(stream.time_base or 0)
+        self._step_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
+        self._last_pts = self._last_dts = float("-inf")
+        self._pts_faults = self._dts_faults = 0
         self._origin_s: float | None = None
-        self._now_s = 0.0
+        self._now_s = -self._step_s
 
-    def tell(self, frame: VideoFrame, stream: VideoStream) -> float:
-        for name in ("pts", "dts"):
-            stamp = getattr(frame, name)
-            if stamp is not None:
-                self._faults[name] += stamp <= self._last[name]
-                self._last[name] = stamp
-        prefers_pts = self._faults["pts"] <= self._faults["dts"] or frame.dts is None
-        stamp = frame.pts if prefers_pts and frame.pts is not None else frame.dts
-        if stamp is None or frame.time_base is None:
-            step_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
-            self._now_s += 0.0 if self._origin_s is None else step_s
-            self._origin_s = self._origin_s or 0.0
+    def tell(self, frame: VideoFrame) -> float:
+        pts, dts = frame.pts, frame.dts
+        if pts is not None:
+            self._pts_faults += pts <= self._last_pts
+            self._last_pts = pts
+        if dts is not None:
+            self._dts_faults += dts <= self._last_dts
+            self._last_dts = dts
+        stamp = pts if dts is None or (pts is not None and self._pts_faults <= self._dts_faults) else dts
+        if stamp is None:
+            self._now_s += self._step_s
             return self._now_s
-        time_s = float(stamp * frame.time_base)
-        self._origin_s = time_s if self._origin_s is None else self._origin_s
+        time_s = stamp * self._tick_s
+        if self._origin_s is None:
+            self._origin_s = time_s
         self._now_s = max(self._now_s, time_s - self._origin_s)
         return self._now_s
 
 
 class _Scaler:
-    """Turns decoded frames into upright squares; one scaler a stream, because its set-up costs more than a frame."""
+    """Turns decoded frames into upright squares; one a stream, because its set-up costs more than a frame."""
 
     def __init__(self, size_px: int) -> None:
         self._size_px = size_px
@@ -297,4 +296,4 @@ class _Scaler:
             frame, self._size_px, self._size_px, "rgb24", interpolation=Interpolation.FAST_BILINEAR, threads=1
         )
         image = np.asarray(small.to_ndarray(), dtype=np.uint8)
-        return np.rot90(image, round(frame.rotation / 90) % 4)
+        return np.rot90(image, round(frame.rotation / 90) % 4) if frame.rotation else image
