@@ -1,0 +1,59 @@
+"""The index holds every video of the corpus, in equal bytes, and only features of its bundle."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from corpus.files import read_json, write_json
+from corpus.moments import resample_clips
+from corpus.store import FeatureStore, FingerprintMismatchError
+from serving.bundle import load_bundle
+from serving.collection import load_collection
+from stages.index import index
+
+
+def run_index(project: Any, *, index_dir: Path, features_dir: Path | None = None) -> int:
+    return index(
+        bundle_dir=project.bundle,
+        corpus_dir=project.corpus,
+        features_dir=features_dir or project.features,
+        corpus_name="small",
+        index_dir=index_dir,
+    )
+
+
+def test_the_index_holds_clips_cells_and_files_of_every_video(small_project: Any) -> None:
+    bundle, store = load_bundle(small_project.bundle), FeatureStore(small_project.features)
+    collection = load_collection(small_project.index, bundle.manifest)
+    assert set(collection.videos) == set(store.video_ids) == set(collection.clips.video_ids)
+    assert collection.clips.num_clips == sum(len(clips) for _, clips in store.items())
+    assert collection.corpus == "small"
+    for video_id, clips in store.items():
+        expected = resample_clips(clips, bundle.manifest.num_cells).astype(np.float16)
+        np.testing.assert_array_equal(collection.load_cells([video_id])[0], expected)
+        assert (small_project.raw / collection.videos[video_id].path).is_file()
+
+
+def test_indexing_twice_gives_the_same_bytes(small_project: Any, tmp_path: Path) -> None:
+    run_index(small_project, index_dir=tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in small_project.index.iterdir()}
+    assert all(path.read_bytes() == (small_project.index / path.name).read_bytes() for path in tmp_path.iterdir())
+
+
+def test_features_of_another_encoder_are_refused(small_project: Any, tmp_path: Path) -> None:
+    for path in small_project.features.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    content = read_json(tmp_path / "index.json")
+    content["fingerprint"]["identity"]["weights"] = "other"
+    write_json(tmp_path / "index.json", content)
+    with pytest.raises(FingerprintMismatchError, match="the feature store .* was made with other features"):
+        run_index(small_project, index_dir=tmp_path / "out", features_dir=tmp_path)
+
+
+def test_the_index_names_its_bundle(small_project: Any) -> None:
+    content = json.loads((small_project.index / "index.json").read_text())
+    assert content["bundle_version"] == load_bundle(small_project.bundle).version
+    assert content["num_videos"] == 4
