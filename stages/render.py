@@ -14,7 +14,7 @@ from corpus.shapes.annotations import annotate
 from corpus.shapes.contact_sheet import write_contact_sheet
 from corpus.shapes.params import ShapesParams
 from corpus.shapes.scene import Scene
-from corpus.shapes.scenes import list_scenes
+from corpus.shapes.scenes import draw_scenes
 from corpus.shapes.video import write_video
 from stages.support import paths
 from stages.support.entry import run_stage
@@ -32,7 +32,8 @@ def main() -> None:
 
 def render(size: ShapesParams, *, seed: int, folder: Path, workers: int) -> None:
     """Draw videos, annotations and a contact sheet into `folder`; the bytes depend on size and seed alone, not on `workers`."""
-    scenes = list_scenes(size, seed=seed)
+    num_videos = sum(size.videos.by_split.values())
+    scenes = list(tqdm(draw_scenes(size, seed=seed), total=num_videos, desc="plan", unit="video"))
     rows = annotate(scenes, size, seed=seed)
     render_videos(scenes, size, folder=folder / "videos", workers=workers)
     write_contact_sheet(folder / "contact_sheet.png", scenes, rows, size_px=size.size_px)

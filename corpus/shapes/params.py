@@ -17,6 +17,11 @@ class SplitSizes(Params):
     test_background: NonNegativeInt = 0  # the first videos of `test`, before another background
     test_shifted: NonNegativeInt = 0  # colours and words that no other split shows
 
+    @property
+    def by_split(self) -> dict[str, int]:
+        """Videos by the name of the split, in their order."""
+        return {str(split): int(size) for split, size in self}
+
     @model_validator(mode="after")
     def _backgrounds_have_a_twin(self) -> Self:
         if self.test_background > self.test:

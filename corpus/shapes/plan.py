@@ -7,7 +7,7 @@ import numpy as np
 from corpus.shapes.facts import Fact, is_held_out
 from corpus.shapes.palette import COLORS, ROUND_SHAPES, SHAPES, SHIFTED_COLORS
 from corpus.shapes.params import ShapesParams
-from corpus.shapes.scene import SCALES, Actor, Event, Kind
+from corpus.shapes.scene import DIRECTIONS, SCALES, Actor, Event, Kind
 
 _GAP_S = 0.5  # between two events of one actor
 _REPEAT_SHARE = 0.6  # of the actors with several events that do the same again
@@ -16,9 +16,14 @@ _PER_EDGE_KIND = 2  # actors at most that enter, and that leave
 _KINDS_PER_SCENE = (2, 4)
 _LOOKS = 3  # colours and shapes of a scene, combined
 # How often a kind is asked for so that all end up about equally frequent in events and sentences: some need room and free
-# actors and are refused more. Fitted in eight rounds of 400 scenes of the default size.
-_EVEN, _RARE = 0.65, {Kind.ENTER: 2.0, Kind.LEAVE: 2.0, Kind.COLLIDE: 4.0}
-KIND_WEIGHTS = {kind: _RARE.get(kind, _EVEN) for kind in Kind}
+# actors and are refused more. Fitted in six rounds of 300 scenes of the default size.
+KIND_WEIGHTS = {
+    **dict.fromkeys(DIRECTIONS, 0.77),
+    **dict.fromkeys((Kind.GROW, Kind.SHRINK), 0.65),
+    **dict.fromkeys((Kind.SPIN, Kind.BLINK, Kind.SHAKE), 0.57),
+    **dict.fromkeys((Kind.ENTER, Kind.LEAVE), 2.3),
+    Kind.COLLIDE: 4.8,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Scenes from a seed: each video has its own random numbers, so none depends on another or on the order of work."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 from zlib import crc32
@@ -86,7 +87,8 @@ def _swap(scene: Scene, seed: int, number: int) -> Scene:
     return replace(scene, video_id=Video("test_background", number).video_id, split="test_background", background=background)
 
 
-def list_scenes(params: ShapesParams, *, seed: int) -> list[Scene]:
+def draw_scenes(params: ShapesParams, *, seed: int) -> Iterator[Scene]:
     """Draw the scenes of every split, in the order of the splits."""
-    sizes: dict[str, int] = params.videos.model_dump()
-    return [draw_scene(params, seed=seed, split=split, number=number) for split, size in sizes.items() for number in range(size)]
+    for split, size in params.videos.by_split.items():
+        for number in range(size):
+            yield draw_scene(params, seed=seed, split=split, number=number)

@@ -12,7 +12,7 @@ from corpus.shapes.grammar import Speaker
 from corpus.shapes.params import ShapesParams, SplitSizes
 from corpus.shapes.questions import ask
 from corpus.shapes.scene import Kind, Scene
-from corpus.shapes.scenes import draw_scene, list_scenes, make_rng
+from corpus.shapes.scenes import draw_scene, draw_scenes, make_rng
 from corpus.shapes.sentences import Clause, Description, Nth, Related, Sentence, Sequel, Simple, Together
 from corpus.shapes.words import PLAIN, SHIFTED, conjugate, make_plural
 
@@ -41,7 +41,7 @@ RED_CIRCLE_MOVES_RIGHT = Clause(Kind.MOVE_RIGHT, Description("red", "circle"))
 
 @pytest.fixture(scope="module")
 def scenes() -> list[Scene]:
-    return list_scenes(PARAMS, seed=5)
+    return list(draw_scenes(PARAMS, seed=5))
 
 
 @pytest.fixture(scope="module")

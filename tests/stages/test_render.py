@@ -6,7 +6,7 @@ import pytest
 
 from corpus.files import read_jsonl, sha256_file
 from corpus.shapes.params import ShapesParams, SplitSizes
-from corpus.shapes.scenes import list_scenes
+from corpus.shapes.scenes import draw_scenes
 from stages.render import main, render, render_videos
 from stages.support.params import load_yaml, validate
 
@@ -35,7 +35,7 @@ def test_bytes_depend_on_the_seed_and_not_on_the_workers(tmp_path: Path) -> None
 @pytest.mark.slow
 def test_bytes_do_not_depend_on_the_order_of_work(tmp_path: Path) -> None:
     size = load("tiny", train=5, val=1, test=1)
-    scenes = list_scenes(size, seed=4)
+    scenes = list(draw_scenes(size, seed=4))
     render_videos(scenes, size, folder=tmp_path / "forwards", workers=1)
     render_videos(scenes[::-1], size, folder=tmp_path / "backwards", workers=2)
     assert hash_folder(tmp_path / "forwards") == hash_folder(tmp_path / "backwards")
