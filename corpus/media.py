@@ -180,9 +180,9 @@ def iter_clips(
             clips, missing = open_batches[number]
             clips[row, offset] = image
             missing[0] -= 1
-        while next_number in open_batches and open_batches[next_number][1] == [0]:
-            yield open_batches.pop(next_number)[0]
-            next_number += 1
+            while next_number in open_batches and open_batches[next_number][1] == [0]:
+                yield open_batches.pop(next_number)[0]
+                next_number += 1
 
 
 def read_clips(path: Path, sampling: ClipSampling, *, duration_s: float, num_threads: int = 1) -> Images:

@@ -62,7 +62,8 @@ def ingest(root: Path, reader: Reader, params: IngestParams, *, cache_dir: Path,
     durations_s = {video_id: info.duration_s for video_id, info in infos.items()}
     usable = [query for query in annotations.queries if query.video_id in infos]
     if not usable:
-        raise ValueError(f"empty corpus: no query of {root} has a video that can be decoded")
+        reasons = name_some(f"{video.path}: {video.reason}" for video in quarantine)
+        raise ValueError(f"empty corpus: no query of {root} has a video that can be decoded ({reasons}); replace these files")
     fitted, clipped = fit_moments(usable, durations_s, annotations.rows)
     splits = assign_splits(
         fitted,

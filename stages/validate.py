@@ -1,5 +1,6 @@
 """DVC stage `validate`: data/corpus/ -> data/reports/validation.json, and Data Docs in data/reports/data_docs/."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from corpus.files import write_json
 from stages.support import paths
-from stages.support.entry import run_stage
+from stages.support.entry import TELEMETRY_OFF, run_stage
 from stages.support.params import ValidateParams, load_params
 from stages.support.validation_tables import load_tables
 
@@ -18,6 +19,7 @@ DATA_DOCS = paths.REPORTS / "data_docs"  # not an output of the stage: pages car
 def validate_corpus(corpus_dir: Path, params: ValidateParams, *, docs_dir: Path) -> dict[str, Any]:
     """Check the tables of a corpus and build Data Docs; return the report: success, counts, every expectation's result."""
     tables = load_tables(corpus_dir)
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", TELEMETRY_OFF["GX_ANALYTICS_ENABLED"])  # read when it is loaded
     from stages.support.validation import TableSuite, run_suites  # Great Expectations takes seconds to load
     from stages.support.validation_suites import build_query_expectations, build_video_expectations
 

@@ -6,6 +6,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -29,7 +30,8 @@ class ProbeBudget:
 
     def compute_time_s(self, path: Path) -> float:
         """Return the seconds this file may take."""
-        return self.base_s + self.s_per_mebibyte * path.stat().st_size / _MEBIBYTE
+        size = path.stat().st_size if path.exists() else 0  # a broken link is the worker's to report
+        return self.base_s + self.s_per_mebibyte * size / _MEBIBYTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,8 @@ class _Worker:
     def give(self, path: Path) -> None:
         self.path = path
         self.deadline_s = time.monotonic() + self._budget.compute_time_s(path)
-        self.connection.send(path)
+        with suppress(ConnectionError):  # of a process that is dead already, `take` says so
+            self.connection.send(path)
 
     def take(self) -> Probe:
         """Receive the probe of its file; where the process died of it, say so and start another."""

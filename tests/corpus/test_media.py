@@ -3,6 +3,7 @@
 import math
 import pickle
 import random
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,16 @@ def test_every_frame_is_decoded_and_scaled_at_most_once(clips: Any, monkeypatch:
     monkeypatch.setattr(corpus.media._Scaler, "scale", lambda self, frame: (calls.append(frame), scale(self, frame))[1])
     read_clips(clips.write(), SAMPLING, duration_s=4.0)
     assert len(calls) <= 40
+
+
+def test_memory_does_not_grow_with_the_length_of_the_video(clips: Any) -> None:
+    path = clips.write("two_hours.mp4", starts_ms=[0, 3_600_000, 7_199_000])
+    tracemalloc.start()
+    num_clips = sum(len(batch) for batch in iter_clips(path, SAMPLING, duration_s=7200.0))
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert num_clips == 14_400
+    assert peak_bytes < 40e6  # all clips are 177 MB
 
 
 def test_clips_are_the_same_bytes_with_one_and_two_decoding_threads(clips: Any) -> None:

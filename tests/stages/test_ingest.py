@@ -1,9 +1,14 @@
 """A folder of videos becomes a corpus; bad files end in quarantine, bad rows stop the stage, nothing is half-written."""
 
 import json
+import multiprocessing
 import os
+import re
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +113,22 @@ def test_too_many_undecodable_videos_stop_the_stage_naming_each(root: Path, tmp_
     assert len(run(root, tmp_path, max_quarantine_share=0.4).quarantine) == 2
 
 
+def test_a_broken_link_is_quarantined(root: Path, tmp_path: Path) -> None:
+    (root / "videos" / "link.mp4").symlink_to(root / "nowhere.mp4")
+    (video,) = run(root, tmp_path).quarantine
+    assert video.video_id == "link"
+    assert "it cannot be read" in video.reason
+
+
+def test_a_corpus_of_which_no_video_can_be_decoded_is_empty(root: Path, tmp_path: Path) -> None:
+    for path in (root / "videos").iterdir():
+        path.write_bytes(b"broken")
+    with pytest.raises(
+        ValueError, match="empty corpus: no query of .* has a video that can be decoded .*videos/v0.mp4: it cannot be"
+    ):
+        run(root, tmp_path, max_quarantine_share=1.0)
+
+
 @pytest.mark.slow
 def test_a_hanging_decoder_costs_only_its_own_file(root: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")  # to read it is to wait for ever
@@ -123,7 +144,25 @@ def test_a_crash_or_want_of_memory_of_the_decoder_costs_only_its_own_file(root: 
     budget = ProbeBudget(memory_bytes=1 << 20)  # not even enough to go on
     (probe,) = probe_files(files, cache_dir=tmp_path, num_workers=1, budget=budget)
     assert probe.info is None
-    assert probe.reason
+    assert re.search("decoder's process ended with code|cannot be (read|decoded)", probe.reason)
+
+
+def test_a_killed_decoder_costs_only_its_own_file(root: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    files = [tmp_path / "pipe.mp4", root / "videos" / "v0.mp4"]
+
+    def kill_decoder() -> None:
+        while not multiprocessing.active_children():
+            time.sleep(0.05)
+        (child,) = multiprocessing.active_children()
+        os.kill(child.pid or 0, signal.SIGSEGV)
+
+    killer = threading.Thread(target=kill_decoder)
+    killer.start()
+    probes = {probe.path.name: probe for probe in probe_files(files, cache_dir=tmp_path, num_workers=1)}
+    killer.join()
+    assert probes["pipe.mp4"].reason == "the decoder's process ended with code -11"
+    assert probes["v0.mp4"].info is not None
 
 
 def test_a_missing_video_is_named_with_the_remedy(root: Path, tmp_path: Path) -> None:
