@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+
 from corpus.files import write_json
 from corpus.moments import Floats
 from corpus.records import TRAIN, VALIDATION, Corpus, load_corpus
@@ -25,7 +27,7 @@ from serving.search import SearchSettings
 from stages.support import paths
 from stages.support.collection_table import score_collection
 from stages.support.entry import run_stage
-from stages.support.machine import count_workers, prepare_torch
+from stages.support.machine import count_workers
 from stages.support.params import EvaluateParams, SearchParams, load_params
 from stages.support.predictions import (
     TrainedModels,
@@ -98,7 +100,7 @@ class Examiner:
 def main() -> None:
     """Score the checkpoints of the working tree."""
     params = load_params()
-    prepare_torch(count_workers())
+    torch.set_num_threads(count_workers())
     inputs = EvaluationInputs(
         raw_dir=paths.RAW / params.corpus.name,
         corpus_dir=paths.CORPUS,

@@ -98,19 +98,27 @@ def choose_spread(answers: Sequence[Answer], count: int) -> list[Answer]:
 def choose_best(answers: Iterable[Answer], count: int) -> list[Answer]:
     """Return the hits with the largest overlap, ties by score; the best answer alone where there is no hit."""
     ordered = sorted(answers, key=lambda answer: (-answer.iou, -answer.score, answer.query.qid))
-    return [answer for answer in ordered if answer.is_hit][:count] or ordered[:1]
+    return _take_first([answer for answer in ordered if answer.is_hit], count) or ordered[:1]
 
 
 def choose_worst(answers: Iterable[Answer], count: int) -> list[Answer]:
     """Return the misses that are farthest off, measured between the centres as a share of the video."""
     misses = [answer for answer in answers if not answer.is_hit and len(answer.spans)]
-    return sorted(misses, key=lambda answer: (-_measure_distance(answer), answer.query.qid))[:count]
+    return _take_first(sorted(misses, key=lambda answer: (-_measure_distance(answer), answer.query.qid)), count)
 
 
 def choose_confident_misses(answers: Iterable[Answer], count: int) -> list[Answer]:
     """Return the misses with the highest scores."""
     misses = [answer for answer in answers if not answer.is_hit]
-    return sorted(misses, key=lambda answer: (-answer.score, answer.query.qid))[:count]
+    return _take_first(sorted(misses, key=lambda answer: (-answer.score, answer.query.qid)), count)
+
+
+def _take_first(ordered: Sequence[Answer], count: int) -> list[Answer]:
+    """Return the first answer of each video, at most `count`."""
+    first: dict[str, Answer] = {}
+    for answer in ordered:
+        first.setdefault(answer.video.video_id, answer)
+    return list(first.values())[:count]
 
 
 def _measure_distance(answer: Answer) -> float:

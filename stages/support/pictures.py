@@ -26,7 +26,7 @@ ROW_COLOURS = {
     "shuffled": "#c2255c",
     "chance": "#868e96",
 }
-_STRIP_RATIO, _STRIP_HEIGHT_PX = 8, 112
+_STRIP_RATIO, _STRIP_HEIGHT_PX, _GAP_PX = 8, 112, 2
 
 
 def read_strip(folder: Path, video: Video) -> Images | None:
@@ -42,8 +42,9 @@ def read_strip(folder: Path, video: Video) -> Images | None:
     times_s = (np.arange(count) + 0.5) * video.duration_s / count
     width = round(_STRIP_HEIGHT_PX * aspect)
     frames = read_frames(path, times_s, max(width, _STRIP_HEIGHT_PX))
-    shaped = [np.asarray(Image.fromarray(frame).resize((width, _STRIP_HEIGHT_PX))) for frame in frames]
-    return np.concatenate(shaped, axis=1)
+    shaped = np.stack([np.asarray(Image.fromarray(frame).resize((width - _GAP_PX, _STRIP_HEIGHT_PX))) for frame in frames])
+    spaced = np.pad(shaped, ((0, 0), (0, 0), (_GAP_PX // 2, _GAP_PX // 2), (0, 0)), constant_values=255)  # (count, H, W, 3)
+    return np.concatenate(list(spaced), axis=1)
 
 
 def encode_jpeg(image: Images) -> bytes:

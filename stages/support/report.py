@@ -71,9 +71,9 @@ def read_galleries(answers: Sequence[Answer], raw_dir: Path) -> list[Gallery]:
             "Evenly spaced from the best overlap to the worst; no hand has chosen them.",
             choose_spread(answers, _SPREAD),
         ),
-        ("Best", "The largest overlaps with a true moment.", choose_best(answers, _EXTREMES)),
-        ("Farthest off", "Misses whose centre is farthest from a true moment.", choose_worst(answers, _EXTREMES)),
-        ("Most confident misses", "Misses with the highest scores.", choose_confident_misses(answers, _EXTREMES)),
+        ("Best", "The largest overlaps with a true moment, one a video.", choose_best(answers, _EXTREMES)),
+        ("Farthest off", "Misses whose centre is farthest from a true moment, one a video.", choose_worst(answers, _EXTREMES)),
+        ("Most confident misses", "Misses with the highest scores, one a video.", choose_confident_misses(answers, _EXTREMES)),
     ]
     videos = {answer.video.video_id: answer.video for _, _, part in chosen for answer in part}
     strips = {video_id: read_strip(raw_dir, video) for video_id, video in videos.items()}

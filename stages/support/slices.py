@@ -46,11 +46,19 @@ def _slice_thirds(group: str, values: Floats, *, unit: str) -> Iterator[Slice]:
 def _slice_tags(questions: Questions) -> Iterator[Slice]:
     for tag in sorted({tag for query in questions.queries for tag in query.tags}):
         found = np.array([query.tags.get(tag, "") for query in questions.queries])
-        values = sorted(set(found) - {""})
+        values = sorted(set(found) - {""}, key=_order_value)
         if len(values) > _MAX_VALUES:
             continue
         for value in values:
             yield Slice(tag, str(value), found == value)
+
+
+def _order_value(value: str) -> tuple[float, str]:
+    """Numbers come in their own order, words after them."""
+    try:
+        return float(value), value
+    except ValueError:
+        return float("inf"), value
 
 
 def score_slices(rows: Mapping[str, Row], questions: Questions, scoring: Scoring) -> list[dict[str, Any]]:

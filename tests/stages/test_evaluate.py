@@ -385,6 +385,19 @@ def test_extremes_follow_their_rules(build_answer: Callable[..., Answer]) -> Non
         build_answer(1, iou=0.2, score=0.9, start_s=1.0),
         build_answer(2, iou=0.0, score=0.3, start_s=3.0),
     ]
-    assert choose_best(answers, 1) == [answers[0]]
+    assert choose_best(answers, 2) == [answers[0]]
+    assert choose_best(answers[1:], 2) == [answers[1]]
     assert choose_worst(answers, 1) == [answers[2]]
     assert choose_confident_misses(answers, 2) == [answers[1], answers[2]]
+
+
+def test_extremes_take_one_answer_a_video(build_answer: Callable[..., Answer]) -> None:
+    answers = [build_answer(number, iou=0.0, score=number / 10, video_id=f"v{number % 2}") for number in range(6)]
+    assert choose_confident_misses(answers, 4) == [answers[5], answers[4]]
+
+
+def test_slices_by_number_come_in_the_order_of_the_numbers() -> None:
+    corpus = build_corpus({"test": 4})
+    tagged = tuple(replace(query, tags={"actors": str(8 + number)}) for number, query in enumerate(corpus.queries[:4]))
+    slices = list_slices(prepare_questions(Corpus(corpus.videos, tagged), "test"))
+    assert [one.value for one in slices if one.group == "actors"] == ["8", "9", "10", "11"]
