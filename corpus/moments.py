@@ -47,7 +47,8 @@ def compute_iou(spans: Floats, others: Floats) -> Floats:
     length = spans[:, 1] - spans[:, 0]
     other_length = others[:, 1] - others[:, 0]
     union = length[:, None] + other_length[None, :] - intersection
-    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    iou: Floats = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    return iou
 
 
 def suppress_overlaps(spans: Floats, scores: Floats, *, max_iou: float, max_kept: int) -> Ints:
@@ -76,7 +77,8 @@ def build_dense_cells(num_cells: int) -> Ints:
 
 def compute_cell_spans(cells: Ints, *, num_cells: int, duration_s: float) -> Floats:
     """Return the spans in seconds of (first, last) cells: [first * T / N, (last + 1) * T / N). (M, 2) -> (M, 2)."""
-    return (cells + np.array([0, 1])) * (duration_s / num_cells)
+    spans: Floats = (cells + np.array([0, 1])) * (duration_s / num_cells)
+    return spans
 
 
 def resample_clips(features: Floats, num_cells: int) -> Floats:
@@ -92,7 +94,8 @@ def resample_clips(features: Floats, num_cells: int) -> Floats:
     counts = np.maximum(edges[1:] - edges[:-1], 1)
     totals = np.concatenate([np.zeros((1, *features.shape[1:])), np.cumsum(features, axis=0, dtype=np.float64)])
     sums = totals[starts + counts] - totals[starts]
-    return (sums / counts.reshape(-1, *[1] * (features.ndim - 1))).astype(np.float32)
+    means: Floats = (sums / counts.reshape(-1, *[1] * (features.ndim - 1))).astype(np.float32)
+    return means
 
 
 def compute_windows(duration_s: float, *, window_s: float, overlap: float = 0.5) -> Floats:
@@ -138,4 +141,5 @@ def score_spans(clip_scores: Floats, cells: Ints, *, flank_weight: float = 0.5) 
     flank_sum = totals[first] - totals[left] + totals[right] - totals[end]
     flank_count = (first - left) + (right - end)
     outside = np.divide(flank_sum, flank_count, out=np.zeros_like(flank_sum), where=flank_count > 0)
-    return inside - flank_weight * outside
+    scores: Floats = inside - flank_weight * outside
+    return scores
