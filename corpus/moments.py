@@ -89,7 +89,7 @@ def resample_clips(features: Floats, num_cells: int) -> Floats:
     """
     if len(features) == 0:
         raise ValueError("resample_clips needs at least one clip, got features with length 0")
-    edges = np.round(np.linspace(0, len(features), num_cells + 1)).astype(np.int64)
+    edges = np.round(np.arange(num_cells + 1) * len(features) / num_cells).astype(np.int64)
     starts = np.minimum(edges[:-1], len(features) - 1)
     counts = np.maximum(edges[1:] - edges[:-1], 1)
     totals = np.concatenate([np.zeros((1, *features.shape[1:])), np.cumsum(features, axis=0, dtype=np.float64)])

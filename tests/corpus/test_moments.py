@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.moments import (
@@ -103,6 +103,7 @@ def test_resampling_to_more_cells_repeats_clips() -> None:
     np.testing.assert_allclose(resample_clips(np.array([1.0, 2.0]), 4), [1, 1, 2, 2])
 
 
+@settings(deadline=None)
 @given(num_clips=st.integers(1, 40), num_cells=st.integers(1, 40))
 def test_resampling_agrees_with_the_slow_reference(num_clips: int, num_cells: int) -> None:
     features = np.random.default_rng(num_clips).normal(size=(num_clips, 2, 3))
@@ -125,6 +126,7 @@ def test_a_short_video_has_one_window() -> None:
     assert compute_windows(5.0, window_s=8.0).tolist() == [[0, 5]]
 
 
+@settings(deadline=None)
 @given(duration_s=st.floats(0.5, 500), window_s=st.floats(0.5, 60), overlap=st.floats(0, 0.9))
 def test_windows_cover_the_video_with_at_least_the_overlap_asked(duration_s: float, window_s: float, overlap: float) -> None:
     windows = compute_windows(duration_s, window_s=window_s, overlap=overlap)
