@@ -81,11 +81,11 @@ def describe_quality(path: Path, split: str) -> list[Row]:
         return [("figures", MISSING if group is None else f"the split {split!r} has no queries")]
     floor_name = group["best_floor"]
     floor = group["floors"][floor_name]
-    rows = [
-        (label, f"{_interval(group['localizer'], figure)}   best floor ({floor_name}) {_percent(floor.get(figure))}")
-        for figure, label in LOCALIZER_FIGURES.items()
-        if figure in group["localizer"]
-    ]
+    rows = []
+    for figure, label in LOCALIZER_FIGURES.items():
+        if figure in group["localizer"]:
+            beside = f"   best floor ({floor_name}) {_percent(floor[figure])}" if figure in floor else ""
+            rows.append((label, _interval(group["localizer"], figure) + beside))
     collection = group.get("collection")
     if collection:
         rows.append((f"collection R@10 of {collection['videos']} videos", _beside_chance(collection, "R10")))
@@ -166,7 +166,7 @@ def _interval(figures: Mapping[str, Any], name: str) -> str:
 
 def _beside_chance(collection: Mapping[str, Any], name: str) -> str:
     chance = collection.get(f"chance_{name}")
-    times = f", {collection[name] / chance:.0f} times chance ({100 * chance:.2f} %)" if chance else ""
+    times = f", {collection[name] / chance:.1f} times chance ({100 * chance:.2f} %)" if chance else ""
     return _interval(collection, name) + times
 
 

@@ -1,5 +1,6 @@
 """What each stage last cost in this checkout, for the closing table; no result depends on it."""
 
+import multiprocessing
 import resource
 import time
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 from corpus.files import read_json, write_json
 from corpus.params import Params
 from stages.support.paths import TIMINGS
+
+_WORKER_EXIT_S = 2.0
 
 
 class Timing(Params):
@@ -34,6 +37,9 @@ def load_timings(folder: Path = TIMINGS) -> dict[str, Timing]:
 
 
 def _cpu_s() -> float:
+    """Return the CPU time of this process and of its workers, which count once they have ended."""
+    for worker in multiprocessing.active_children():
+        worker.join(_WORKER_EXIT_S)
     usages = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 

@@ -85,6 +85,20 @@ run_stage(main, name="extract")
     assert timing.peak_bytes > 100_000_000
 
 
+def test_the_work_of_a_stage_s_workers_counts(tmp_path: Path) -> None:
+    program = """
+from concurrent.futures import ProcessPoolExecutor
+from stages.support.entry import run_stage
+def main():
+    pool = ProcessPoolExecutor(1)
+    pool.submit(sum, range(20_000_000)).result()
+    pool.shutdown(wait=False)
+run_stage(main, name="extract")
+"""
+    assert run_program(program, tmp_path).returncode == 0
+    assert load_timings(tmp_path / ".cache" / "timings")["extract"].cpu_s > 0.1
+
+
 def test_a_failed_run_leaves_the_record_of_the_last_good_one(tmp_path: Path) -> None:
     with record_timing("extract", tmp_path):
         pass

@@ -66,7 +66,7 @@ def test_the_table_shows_an_answer_figures_cost_sizes_and_commands(inputs: Input
     assert table["How good (test split)"] == {
         "R@1, IoU > 0.5": "62.5 % (50.0 to 75.0)   best floor (blind) 20.0 %",
         "mean IoU": "50.0 %   best floor (blind) 25.0 %",
-        "collection R@10 of 8 videos": "50.0 % (40.0 to 60.0), 25 times chance (2.00 %)",
+        "collection R@10 of 8 videos": "50.0 % (40.0 to 60.0), 25.0 times chance (2.00 %)",
         "measured on": "40 sentences about 8 videos",
     }
     assert list(table["How long"]) == ["train@localizer", "render", "all stages"]
