@@ -1,5 +1,10 @@
-"""What all tests share: the reference folder of the maintainers' machines, and a small project with untrained models."""
+"""What all tests share: the reference folder, a small project with untrained models, and one run of the whole pipeline."""
 
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +16,11 @@ from corpus.files import sha256_file
 from corpus.media import ClipSampling, probe
 from corpus.moments import Moment
 from corpus.records import Corpus, Query, Video, save_corpus
+from stages.support.entry import TELEMETRY_OFF
 
+RunIn = Callable[..., str]
+ROOT = Path(__file__).resolve().parents[1]
+_GIT_IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@localhost")
 SENTENCES = ("a red circle moves left", "the blue square spins", "then the green circle leaves", "a square grows and shrinks")
 
 
@@ -64,6 +73,50 @@ def small_project(small_models: SmallProject) -> SmallProject:
         index_dir=project.index,
     )
     return project
+
+
+@pytest.fixture(scope="session")
+def run_in() -> RunIn:
+    """Runs a command in a folder, with this Python first on the path and telemetry off; returns what it printed."""
+
+    def run(folder: Path, *command: str) -> str:
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "MLFLOW_", "PREFECT_"))}
+        env = {**kept, **TELEMETRY_OFF, "PATH": path}
+        result = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, f"{' '.join(command)} ended with {result.returncode}:\n{result.stdout}\n{result.stderr}"
+        return result.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def copy_checkout(run_in: RunIn) -> Callable[[Path], Path]:
+    """Copies this checkout, without data and lock, into a new repository whose corpus is drawn in its smallest size."""
+
+    def copy(target: Path) -> Path:
+        for name in run_in(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
+            if (ROOT / name).is_file() and name != "dvc.lock":
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, target / name)
+        params = target / "params.yaml"
+        params.write_text(params.read_text(encoding="utf-8").replace("size: default", "size: tiny", 1), encoding="utf-8")
+        run_in(target, "git", "init", "-q")
+        run_in(target, "git", "add", "-A")
+        run_in(target, "git", *_GIT_IDENTITY, "commit", "-q", "-m", "Start")
+        return target
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory, copy_checkout: Callable[[Path], Path], run_in: RunIn) -> Path:
+    """A checkout in which the whole pipeline has run on the smallest corpus, with its lock committed; tests leave it as it is."""
+    checkout = copy_checkout(tmp_path_factory.mktemp("tiny") / "checkout")
+    run_in(checkout, "dvc", "repro")
+    run_in(checkout, "git", "add", "-A")
+    run_in(checkout, "git", *_GIT_IDENTITY, "commit", "-q", "-m", "Reproduce")
+    return checkout
 
 
 def _build_corpus(folder: Path) -> Corpus:
