@@ -74,6 +74,11 @@ class RoleModule(L.LightningModule):
         raise NotImplementedError
 
     @property
+    def epoch(self) -> int:
+        """The epoch that is running, from 0: Lightning's own count is one behind while it sets up a resumed training."""
+        return len(self.curve)
+
+    @property
     def best(self) -> Metrics:
         """The curve's row of the best epoch, the earliest of equal ones; without validation, the last."""
         if self.monitor not in self.curve[-1]:
@@ -85,7 +90,7 @@ class RoleModule(L.LightningModule):
         return EpochBatches(self._choose_epoch_rows, self.load_batch)
 
     def _choose_epoch_rows(self) -> list[Tensor]:
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", self.current_epoch))
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", self.epoch))
         return self.choose_rows(generator)
 
     def configure_optimizers(self) -> Any:
@@ -113,7 +118,7 @@ class RoleModule(L.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Seed everything random of this epoch (dropout)."""
-        torch.manual_seed(derive_seed(self.seed, "epoch", self.current_epoch))
+        torch.manual_seed(derive_seed(self.seed, "epoch", self.epoch))
         self._losses = []
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
@@ -127,7 +132,7 @@ class RoleModule(L.LightningModule):
         if not math.isfinite(loss.item()):
             parts = ", ".join(f"{name}={part.item()}" for name, part in value.parts.items())
             raise ValueError(
-                f"the loss is {loss.item()} in epoch {self.current_epoch} at batch {batch_idx} ({parts}); "
+                f"the loss is {loss.item()} in epoch {self.epoch} at batch {batch_idx} ({parts}); "
                 "lower training.optimizer.learning_rate or training.gradient_clip_norm"
             )
         self._losses.append(loss)
@@ -152,8 +157,8 @@ class RoleModule(L.LightningModule):
             metrics = self.validate(model)
         model.train()
         row = {"train/loss": torch.stack(self._losses).double().mean().item(), **metrics}
-        self.curve.append({"epoch": float(self.current_epoch), **row})
-        if self.best["epoch"] == self.current_epoch:
+        self.curve.append({"epoch": float(self.epoch), **row})
+        if self.best is self.curve[-1]:
             self.best_state = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
         self.log("train/loss", row["train/loss"], prog_bar=True)
         if self.monitor in row:

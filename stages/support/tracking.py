@@ -4,10 +4,11 @@
 beside it. MLflow is imported by the first call, not by this module.
 """
 
+import contextlib
 import logging
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -52,7 +53,7 @@ def _find_local_folder() -> Path:
     return find_cache_dir() / "mlflow"
 
 
-@contextmanager
+@contextlib.contextmanager
 def _open_client() -> Iterator["MlflowClient"]:
     """Give a client; what it raises, and failing to connect, becomes a TrackingError that names the server."""
     for variable, value in _IMPATIENCE.items():
@@ -67,11 +68,25 @@ def _open_client() -> Iterator["MlflowClient"]:
     uri = find_tracking_uri()
     try:
         if uri.startswith("sqlite:///"):
-            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            _create_store(Path(uri.removeprefix("sqlite:///")))
         yield MlflowClient(tracking_uri=uri)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         reason = str(error).splitlines()[0][:300]
         raise TrackingError(f"MLflow at {uri} cannot be used: {reason}; start it, or set MLFLOW_TRACKING_URI") from error
+
+
+def _create_store(path: Path) -> None:
+    """Set a new SQLite store up beside its place and rename it: one that is killed while MLflow migrates never opens again."""
+    if path.exists():
+        return
+    from mlflow import MlflowClient
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mlflow-") as folder:
+        unfinished = Path(folder) / path.name
+        MlflowClient(tracking_uri=f"sqlite:///{unfinished}").search_experiments(max_results=1)
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            os.link(unfinished, path)
 
 
 def deliver(spool: Spool) -> SpoolState:
