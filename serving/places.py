@@ -1,0 +1,41 @@
+"""Where a service finds its files: named by the environment, or beside the code, in the checkout as in a bento."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Folders of a service. `media_dir` is the root of the videos, `None` until the collection names its corpus."""
+
+    bundle_dir: Path
+    index_dir: Path
+    thumbnails_dir: Path
+    media_dir: Path | None
+    num_threads: int  # of each network
+
+    def find_media_dir(self, corpus: str) -> Path:
+        """Return the folder that the paths of the collection's videos are relative to."""
+        return self.media_dir or ROOT / "data" / "raw" / corpus
+
+
+def find_places() -> Places:
+    """Read `CUEPOINT_BUNDLE`, `CUEPOINT_INDEX`, `CUEPOINT_THUMBNAILS`, `CUEPOINT_MEDIA_ROOT` and `CUEPOINT_THREADS`.
+
+    Raises:
+        ValueError: when the number of threads is no positive number.
+    """
+    media = os.environ.get("CUEPOINT_MEDIA_ROOT")
+    threads = os.environ.get("CUEPOINT_THREADS") or str(min(2, os.cpu_count() or 1))
+    if not threads.isdecimal() or int(threads) == 0:
+        raise ValueError(f"CUEPOINT_THREADS = {threads!r}: it must be a number of threads, at least 1")
+    return Places(
+        bundle_dir=Path(os.environ.get("CUEPOINT_BUNDLE") or ROOT / "data" / "bundle"),
+        index_dir=Path(os.environ.get("CUEPOINT_INDEX") or ROOT / "data" / "index"),
+        thumbnails_dir=Path(os.environ.get("CUEPOINT_THUMBNAILS") or ROOT / "data" / "thumbnails"),
+        media_dir=Path(media) if media else None,
+        num_threads=int(threads),
+    )

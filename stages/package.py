@@ -1,0 +1,69 @@
+"""DVC stage `package`: data/bundle/, data/index/, data/raw/<corpus>/ -> data/bento/."""
+
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from corpus.files import sha256_file, write_json
+from serving.bundle import load_bundle
+from serving.collection import load_collection
+from stages.support import paths
+from stages.support.bento import NAME, archive_bento, build_bento, copy_context, read_packages
+from stages.support.entry import run_stage
+from stages.support.params import load_params
+from stages.support.thumbnails import save_thumbnails
+
+BENTO, INFO = "cuepoint.bento", "info.json"
+VERSION_LENGTH = 12
+
+
+class PackageInputs(NamedTuple):
+    """What goes into a bento: the checkout with the code, models, index, and the videos to take thumbnails from."""
+
+    source: Path
+    bundle_dir: Path
+    index_dir: Path
+    media_dir: Path
+
+
+def main() -> None:
+    """Package the working tree's bundle and index."""
+    params = load_params()
+    inputs = PackageInputs(Path.cwd(), paths.BUNDLE, paths.INDEX, paths.RAW / params.corpus.name)
+    info = package(inputs, thumbnails_per_video=params.package.thumbnails_per_video, bento_dir=paths.BENTO)
+    print(f"{info['tag']}: {info['size_bytes'] / 1e6:.1f} MB in {paths.BENTO / BENTO}")
+
+
+def package(inputs: PackageInputs, *, thumbnails_per_video: int, bento_dir: Path) -> dict[str, Any]:
+    """Build the bento outside the project, write its archive and return what `info.json` says of it.
+
+    Raises:
+        ValueError: when bundle and index do not belong together, or BentoML refuses to build.
+    """
+    bundle = load_bundle(inputs.bundle_dir)
+    collection = load_collection(inputs.index_dir, bundle.manifest)
+    bento_version = bundle.version[:VERSION_LENGTH]
+    packages = read_packages(inputs.source / "pyproject.toml")
+    with tempfile.TemporaryDirectory(prefix="cuepoint-bento-") as scratch:
+        folders = {"bundle": inputs.bundle_dir, "index": inputs.index_dir, "thumbnails": Path(scratch) / "thumbnails"}
+        videos = list(collection.videos.values())
+        num_thumbnails = save_thumbnails(videos, inputs.media_dir, folders["thumbnails"], per_video=thumbnails_per_video)
+        context = Path(scratch) / "context"
+        copy_context(context, source=inputs.source, folders=folders, packages=packages)
+        built = build_bento(context, home=Path(scratch) / "home", bento_version=bento_version)
+        archive_bento(built, bento_dir / BENTO)
+    info = {
+        "tag": f"{NAME}:{bento_version}",
+        "bundle_version": bundle.version,
+        "sha256": sha256_file(bento_dir / BENTO),
+        "size_bytes": (bento_dir / BENTO).stat().st_size,
+        "num_videos": len(videos),
+        "num_thumbnails": num_thumbnails,
+        "packages": packages,
+    }
+    write_json(bento_dir / INFO, info)
+    return info
+
+
+if __name__ == "__main__":
+    run_stage(main, name="package")

@@ -1,0 +1,278 @@
+"""The bento is made of equal bytes, holds no training tool, and answers from another home in a real process."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from corpus.files import read_json
+from stages.package import PackageInputs, package
+from stages.support.bento import CORPUS_MODULES, build_bento, read_packages
+
+SOURCE = Path(__file__).resolve().parents[2]
+START_LIMIT_S = 60
+OWN_VARIABLES = ("CUEPOINT_BUNDLE", "CUEPOINT_INDEX", "CUEPOINT_THUMBNAILS", "CUEPOINT_MEDIA_ROOT", "PYTHONPATH")
+
+
+def inputs_of(project: Any) -> PackageInputs:
+    return PackageInputs(SOURCE, project.bundle, project.index, project.raw)
+
+
+@pytest.fixture(scope="module")
+def bento_dir(small_project: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bento")
+    package(inputs_of(small_project), thumbnails_per_video=2, bento_dir=folder)
+    return folder
+
+
+def find_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Server:
+    process: subprocess.Popen[bytes]
+    url: str
+
+    def find_children(self) -> list[int]:
+        text = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(number) for number in text.split()]
+
+    def wait_until_ready(self) -> None:
+        deadline_s = time.monotonic() + START_LIMIT_S
+        while time.monotonic() < deadline_s:
+            try:
+                if httpx.get(f"{self.url}/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)
+        raise TimeoutError(f"the service was not ready within {START_LIMIT_S} s")
+
+
+def start_server(arguments: list[str], home: Path, **variables: str) -> Server:
+    port = find_free_port()
+    environment = {name: value for name, value in os.environ.items() if name not in OWN_VARIABLES}
+    environment |= {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True", **variables}
+    command = [sys.executable, "-m", "bentoml", "serve", *arguments, "--host", "127.0.0.1", "--port", str(port)]
+    with (home / "serve.log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, cwd=home, stdout=log, stderr=log, start_new_session=True)
+    return Server(process, f"http://127.0.0.1:{port}")
+
+
+def wait_for_text(path: Path, text: str) -> None:
+    deadline_s = time.monotonic() + START_LIMIT_S
+    while text not in path.read_text():
+        if time.monotonic() > deadline_s:
+            raise TimeoutError(f"{path} does not say {text!r}")
+        time.sleep(0.1)
+
+
+def stop(server: Server) -> None:
+    if server.process.poll() is None:
+        os.killpg(server.process.pid, signal.SIGKILL)
+    server.process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(small_project: Any, bento_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("home")
+    environment = os.environ | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
+    command = [sys.executable, "-m", "bentoml", "import", str(bento_dir / "cuepoint.bento")]
+    subprocess.run(command, env=environment, cwd=home, check=True, capture_output=True)
+    started = start_server([read_json(bento_dir / "info.json")["tag"]], home, CUEPOINT_MEDIA_ROOT=str(small_project.raw))
+    try:
+        started.wait_until_ready()
+        yield started
+    finally:
+        stop(started)
+
+
+@pytest.mark.slow
+def test_packaging_twice_gives_the_same_bytes(small_project: Any, bento_dir: Path, tmp_path: Path) -> None:
+    package(inputs_of(small_project), thumbnails_per_video=2, bento_dir=tmp_path)
+    for name in ("cuepoint.bento", "info.json"):
+        assert (tmp_path / name).read_bytes() == (bento_dir / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_the_bento_is_named_by_the_bundle_and_describes_itself(small_project: Any, bento_dir: Path) -> None:
+    info = read_json(bento_dir / "info.json")
+    bundle_version = read_json(small_project.bundle / "manifest.json")["version"]
+    assert info["tag"] == f"cuepoint:{bundle_version[:12]}"
+    assert info["num_thumbnails"] == 8
+    assert info["size_bytes"] == (bento_dir / "cuepoint.bento").stat().st_size
+
+
+@pytest.mark.slow
+def test_the_bento_holds_neither_training_code_nor_paths_of_this_machine(bento_dir: Path) -> None:
+    with tarfile.open(bento_dir / "cuepoint.bento") as archive:
+        names = archive.getnames()
+        texts = [archive.extractfile(name) for name in names if name.endswith((".yaml", ".txt", ".json", ".md"))]
+        content = b"".join(file.read() for file in texts if file is not None)
+    assert {name.split("/")[1] for name in names if name.startswith("src/")} == {"corpus", "serving", "data", "bentofile.yaml"}
+    assert {Path(name).stem for name in names if name.startswith("src/corpus/")} == set(CORPUS_MODULES)
+    assert str(SOURCE).encode() not in content
+    assert b"torch" not in content
+
+
+@pytest.mark.slow
+def test_the_packages_of_the_bento_are_pinned(bento_dir: Path) -> None:
+    with tarfile.open(bento_dir / "cuepoint.bento") as archive:
+        file = archive.extractfile("src/bentofile.yaml")
+        assert file is not None
+        packages = yaml.safe_load(file)["python"]["packages"]
+    assert packages == read_packages(SOURCE / "pyproject.toml")
+    assert all("==" in line for line in packages)
+
+
+@pytest.mark.slow
+def test_the_bento_answers_from_another_home(server: Server) -> None:
+    found = httpx.post(f"{server.url}/search", json={"query": "the red circle moves", "top_k": 3})
+    assert found.status_code == 200
+    assert len(found.json()) == 3
+    assert set(found.json()[0]) == {"video_id", "start_s", "end_s", "score"}
+    scores = [moment["score"] for moment in found.json()]
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.slow
+def test_the_answers_are_those_of_the_predictor(server: Server, small_project: Any) -> None:
+    from serving.predictor import MomentPredictor
+
+    expected = MomentPredictor.load(small_project.bundle, small_project.index).search("a square grows", 5)
+    found = httpx.post(f"{server.url}/search", json={"query": "a square grows", "top_k": 5}).json()
+    assert [(moment["video_id"], moment["start_s"], moment["end_s"]) for moment in found] == [moment[:3] for moment in expected]
+    assert [moment["score"] for moment in found] == pytest.approx([moment.score for moment in expected], abs=1e-6)
+
+
+@pytest.mark.slow
+def test_health_endpoints_answer(server: Server) -> None:
+    assert [httpx.get(f"{server.url}/{name}").status_code for name in ("livez", "readyz", "healthz", "metrics")] == [200] * 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"query": "a circle", "top_k": 0}, "greater than or equal to 1"),
+        ({"query": "a circle", "top_k": -1}, "greater than or equal to 1"),
+        ({"query": "a circle", "top_k": 10**9}, "less than or equal to 100"),
+        ({"query": "a circle", "top_k": "many"}, "valid integer"),
+        ({"query": "..."}, "has no words"),
+        ({"query": ""}, "has no words"),
+        ({"query": "word " * 2000}, "at most 1000 characters"),
+        ({"top_k": 3}, "Field required"),
+        ([1], "should be an object"),
+    ],
+)
+def test_bad_requests_are_answered_with_the_reason(server: Server, body: object, reason: str) -> None:
+    answer = httpx.post(f"{server.url}/search", json=body)
+    assert answer.status_code == 400
+    assert reason in answer.json()["detail"][0]["msg"]
+
+
+@pytest.mark.slow
+def test_a_body_that_is_no_json_is_a_bad_request(server: Server) -> None:
+    answer = httpx.post(f"{server.url}/search", content=b"{", headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+
+
+@pytest.mark.slow
+def test_a_huge_body_is_refused_before_it_is_parsed(server: Server) -> None:
+    answer = httpx.post(f"{server.url}/search", content=b" " * 2**20, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 413
+    assert httpx.get(f"{server.url}/livez").status_code == 200
+
+
+@pytest.mark.slow
+def test_a_range_of_a_video_is_partial_content(server: Server, small_project: Any) -> None:
+    answer = httpx.get(f"{server.url}/media/v1", headers={"Range": "bytes=100-199"})
+    assert answer.status_code == 206
+    assert answer.headers["content-type"] == "video/mp4"
+    assert answer.content == (small_project.raw / "videos" / "v1.mp4").read_bytes()[100:200]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["nowhere", "..%2F..%2Fetc%2Fpasswd", "../../etc/passwd", "videos/v1.mp4", ""])
+def test_a_video_that_the_collection_does_not_hold_is_not_found(server: Server, path: str) -> None:
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as connection:
+        connection.sendall(f"GET /media/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 404")
+    assert b"there is no video" in answer
+
+
+@pytest.mark.slow
+def test_thumbnails_come_from_the_bento(server: Server) -> None:
+    answer = httpx.get(f"{server.url}/thumbnails/v2/1.jpg")
+    assert answer.status_code == 200
+    assert answer.content.startswith(b"\xff\xd8")
+    assert httpx.get(f"{server.url}/thumbnails/v2/2.jpg").json() == {"error": "video 'v2' has no thumbnail 2"}
+
+
+@pytest.mark.slow
+def test_no_process_of_the_service_has_loaded_torch(server: Server) -> None:
+    workers = server.find_children()
+    assert workers
+    for number in (server.process.pid, *workers):
+        maps = Path(f"/proc/{number}/maps").read_text()
+        assert "libtorch" not in maps
+    assert any("onnxruntime" in Path(f"/proc/{number}/maps").read_text() for number in workers)
+
+
+@pytest.mark.slow
+def test_without_the_videos_the_reason_names_the_variable_and_sigterm_ends_the_service(
+    small_project: Any, bento_dir: Path, tmp_path: Path
+) -> None:
+    started = start_server(
+        ["serving.service:CuepointService", "--working-dir", str(SOURCE)],
+        tmp_path,
+        CUEPOINT_BUNDLE=str(small_project.bundle),
+        CUEPOINT_INDEX=str(small_project.index),
+        CUEPOINT_MEDIA_ROOT=str(tmp_path / "nowhere"),
+    )
+    try:
+        started.wait_until_ready()
+        answer = httpx.get(f"{started.url}/media/v1")
+        assert answer.status_code == 404
+        assert "set CUEPOINT_MEDIA_ROOT" in answer.json()["error"]
+        started.process.send_signal(signal.SIGTERM)
+        assert started.process.wait(timeout=20) == 0
+    finally:
+        stop(started)
+
+
+@pytest.mark.slow
+def test_a_service_without_a_bundle_says_so_and_never_becomes_ready(small_project: Any, tmp_path: Path) -> None:
+    started = start_server(
+        ["serving.service:CuepointService", "--working-dir", str(SOURCE)], tmp_path, CUEPOINT_BUNDLE=str(tmp_path / "nowhere")
+    )
+    try:
+        wait_for_text(tmp_path / "serve.log", "the service cannot answer: ")
+        assert "no finished bundle; run: make repro" in (tmp_path / "serve.log").read_text()
+        assert httpx.get(f"{started.url}/readyz").status_code == 503
+        assert httpx.post(f"{started.url}/search", json={"query": "a circle"}).status_code == 503
+    finally:
+        stop(started)
+
+
+def test_a_build_that_fails_says_why(tmp_path: Path) -> None:
+    context = tmp_path / "context"
+    context.mkdir()
+    (context / "bentofile.yaml").write_text("service: nothing:Nothing\nname: cuepoint\n")
+    with pytest.raises(ValueError, match="bentoml build failed; it said last:(.|\n)*nothing"):
+        build_bento(context, home=tmp_path / "home", bento_version="1")
