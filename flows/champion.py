@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 from corpus.files import read_json, sha256_file
 from stages.support import paths
 from stages.support.lineage import collect_lineage
-from stages.support.tracking import read_champion, register_bundle, set_champion
+from stages.support.tracking import DIGEST_TAG, read_champion, register_bundle, set_champion
 
 RECALL, MEAN_IOU = "R1_iou0.5", "mIoU"
 METRICS = paths.REPORTS / "evaluation" / "metrics.json"
 BENTO_FILE = "cuepoint.bento"
-_DIGEST_TAG = "cuepoint.bundle_sha256"
 
 
 class Decision(NamedTuple):
@@ -51,7 +50,7 @@ def challenge_champion() -> Decision:
     figures = read_validation_figures(read_json(METRICS))
     present = read_champion()
     digest = sha256_file(paths.BENTO / BENTO_FILE)
-    if present is not None and present.tags.get(_DIGEST_TAG) == digest:
+    if present is not None and present.tags.get(DIGEST_TAG) == digest:
         return Decision(False, f"this bundle is the champion already (version {present.version})")
     decision = judge(figures, None if present is None else _read_registered(present.metrics))
     if not decision.accepted:

@@ -22,7 +22,7 @@ EXPERIMENT = "cuepoint"
 MODEL = "cuepoint"
 CHAMPION = "champion"
 _SPOOL_TAG = "cuepoint.spool"
-_DIGEST_TAG = "cuepoint.bundle_sha256"
+DIGEST_TAG = "cuepoint.bundle_sha256"
 _BUNDLE = "bundle"
 _MAX_PARAMS, _MAX_PARAM_LENGTH = 100, 6000  # of one request; of one value
 _IMPATIENCE = {
@@ -184,10 +184,10 @@ def register_bundle(bundle_dir: Path, *, digest: str, metrics: Mapping[str, floa
     with _open_client() as client:
         if not client.search_registered_models(f"name = '{MODEL}'"):
             client.create_registered_model(MODEL)
-        known = client.search_model_versions(f"name = '{MODEL}' and tags.`{_DIGEST_TAG}` = '{digest}'")
+        known = client.search_model_versions(f"name = '{MODEL}' and tags.`{DIGEST_TAG}` = '{digest}'")
         if known:
             return str(known[0].version)
-        all_tags = {**tags, _DIGEST_TAG: digest}
+        all_tags = {**tags, DIGEST_TAG: digest}
         run = client.create_run(_find_experiment(client), tags=all_tags, run_name=f"bundle-{digest[:8]}")
         run_id = str(run.info.run_id)
         for key, value in metrics.items():

@@ -1,0 +1,104 @@
+"""Serves the champion's bento, or the working tree's where there is no champion yet: python -m flows.serve --port 3000."""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from corpus.files import read_json, sha256_file
+from flows.champion import BENTO_FILE
+from stages.support import paths
+from stages.support.entry import run_main
+from stages.support.tracking import DIGEST_TAG, RegisteredVersion, fetch_version, read_champion
+
+
+class ChosenBento(NamedTuple):
+    """The archive to serve and where it comes from."""
+
+    path: Path
+    origin: str
+
+
+def choose_bento(cache_dir: Path) -> ChosenBento:
+    """Return the champion's archive, fetched once into `cache_dir`, or the working tree's.
+
+    Raises:
+        ValueError: when there is neither.
+        TrackingError: when the registry cannot be used: it alone knows whether there is a champion.
+    """
+    champion = read_champion()
+    if champion is not None:
+        return ChosenBento(_fetch(champion, cache_dir), f"the champion, version {champion.version}")
+    path = paths.BENTO / BENTO_FILE
+    if not path.is_file():
+        raise ValueError(f"there is no champion yet and no {path}; run: make repro")
+    return ChosenBento(path, "the working tree (there is no champion yet)")
+
+
+def _fetch(champion: RegisteredVersion, cache_dir: Path) -> Path:
+    folder = cache_dir / "champions" / champion.version
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            fetch_version(champion.version, Path(scratch)).rename(folder)
+    found, expected = sha256_file(folder / BENTO_FILE), champion.tags[DIGEST_TAG]
+    if found != expected:
+        raise ValueError(
+            f"{folder / BENTO_FILE} is damaged: sha256 {found}, expected {expected}; delete {folder} and start again"
+        )
+    return folder / BENTO_FILE
+
+
+def unpack_bento(archive: Path, cache_dir: Path) -> Path:
+    """Import an archive into a `BENTOML_HOME` of its own, once for the same bytes, and return that home.
+
+    Raises:
+        ValueError: with BentoML's words, when it refuses the archive.
+    """
+    home = cache_dir / "bentoml" / sha256_file(archive)[:16]
+    if not home.is_dir():
+        unfinished = home.with_suffix(".part")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        command = [sys.executable, "-m", "bentoml", "import", str(archive.resolve())]
+        environment = {**os.environ, "BENTOML_HOME": str(unfinished)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ValueError(f"{archive} cannot be imported: {(done.stdout + done.stderr).strip()[-500:]}")
+        unfinished.rename(home)
+    return home
+
+
+def find_bento(home: Path) -> Path:
+    """Return the folder of the one bento of a home."""
+    (folder,) = (path.parent for path in home.glob("bentos/*/*/bento.yaml"))
+    return folder
+
+
+def build_environment(home: Path) -> dict[str, str]:
+    """Return the environment of the server: its home, and the videos of the corpus that the bento names."""
+    corpus = read_json(find_bento(home) / "src" / "data" / "index" / "index.json")["corpus"]
+    media = os.environ.get("CUEPOINT_MEDIA_ROOT") or str((paths.RAW / corpus).resolve())
+    return {**os.environ, "BENTOML_HOME": str(home), "CUEPOINT_MEDIA_ROOT": media}
+
+
+def main() -> None:
+    """Become the server."""
+    parser = argparse.ArgumentParser(prog="python -m flows.serve", description=__doc__)
+    parser.add_argument("--port", type=int, default=3000)
+    port = parser.parse_args().port
+    cache_dir = paths.find_cache_dir()
+    chosen = choose_bento(cache_dir)
+    home = unpack_bento(chosen.path, cache_dir)
+    folder = find_bento(home)
+    print(f"serving {chosen.origin}: {folder.parent.name}:{folder.name} on http://127.0.0.1:{port}", flush=True)
+    command = [sys.executable, "-m", "bentoml", "serve", f"{folder.parent.name}:{folder.name}", "--host", "127.0.0.1"]
+    os.execve(sys.executable, [*command, "--port", str(port)], build_environment(home))
+
+
+if __name__ == "__main__":
+    run_main(main, name="serve")
