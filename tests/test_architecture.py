@@ -95,7 +95,8 @@ def test_importing_a_module_runs_nothing(module: Path) -> None:
     allowed = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.If)
     for statement in tree.body:
         is_docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-        assert is_docstring or isinstance(statement, allowed), f"{module}:{statement.lineno} runs at import"
+        is_middleware = ast.unparse(statement).startswith("CuepointService.add_asgi_middleware(")  # where BentoML takes it
+        assert is_docstring or is_middleware or isinstance(statement, allowed), f"{module}:{statement.lineno} runs at import"
 
 
 def test_only_the_stages_that_compute_with_torch_load_it() -> None:
