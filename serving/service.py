@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from serving.body_limit import BodyLimit
 from serving.media import MediaLibrary, build_media_app
+from serving.orphan import end_with_parent
 from serving.places import find_places
 from serving.predictor import MAX_QUERY_CHARACTERS, MAX_TOP_K, MomentPredictor, require_query
 
@@ -47,6 +48,7 @@ class CuepointService:
         """Start to verify and load the collection; until that is done the service is alive, but not ready."""
         self._predictor: MomentPredictor | None = None
         self._failure: str | None = None
+        end_with_parent()
         threading.Thread(target=self._load, name="load", daemon=True).start()
 
     @bentoml.api  # type: ignore[untyped-decorator]

@@ -1,5 +1,6 @@
 """The bento is made of equal bytes, holds no training tool, and answers from another home in a real process."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -21,7 +22,7 @@ from stages.package import PackageInputs, package
 from stages.support.bento import CORPUS_MODULES, build_bento, read_packages
 
 SOURCE = Path(__file__).resolve().parents[2]
-START_LIMIT_S = 60
+START_LIMIT_S, STOP_LIMIT_S = 60, 20
 OWN_VARIABLES = ("CUEPOINT_BUNDLE", "CUEPOINT_INDEX", "CUEPOINT_THUMBNAILS", "CUEPOINT_MEDIA_ROOT", "PYTHONPATH")
 
 
@@ -73,6 +74,11 @@ def start_server(arguments: list[str], home: Path, **variables: str) -> Server:
     return Server(process, f"http://127.0.0.1:{port}")
 
 
+def is_running(number: int) -> bool:
+    state = Path(f"/proc/{number}/stat")
+    return state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
 def wait_for_text(path: Path, text: str) -> None:
     deadline_s = time.monotonic() + START_LIMIT_S
     while text not in path.read_text():
@@ -82,9 +88,14 @@ def wait_for_text(path: Path, text: str) -> None:
 
 
 def stop(server: Server) -> None:
-    if server.process.poll() is None:
-        os.killpg(server.process.pid, signal.SIGKILL)
-    server.process.wait()
+    workers = server.find_children() if server.process.poll() is None else []
+    server.process.terminate()
+    try:
+        server.process.wait(timeout=STOP_LIMIT_S)
+    finally:
+        for number in (*workers, server.process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +262,28 @@ def test_without_the_videos_the_reason_names_the_variable_and_sigterm_ends_the_s
         assert answer.status_code == 404
         assert "set CUEPOINT_MEDIA_ROOT" in answer.json()["error"]
         started.process.send_signal(signal.SIGTERM)
-        assert started.process.wait(timeout=20) == 0
+        assert started.process.wait(timeout=STOP_LIMIT_S) == 0
+    finally:
+        stop(started)
+
+
+@pytest.mark.slow
+def test_the_workers_end_when_their_server_is_killed(small_project: Any, tmp_path: Path) -> None:
+    started = start_server(
+        ["serving.service:CuepointService", "--working-dir", str(SOURCE)],
+        tmp_path,
+        CUEPOINT_BUNDLE=str(small_project.bundle),
+        CUEPOINT_INDEX=str(small_project.index),
+    )
+    try:
+        started.wait_until_ready()
+        workers = started.find_children()
+        started.process.kill()
+        deadline_s = time.monotonic() + STOP_LIMIT_S
+        while any(is_running(number) for number in workers) and time.monotonic() < deadline_s:
+            time.sleep(0.1)
+        assert workers
+        assert not any(is_running(number) for number in workers)
     finally:
         stop(started)
 

@@ -1,0 +1,19 @@
+"""No orphans: BentoML's worker processes lead sessions of their own and outlive a server that is killed."""
+
+import os
+import signal
+import threading
+import time
+
+_PERIOD_S = 1.0
+
+
+def end_with_parent() -> None:
+    """Watch the parent process from a thread; when it is gone, end this one as SIGTERM does, requests finished first."""
+    threading.Thread(target=_watch, args=(os.getppid(),), name="watch-parent", daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_PERIOD_S)
+    os.kill(os.getpid(), signal.SIGTERM)
