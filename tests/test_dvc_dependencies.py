@@ -70,6 +70,13 @@ def list_built(stage: Stage) -> list[Path]:
     return [path for path in built if path.is_file()]
 
 
+def list_preset_losses() -> set[Path]:
+    """Return the losses of all presets: another component of a role is one option away, so its losses are watched too."""
+    presets = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in (ROOT / "presets").rglob("*.yaml")]
+    names = {name for preset in presets for name in list_strings(preset.get("losses", []))}
+    return {ROOT / "models" / "losses" / f"{name}.py" for name in names}
+
+
 def find_sources(stage: Stage) -> set[Path]:
     """Return the first-party files that a stage runs: its imports, through chosen components and past registries."""
     chosen, found = list_chosen(stage), set[Path]()
@@ -126,7 +133,7 @@ def test_every_source_file_that_a_stage_runs_is_among_its_dependencies(name: str
 @pytest.mark.parametrize("name", sorted({name.partition("@")[0] for name in STAGES}))
 def test_a_stage_depends_on_no_source_file_that_none_of_its_items_runs(name: str) -> None:
     items = [load_stage(item) for item in STAGES if item.partition("@")[0] == name]
-    sources = {path for item in items for path in find_sources(item)} | NEUTRAL
+    sources = {path for item in items for path in find_sources(item)} | NEUTRAL | list_preset_losses()
     watched = {Path(dep.fs_path).relative_to(ROOT) for item in items for dep in item.deps}
     code = [path for path in watched if path.parts[0] in PACKAGES and path.suffix in ("", ".py")]
     idle = [path for path in code if not any(source.is_relative_to(ROOT / path) for source in sources)]

@@ -45,7 +45,7 @@ def test_a_second_repro_runs_nothing(tiny_pipeline: Path, run_in: RunIn) -> None
 
 
 def test_a_localizer_value_makes_only_its_training_stale(tiny_pipeline: Path, run_in: RunIn) -> None:
-    preset = tiny_pipeline / "presets" / "localizer" / "tan2d.yaml"
+    preset = tiny_pipeline / "presets" / "localizer" / "place_tan.yaml"
     with changed(preset):
         preset.write_text(re.sub(r"hidden_dim: \d+", "hidden_dim: 24", preset.read_text(encoding="utf-8")), encoding="utf-8")
         status = json.loads(run_in(tiny_pipeline, "dvc", "status", "--json"))
@@ -92,7 +92,7 @@ def test_another_localizer_is_one_option_away_and_its_tuning_one_more(tiny_pipel
     run_in(tmp_path, "git", "clone", "-q", str(tiny_pipeline), str(clone))
     run_in(clone, "dvc", "config", "--local", "cache.dir", str(tiny_pipeline / ".dvc" / "cache"))
     run_in(clone, "dvc", "checkout")
-    options = ("-S", "train.models.localizer=place_tan", "-S", "presets/localizer/place_tan.yaml:training.max_epochs=1")
+    options = ("-S", "train.models.localizer=tan2d", "-S", "presets/localizer/tan2d.yaml:training.max_epochs=1")
     output = run_in(clone, "dvc", "exp", "run", "--name", "tried", *options)
     ran = list_run_stages(output)
     assert ran[0] == "train@localizer"
