@@ -1,0 +1,137 @@
+"""Batches of queries by index, and the inputs that all stages share."""
+
+import numpy as np
+import pytest
+import torch
+
+from corpus.moments import Moment, find_clips
+from corpus.records import Corpus, Query, Video
+from models.batches import InputDims, TextFeatures
+from models.inputs import predict_candidates, select_text
+from models.localizers.tan2d import TAN2DParams
+from models.training import compute_rate_share, derive_seed
+from models.training_data import LocalizerData, RetrieverData, shuffle_batches
+
+DURATIONS_S = {"a": 10.0, "b": 6.0}
+
+
+def make_query(qid: str, video_id: str, text: str, *spans: tuple[float, float]) -> Query:
+    return Query(qid, video_id, text, tuple(Moment(*span) for span in spans), "train")
+
+
+@pytest.fixture
+def corpus() -> Corpus:
+    videos = tuple(
+        Video(name, f"{name}.mp4", "train", duration_s, 10.0, 100, 8, 8, 0, "h264", False, "")
+        for name, duration_s in DURATIONS_S.items()
+    )
+    queries = (
+        make_query("1", "b", "it spins", (1.0, 3.0), (4.0, 5.0)),
+        make_query("2", "a", "it blinks", (0.0, 10.0)),
+        make_query("3", "a", "it spins", (2.2, 2.4)),
+    )
+    return Corpus(videos, queries)
+
+
+@pytest.fixture
+def text() -> TextFeatures:
+    mask = torch.tensor([[True, True, False], [True, True, True], [True, False, False]])
+    tokens = torch.randn(3, 3, 4, generator=torch.Generator().manual_seed(0)) * mask[..., None]
+    return TextFeatures(tokens, mask, tokens.sum(1))
+
+
+def make_cells(num_cells: int = 4) -> dict[str, np.ndarray]:
+    generator = np.random.default_rng(0)
+    return {name: generator.normal(size=(num_cells, 2, 5)).astype(np.float16) for name in DURATIONS_S}
+
+
+def test_a_localizer_batch_holds_each_query_with_its_video_and_its_moments(corpus: Corpus, text: TextFeatures) -> None:
+    cells = make_cells()
+    batch = LocalizerData.from_corpus(corpus, text, cells).batch(torch.tensor([2, 0]))
+    np.testing.assert_array_equal(batch.video.features.numpy(), np.stack([cells["a"], cells["b"]]).astype(np.float32))
+    assert batch.video.duration_s.tolist() == [10.0, 6.0]
+    assert batch.targets.mask.tolist() == [[True, False], [True, True]]
+    assert batch.targets.spans[1].tolist() == [[1.0, 3.0], [4.0, 5.0]]
+    assert batch.targets.text_index[0] == batch.targets.text_index[1]
+    assert batch.text.tokens.shape[1] == 2
+
+
+def test_a_retriever_has_one_row_for_each_moment_of_a_query(corpus: Corpus, text: TextFeatures) -> None:
+    features = [np.zeros((20, 2, 5), np.float16), np.zeros((12, 2, 5), np.float16)]
+    data = RetrieverData.from_corpus(corpus, text, features, clip_rate_hz=2.0)
+    assert data.row_query.tolist() == [0, 0, 1, 2]
+    assert data.row_clips.tolist() == [[22, 25], [28, 29], [0, 19], [4, 4]]
+
+
+def test_a_retriever_batch_averages_exactly_the_clips_of_each_moment(corpus: Corpus, text: TextFeatures) -> None:
+    generator = np.random.default_rng(1)
+    features = [generator.normal(size=(count, 2, 5)).astype(np.float16) for count in (20, 12)]
+    data = RetrieverData.from_corpus(corpus, text, features, clip_rate_hz=2.0)
+    batch = data.batch(torch.tensor([1, 3, 2]))
+    means = torch.einsum("bs,spd->bpd", batch.shares, batch.clips)
+    expected = [features[1][8:10], features[0][4:5], features[0]]
+    for found, clips in zip(means, expected, strict=True):
+        np.testing.assert_allclose(found.numpy(), clips.astype(np.float32).mean(0), atol=1e-5)
+
+
+def test_clips_of_spans_in_videos_of_different_length_agree_with_one_video_at_a_time() -> None:
+    spans, counts = np.array([[0.0, 2.0], [1.0, 99.0], [3.9, 4.0]]), np.array([3, 5, 4])
+    together = find_clips(spans, num_clips=counts, clip_rate_hz=1.0)
+    alone = [find_clips(spans[row : row + 1], num_clips=int(counts[row]), clip_rate_hz=1.0)[0] for row in range(3)]
+    np.testing.assert_array_equal(together, alone)
+
+
+@pytest.mark.parametrize("videos_per_batch", [None, 2])
+def test_an_epoch_holds_every_row_once_in_an_order_of_its_seed(videos_per_batch: int | None) -> None:
+    video_index = torch.tensor([0, 0, 0, 1, 1, 2, 3, 3, 4])
+
+    def draw(seed: int) -> list[list[int]]:
+        generator = torch.Generator().manual_seed(seed)
+        batches = shuffle_batches(video_index, batch_size=4, videos_per_batch=videos_per_batch, generator=generator)
+        return [batch.tolist() for batch in batches]
+
+    assert sorted(row for batch in draw(0) for row in batch) == list(range(9))
+    assert max(map(len, draw(0))) <= 4
+    assert draw(0) == draw(0) != draw(1)
+
+
+def test_a_batch_of_few_videos_holds_rows_of_no_others() -> None:
+    video_index = torch.arange(6).repeat_interleave(5)
+    generator = torch.Generator().manual_seed(0)
+    for batch in shuffle_batches(video_index, batch_size=8, videos_per_batch=2, generator=generator):
+        assert len(video_index[batch].unique()) <= 2
+
+
+def test_predictions_do_not_depend_on_the_size_of_batches(text: TextFeatures) -> None:
+    torch.manual_seed(0)
+    dims = InputDims(feature_dim=5, num_places=2, text_dim=4)
+    localizer = TAN2DParams(name="tan2d", num_cells=4, hidden_dim=4, num_layers=1, kernel_size=3).build(dims).eval()
+    found = [
+        predict_candidates(
+            localizer, cells=make_cells(), durations_s=DURATIONS_S, video_ids=["b", "a", "a"], text=text, batch_size=batch_size
+        )
+        for batch_size in (1, 3)
+    ]
+    assert found[0].spans.shape == (3, 10, 2)
+    np.testing.assert_allclose(found[0].scores, found[1].scores, atol=1e-6)
+    np.testing.assert_array_equal(found[0].spans, found[1].spans)
+
+
+def test_selected_sentences_are_cut_to_the_longest_of_them(text: TextFeatures) -> None:
+    chosen = select_text(text, torch.tensor([2, 0]))
+    assert chosen.tokens.shape == (2, 2, 4)
+    assert chosen.mask.tolist() == [[True, False], [True, True]]
+
+
+def test_the_learning_rate_warms_up_and_falls_to_0() -> None:
+    shares = [compute_rate_share(step, num_steps=100, warmup_share=0.1) for step in range(101)]
+    assert shares[0] == pytest.approx(0.1)
+    assert shares[9] == shares[10] == 1
+    assert shares[55] == pytest.approx(0.5)
+    assert shares[100] == pytest.approx(0)
+
+
+def test_seeds_differ_by_every_part() -> None:
+    seeds = {derive_seed(0, "order", 1), derive_seed(0, "order", 2), derive_seed(0, "epoch", 1), derive_seed(1, "order", 1)}
+    assert len(seeds) == 4
+    assert all(0 <= seed < 2**63 for seed in seeds)
