@@ -20,7 +20,6 @@ from stages.support.entry import TELEMETRY_OFF
 
 RunIn = Callable[..., str]
 ROOT = Path(__file__).resolve().parents[1]
-_GIT_IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@localhost")
 SENTENCES = ("a red circle moves left", "the blue square spins", "then the green circle leaves", "a square grows and shrinks")
 
 
@@ -91,32 +90,28 @@ def run_in() -> RunIn:
 
 
 @pytest.fixture(scope="session")
-def copy_checkout(run_in: RunIn) -> Callable[[Path], Path]:
-    """Copies this checkout, without data and lock, into a new repository whose corpus is drawn in its smallest size."""
+def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory, run_in: RunIn) -> Path:
+    """A copy of this checkout in which the whole pipeline has run on the smallest corpus; tests leave it as it is.
 
-    def copy(target: Path) -> Path:
-        for name in run_in(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
-            if (ROOT / name).is_file() and name != "dvc.lock":
-                (target / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, target / name)
-        params = target / "params.yaml"
-        params.write_text(params.read_text(encoding="utf-8").replace("size: default", "size: tiny", 1), encoding="utf-8")
-        run_in(target, "git", "init", "-q")
-        run_in(target, "git", "add", "-A")
-        run_in(target, "git", *_GIT_IDENTITY, "commit", "-q", "-m", "Start")
-        return target
-
-    return copy
-
-
-@pytest.fixture(scope="session")
-def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory, copy_checkout: Callable[[Path], Path], run_in: RunIn) -> Path:
-    """A checkout in which the whole pipeline has run on the smallest corpus, with its lock committed; tests leave it as it is."""
-    checkout = copy_checkout(tmp_path_factory.mktemp("tiny") / "checkout")
+    Its first commit has no results, its second one has the lock.
+    """
+    checkout = tmp_path_factory.mktemp("tiny") / "checkout"
+    for name in run_in(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
+        if (ROOT / name).is_file() and name != "dvc.lock":
+            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, checkout / name)
+    params = checkout / "params.yaml"
+    params.write_text(params.read_text(encoding="utf-8").replace("size: default", "size: tiny", 1), encoding="utf-8")
+    run_in(checkout, "git", "init", "-q")
+    _commit_all(checkout, "Start", run_in)
     run_in(checkout, "dvc", "repro")
-    run_in(checkout, "git", "add", "-A")
-    run_in(checkout, "git", *_GIT_IDENTITY, "commit", "-q", "-m", "Reproduce")
+    _commit_all(checkout, "Reproduce", run_in)
     return checkout
+
+
+def _commit_all(checkout: Path, message: str, run_in: RunIn) -> None:
+    run_in(checkout, "git", "add", "-A")
+    run_in(checkout, "git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-q", "-m", message)
 
 
 def _build_corpus(folder: Path) -> Corpus:

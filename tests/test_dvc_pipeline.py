@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from corpus.files import sha256_file
+from stages.support.params import load_params
 
 pytestmark = pytest.mark.slow
 

@@ -66,14 +66,25 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
+def find_free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    return find_free_port()
+
+
 class PrefectService:
     """A server and a worker on loopback with a home of their own."""
 
     def __init__(self, home: Path) -> None:
         """Start both and wait until they answer."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = find_free_port()
         self.url = f"http://127.0.0.1:{port}/api"
         self.env = {
             **build_environment(),

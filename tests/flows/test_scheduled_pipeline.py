@@ -1,0 +1,45 @@
+"""The whole pipeline from nothing, carried out by a scheduled run of a real server and worker."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from flows.champion import METRICS
+
+if TYPE_CHECKING:
+    from conftest import PrefectService
+
+READ_CHAMPION = "import json; from stages.support.tracking import read_champion; print(json.dumps(read_champion()))"
+
+
+MEASURED = ("run.json", "export.json")  # the id of a run, and times
+
+
+def load_outputs(checkout: Path) -> dict[str, str]:
+    lock = yaml.safe_load((checkout / "dvc.lock").read_text(encoding="utf-8"))
+    outs = [out for stage in lock["stages"].values() for out in stage["outs"]]
+    return {out["path"]: out["md5"] for out in outs if not out["path"].endswith(MEASURED)}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_scheduled_run_makes_the_same_bytes_as_dvc_repro_and_crowns_its_bundle(
+    tiny_pipeline: Path, run_in: Callable[..., str], prefect_service: "PrefectService", tmp_path: Path
+) -> None:
+    checkout = tmp_path / "checkout"
+    run_in(tmp_path, "git", "clone", "-q", str(tiny_pipeline), str(checkout))
+    run_in(checkout, "git", "reset", "-q", "--hard", "HEAD~1")
+    run_id = prefect_service.schedule(prefect_service.deploy(checkout))
+    state = prefect_service.wait_for(run_id, "COMPLETED", "FAILED", "CRASHED", "CANCELLED", limit_s=900)
+    assert state == "Completed", prefect_service.read_logs(run_id)
+    assert json.loads((checkout / METRICS).read_text()) == json.loads((tiny_pipeline / METRICS).read_text())
+    assert load_outputs(checkout) == load_outputs(tiny_pipeline)
+    version, metrics, tags = json.loads(prefect_service.run(checkout, sys.executable, "-c", READ_CHAMPION))
+    assert version == "1"
+    assert metrics["val/R1_iou0.5"] == json.loads((checkout / METRICS).read_text())["val"]["localizer"]["R1_iou0.5"]
+    assert tags["git.commit"]

@@ -1,0 +1,103 @@
+"""Which bento is served: the champion's, the working tree's where there is none, and never a damaged one."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from corpus.files import sha256_file, write_bytes
+from flows import serve
+from flows.dvc_process import build_environment
+from flows.serve import ChosenBento, choose_bento, unpack_bento
+from stages.support.tracking import DIGEST_TAG, RegisteredVersion
+
+SENTENCE = "the red circle moves right"
+
+
+@pytest.fixture
+def working_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_bytes(Path("data/bento/cuepoint.bento"), b"working tree")
+    return tmp_path
+
+
+def crown(monkeypatch: pytest.MonkeyPatch, content: bytes, *, digest: str) -> list[str]:
+    """Let the registry hold a champion with the digest of other bytes or its own; return the versions that are fetched."""
+    fetched: list[str] = []
+
+    def fetch(version: str, folder: Path) -> Path:
+        fetched.append(version)
+        write_bytes(folder / "bundle" / "cuepoint.bento", content)
+        return folder / "bundle"
+
+    monkeypatch.setattr(serve, "read_champion", lambda: RegisteredVersion("7", {}, {DIGEST_TAG: digest}))
+    monkeypatch.setattr(serve, "fetch_version", fetch)
+    return fetched
+
+
+def test_without_a_champion_the_working_tree_is_served(working_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "read_champion", lambda: None)
+    expected = ChosenBento(Path("data/bento/cuepoint.bento"), "the working tree (there is no champion yet)")
+    assert choose_bento(working_tree) == expected
+
+
+def test_without_any_bento_the_command_that_makes_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(serve, "read_champion", lambda: None)
+    with pytest.raises(ValueError, match=r"^there is no champion yet and no data/bento/cuepoint\.bento; run: make repro$"):
+        choose_bento(tmp_path)
+
+
+def test_the_champion_is_fetched_once(working_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_bytes(working_tree / "champion", b"champion")
+    fetched = crown(monkeypatch, b"champion", digest=sha256_file(working_tree / "champion"))
+    chosen = [choose_bento(working_tree / ".cache") for _ in range(2)]
+    assert chosen[0] == chosen[1]
+    assert chosen[0].origin == "the champion, version 7"
+    assert chosen[0].path.read_bytes() == b"champion"
+    assert fetched == ["7"]
+
+
+def test_a_champion_whose_bytes_changed_is_refused(working_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    crown(monkeypatch, b"champion", digest="0" * 64)
+    with pytest.raises(ValueError, match=r"cuepoint\.bento is damaged: sha256 [0-9a-f]{64}, expected 0{64}; delete "):
+        choose_bento(working_tree / ".cache")
+
+
+@pytest.mark.slow
+def test_what_is_no_bento_is_refused_and_leaves_nothing(working_tree: Path) -> None:
+    with pytest.raises(ValueError, match=r"^data/bento/cuepoint\.bento cannot be imported: "):
+        unpack_bento(Path("data/bento/cuepoint.bento"), working_tree / ".cache")
+    assert not [path for path in (working_tree / ".cache" / "bentoml").iterdir() if path.suffix != ".part"]
+
+
+@pytest.mark.slow
+def test_the_bento_of_a_pipeline_answers_and_plays_on_loopback(
+    tiny_pipeline: Path, tmp_path: Path, wait: Callable[..., None], free_port: int
+) -> None:
+    checkout = tmp_path / "checkout"
+    shutil.copytree(tiny_pipeline, checkout, ignore=shutil.ignore_patterns(".cache", ".git", "cache"))
+    url = f"http://127.0.0.1:{free_port}"
+    command = [sys.executable, "-m", "flows.serve", "--port", str(free_port)]
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(command, cwd=checkout, env=build_environment(), stdout=log, stderr=subprocess.STDOUT)
+    try:
+        wait(lambda: is_ready(url), 120, what=(tmp_path / "log").read_text)
+        moments = httpx.post(f"{url}/search", json={"query": SENTENCE, "top_k": 3}, timeout=30).raise_for_status().json()
+        assert len(moments) == 3
+        assert set(moments[0]) == {"video_id", "start_s", "end_s", "score"}
+        assert (tmp_path / "log").read_text().startswith("serving the working tree (there is no champion yet): cuepoint:")
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
