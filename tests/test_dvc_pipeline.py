@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from corpus.files import sha256_file
-from stages.support.params import load_params
 
 pytestmark = pytest.mark.slow
 
