@@ -25,11 +25,9 @@ from models.metrics.spans import RankedSpans
 from models.metrics.tan2d import Tan2dConvention
 from serving.search import SearchSettings
 from stages.support import paths
-from stages.support.collection_table import score_collection
 from stages.support.entry import run_stage
-from stages.support.machine import count_workers
-from stages.support.params import EvaluateParams, SearchParams, load_params
-from stages.support.predictions import (
+from stages.support.evaluation.collection_table import score_collection
+from stages.support.evaluation.predictions import (
     TrainedModels,
     build_blind_cells,
     encode_text,
@@ -39,9 +37,11 @@ from stages.support.predictions import (
     search_questions,
     swap_videos,
 )
-from stages.support.questions import Questions, prepare_questions
-from stages.support.report import SplitResult, write_report
-from stages.support.tables import HEADLINE, LOCALIZER, Scoring, condense, score_rows, summarise
+from stages.support.evaluation.questions import Questions, prepare_questions
+from stages.support.evaluation.report import SplitResult, write_report
+from stages.support.evaluation.tables import HEADLINE, LOCALIZER, Scoring, condense, score_rows, summarise
+from stages.support.machine import count_workers
+from stages.support.params import EvaluateParams, SearchParams, load_params
 
 IOU_RULE = IoURule.ABOVE  # of the 2D-TAN convention
 ANSWERS_KEPT = 10

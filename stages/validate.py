@@ -10,7 +10,7 @@ from corpus.files import write_json
 from stages.support import paths
 from stages.support.entry import TELEMETRY_OFF, run_stage
 from stages.support.params import ValidateParams, load_params
-from stages.support.validation_tables import load_tables
+from stages.support.validation.tables import load_tables
 
 REPORT = paths.REPORTS / "validation.json"
 DATA_DOCS = paths.REPORTS / "data_docs"  # not an output of the stage: pages carry the time they were made
@@ -20,8 +20,8 @@ def validate_corpus(corpus_dir: Path, params: ValidateParams, *, docs_dir: Path)
     """Check the tables of a corpus and build Data Docs; return the report: success, counts, every expectation's result."""
     tables = load_tables(corpus_dir)
     os.environ.setdefault("GX_ANALYTICS_ENABLED", TELEMETRY_OFF["GX_ANALYTICS_ENABLED"])  # read when it is loaded
-    from stages.support.validation import TableSuite, run_suites  # Great Expectations takes seconds to load
-    from stages.support.validation_suites import build_query_expectations, build_video_expectations
+    from stages.support.validation.gate import TableSuite, run_suites  # Great Expectations takes seconds to load
+    from stages.support.validation.suites import build_query_expectations, build_video_expectations
 
     suites = [
         TableSuite("videos", tables.videos, "video_id", build_video_expectations()),

@@ -177,7 +177,7 @@ def load_plan(role: str, component: str, seed: int) -> TrainPlan:
 def summarize(result: FitResult) -> dict[str, float]:
     """Return the figures of the epoch that was kept, and how many epochs there were."""
     best = dict(result.best)
-    return {"best_epoch": best.pop("epoch"), "epochs": len(result.curve), **best}
+    return {"best_epoch": int(best.pop("epoch")), "epochs": len(result.curve), **best}
 
 
 def format_csv(rows: Sequence[Mapping[str, float]]) -> bytes:

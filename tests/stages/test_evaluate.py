@@ -33,10 +33,9 @@ from models.retrievers.dual_encoder import DualEncoderParams
 from models.text_encoders.word_vectors import WordVectorsParams
 from serving.search import ScoredSpans, SearchSettings, rank_in_video, search_collection
 from stages.evaluate import EvaluationInputs, describe_group, evaluate, list_splits
-from stages.support.answers import Answer, choose_best, choose_confident_misses, choose_spread, choose_worst
-from stages.support.collection_table import score_collection
-from stages.support.params import EvaluateParams, SearchParams
-from stages.support.predictions import (
+from stages.support.evaluation.answers import Answer, choose_best, choose_confident_misses, choose_spread, choose_worst
+from stages.support.evaluation.collection_table import score_collection
+from stages.support.evaluation.predictions import (
     build_index,
     encode_text,
     load_models,
@@ -44,9 +43,10 @@ from stages.support.predictions import (
     predict_moments,
     search_questions,
 )
-from stages.support.questions import prepare_questions
-from stages.support.slices import list_slices
-from stages.support.tables import Scoring
+from stages.support.evaluation.questions import prepare_questions
+from stages.support.evaluation.slices import list_slices
+from stages.support.evaluation.tables import Scoring
+from stages.support.params import EvaluateParams, SearchParams
 
 WORDS = ("red", "blue", "circle", "square", "moves", "spins", "leaves")
 DIM, PLACES, CELLS = 4, 4, 8

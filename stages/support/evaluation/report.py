@@ -9,7 +9,7 @@ from typing import Any
 
 from corpus.files import write_bytes, write_jsonl
 from corpus.moments import Floats
-from stages.support.answers import (
+from stages.support.evaluation.answers import (
     Answer,
     choose_best,
     choose_confident_misses,
@@ -17,11 +17,11 @@ from stages.support.answers import (
     choose_worst,
     list_answers,
 )
-from stages.support.pictures import draw_curve, read_strip, write_sheet
-from stages.support.questions import Questions
-from stages.support.report_page import ROW_LABELS, Gallery, ReportContent, build_page
-from stages.support.slices import score_slices
-from stages.support.tables import LOCALIZER, Row, Scoring, compute_curve, list_estimates
+from stages.support.evaluation.pictures import draw_curve, read_strip, write_sheet
+from stages.support.evaluation.questions import Questions
+from stages.support.evaluation.report_page import ROW_LABELS, Gallery, ReportContent, build_page
+from stages.support.evaluation.slices import score_slices
+from stages.support.evaluation.tables import LOCALIZER, Row, Scoring, compute_curve, list_estimates
 
 _SPREAD, _EXTREMES = 12, 4
 

@@ -22,8 +22,8 @@ from models.metrics.convention import Figures
 from models.metrics.floors import draw_derangement
 from models.metrics.intervals import estimate_median
 from models.metrics.spans import PaddedSpans, compute_best_iou
-from stages.support.questions import Questions, build_collection_truth
-from stages.support.tables import Scoring, flatten_estimates
+from stages.support.evaluation.questions import Questions, build_collection_truth
+from stages.support.evaluation.tables import Scoring, flatten_estimates
 
 IOU_THRESHOLD = 0.5
 

@@ -23,7 +23,7 @@ from models.metrics.spans import RankedSpans
 from models.roles import Localizer, Retriever
 from serving.clip_index import ClipIndex
 from serving.search import Localize, ScoredSpans, SearchSettings, search_collection
-from stages.support.questions import Questions
+from stages.support.evaluation.questions import Questions
 
 _QUERIES_PER_CHUNK = 16  # of the collection search: bounds the candidates held at once
 

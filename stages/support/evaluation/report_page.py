@@ -10,9 +10,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from corpus.media import Images
 from models.metrics.tan2d import MEAN_IOU, name_recall
-from stages.support.answers import Answer
-from stages.support.pictures import ROW_COLOURS, encode_jpeg
-from stages.support.tables import HEADLINE, LOCALIZER, Scoring
+from stages.support.evaluation.answers import Answer
+from stages.support.evaluation.pictures import ROW_COLOURS, encode_jpeg
+from stages.support.evaluation.tables import HEADLINE, LOCALIZER, Scoring
 
 ROW_LABELS = {
     LOCALIZER: "localizer",

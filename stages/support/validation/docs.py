@@ -5,12 +5,10 @@ import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from stages.support.validation import Finding
+from stages.support.validation.findings import Finding
 
-_STYLE = Path(__file__).with_name("validation_docs.css")
+_STYLE = Path(__file__).with_name("docs.css")
 _STYLE_IN_DOCS = Path("static/styles/local.css")
 _LOGO_IN_DOCS = Path("static/images/logo-long.png")
 _EXTERNAL_TAG = re.compile(r'<script[^>]*\bsrc="https?://[^"]*"[^>]*>\s*</script>|<link[^>]*\bhref="https?://[^"]*"[^>]*/?>')
@@ -29,7 +27,7 @@ def cut_network(docs_dir: Path) -> None:
         page.write_text(content.replace("</head>", f"{link}</head>", 1), encoding="utf-8")
 
 
-def write_start_page(docs_dir: Path, findings: Sequence["Finding"]) -> None:
+def write_start_page(docs_dir: Path, findings: Sequence[Finding]) -> None:
     """Write `index.html`: every expectation with the rows that fail it, failures first, and links to the other pages."""
     failed = [finding for finding in findings if not finding.success]
     verdict = f"{len(failed)} of {len(findings)} expectations fail" if failed else f"All {len(findings)} expectations hold"
@@ -52,7 +50,7 @@ def write_start_page(docs_dir: Path, findings: Sequence["Finding"]) -> None:
     (docs_dir / "index.html").write_text(page, encoding="utf-8")
 
 
-def _render(finding: "Finding") -> str:
+def _render(finding: Finding) -> str:
     rule = ", ".join(f"{name} = {value}" for name, value in finding.rule.items())
     if finding.success:
         result = "holds"

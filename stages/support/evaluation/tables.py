@@ -15,7 +15,7 @@ from models.metrics.floors import scale_unit_spans
 from models.metrics.intervals import Estimate, estimate_means, subtract_figures
 from models.metrics.spans import Bools, RankedSpans
 from models.metrics.tan2d import MEAN_IOU, Tan2dConvention, name_recall
-from stages.support.questions import Questions
+from stages.support.evaluation.questions import Questions
 
 HEADLINE = name_recall(1, 0.5)
 LOCALIZER = "localizer"

@@ -9,7 +9,7 @@ import numpy as np
 from corpus.moments import Floats
 from corpus.records import Query, Video
 from models.metrics.spans import RankedSpans, compute_best_iou
-from stages.support.questions import Questions
+from stages.support.evaluation.questions import Questions
 
 HIT_IOU = 0.5
 

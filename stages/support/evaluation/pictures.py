@@ -14,7 +14,7 @@ from PIL import Image
 from corpus.files import write_bytes
 from corpus.media import Images, read_frames
 from corpus.records import Video
-from stages.support.answers import Answer
+from stages.support.evaluation.answers import Answer
 
 TRUTH_COLOUR, FOUND_COLOUR = "#0b8f6f", "#e8590c"
 INK, MUTED = "#1f2933", "#697586"

@@ -9,8 +9,8 @@ from corpus.moments import Floats
 from corpus.text import tokenize
 from models.metrics.spans import Bools
 from models.metrics.tan2d import MEAN_IOU
-from stages.support.questions import Questions
-from stages.support.tables import FLOORS, HEADLINE, LOCALIZER, Row, Scoring, round_estimate
+from stages.support.evaluation.questions import Questions
+from stages.support.evaluation.tables import FLOORS, HEADLINE, LOCALIZER, Row, Scoring, round_estimate
 
 _MAX_VALUES = 24  # of a tag; one with more values (an id, say) is no slice
 

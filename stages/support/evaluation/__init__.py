@@ -1,0 +1,1 @@
+"""What `evaluate` is made of: questions, predictions, tables, pictures and the report page."""
