@@ -1,11 +1,9 @@
 """A DVC project with the stages of the pipeline whose commands take no time: flows are tested apart from what they start."""
 
 import shutil
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import yaml
 
 from flows.dvc_process import build_environment
 from flows.reproduce import STAGES
+from loopback import find_free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
@@ -64,19 +63,6 @@ def project(tmp_path: Path) -> Path:
     run(folder, "git", "init", "-q")
     run(folder, "dvc", "init", "-q")
     return folder
-
-
-def find_free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-@pytest.fixture
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    return find_free_port()
 
 
 class PrefectService:
@@ -162,24 +148,9 @@ class PrefectService:
             return False
 
 
-@pytest.fixture
-def wait() -> Callable[..., None]:
-    """Waits for a condition, and fails when it does not come true in time."""
-    return wait_until
-
-
 @pytest.fixture(scope="session")
 def prefect_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectService]:
     """A running server and worker, shared by the tests of a session."""
     service = PrefectService(tmp_path_factory.mktemp("prefect"))
     yield service
     service.stop()
-
-
-def wait_until(condition: Callable[[], bool], limit_s: float, *, what: Callable[[], str] = lambda: "") -> None:
-    """Wait for a condition, and fail when it does not come true in time."""
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail(f"waited {limit_s} s in vain; {what()}")
-        time.sleep(0.2)

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import yaml
 
 from flows.dvc_process import build_environment
 from flows.reproduce import STAGES
+from loopback import wait_until
 
 if TYPE_CHECKING:
     from conftest import PrefectService
@@ -67,19 +67,19 @@ def test_a_scheduled_run_finishes_the_pipeline_and_registers_a_champion(project:
 
 
 def test_cancelling_ends_the_stage_frees_the_gpu_slot_and_keeps_the_schedule(
-    project: Path, prefect_service: "PrefectService", wait: Callable[..., None]
+    project: Path, prefect_service: "PrefectService"
 ) -> None:
     (project / "params.yaml").write_text("recall: 0.5\nwaits_in: pretrain\n", encoding="utf-8")
     waiting = project / ".cache" / "waiting"
     deployment_id = prefect_service.deploy(project)
     run_id = prefect_service.schedule(deployment_id)
-    wait(waiting.exists, 120, what=lambda: prefect_service.read_logs(run_id))
+    wait_until(waiting.exists, 120, what=lambda: prefect_service.read_logs(run_id))
     stage = psutil.Process(int(waiting.read_text()))
     assert prefect_service.count_gpu_slots() == 1
     second = prefect_service.schedule(deployment_id)
     assert prefect_service.wait_for(second, "CANCELLED", "COMPLETED", "RUNNING") == "Cancelled"
     prefect_service.ask(f"flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLING"}})
     assert prefect_service.wait_for(run_id, "CANCELLED", limit_s=60) == "Cancelled"
-    wait(lambda: not stage.is_running(), 30)
-    wait(lambda: prefect_service.count_gpu_slots() == 0, 30)
+    wait_until(lambda: not stage.is_running(), 30)
+    wait_until(lambda: prefect_service.count_gpu_slots() == 0, 30)
     assert prefect_service.ask("deployments/name/reproduce/scheduled")["paused"] is False

@@ -10,6 +10,7 @@ import pytest
 
 from flows import dvc_process
 from flows.dvc_process import DvcError, Outcome, build_environment, run_dvc, run_in_own_process_group
+from loopback import wait_until
 
 TREE = """
 import subprocess, sys, time
@@ -109,10 +110,3 @@ def test_dvc_and_its_stage_end_when_the_flow_is_killed(project: Path) -> None:
         for process in family:
             if process.is_running():
                 process.kill()
-
-
-def wait_until(condition, limit_s: float) -> bool:  # type: ignore[no-untyped-def]
-    deadline = time.monotonic() + limit_s
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return bool(condition())

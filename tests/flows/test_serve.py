@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -13,6 +12,7 @@ from corpus.files import sha256_file, write_bytes
 from flows import serve
 from flows.dvc_process import build_environment
 from flows.serve import ChosenBento, choose_bento, unpack_bento
+from loopback import find_free_port, is_ready, wait_until
 from stages.support.tracking import DIGEST_TAG, RegisteredVersion
 
 SENTENCE = "the red circle moves right"
@@ -76,17 +76,16 @@ def test_what_is_no_bento_is_refused_and_leaves_nothing(working_tree: Path) -> N
 
 
 @pytest.mark.slow
-def test_the_bento_of_a_pipeline_answers_and_plays_on_loopback(
-    tiny_pipeline: Path, tmp_path: Path, wait: Callable[..., None], free_port: int
-) -> None:
+def test_the_bento_of_a_pipeline_answers_and_plays_on_loopback(tiny_pipeline: Path, tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
     shutil.copytree(tiny_pipeline, checkout, ignore=shutil.ignore_patterns(".cache", ".git", "cache"))
-    url = f"http://127.0.0.1:{free_port}"
-    command = [sys.executable, "-m", "flows.serve", "--port", str(free_port)]
+    port = find_free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "flows.serve", "--port", str(port)]
     with (tmp_path / "log").open("wb") as log:
         server = subprocess.Popen(command, cwd=checkout, env=build_environment(), stdout=log, stderr=subprocess.STDOUT)
     try:
-        wait(lambda: is_ready(url), 120, what=(tmp_path / "log").read_text)
+        wait_until(lambda: is_ready(url), 120, what=(tmp_path / "log").read_text)
         moments = httpx.post(f"{url}/search", json={"query": SENTENCE, "top_k": 3}, timeout=30).raise_for_status().json()
         assert len(moments) == 3
         assert set(moments[0]) == {"video_id", "start_s", "end_s", "score"}
@@ -94,10 +93,3 @@ def test_the_bento_of_a_pipeline_answers_and_plays_on_loopback(
     finally:
         server.terminate()
         server.wait(30)
-
-
-def is_ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readyz", timeout=5).status_code == 200
-    except httpx.HTTPError:
-        return False

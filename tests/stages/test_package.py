@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from corpus.files import read_json
+from loopback import find_free_port, is_ready, wait_until
 from stages.package import PackageInputs, package
 from stages.support.bento import CORPUS_MODULES, build_bento, read_packages
 
@@ -37,12 +38,6 @@ def bento_dir(small_project: Any, tmp_path_factory: pytest.TempPathFactory) -> P
     return folder
 
 
-def find_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass(frozen=True)
 class Server:
     process: subprocess.Popen[bytes]
@@ -53,15 +48,7 @@ class Server:
         return [int(number) for number in text.split()]
 
     def wait_until_ready(self) -> None:
-        deadline_s = time.monotonic() + START_LIMIT_S
-        while time.monotonic() < deadline_s:
-            try:
-                if httpx.get(f"{self.url}/readyz").status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.1)
-        raise TimeoutError(f"the service was not ready within {START_LIMIT_S} s")
+        wait_until(lambda: is_ready(self.url), START_LIMIT_S)
 
 
 def start_server(arguments: list[str], home: Path, **variables: str) -> Server:
@@ -77,14 +64,6 @@ def start_server(arguments: list[str], home: Path, **variables: str) -> Server:
 def is_running(number: int) -> bool:
     state = Path(f"/proc/{number}/stat")
     return state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-def wait_for_text(path: Path, text: str) -> None:
-    deadline_s = time.monotonic() + START_LIMIT_S
-    while text not in path.read_text():
-        if time.monotonic() > deadline_s:
-            raise TimeoutError(f"{path} does not say {text!r}")
-        time.sleep(0.1)
 
 
 def stop(server: Server) -> None:
@@ -294,7 +273,7 @@ def test_a_service_without_a_bundle_says_so_and_never_becomes_ready(small_projec
         ["serving.service:CuepointService", "--working-dir", str(SOURCE)], tmp_path, CUEPOINT_BUNDLE=str(tmp_path / "nowhere")
     )
     try:
-        wait_for_text(tmp_path / "serve.log", "the service cannot answer: ")
+        wait_until(lambda: "the service cannot answer: " in tmp_path / "serve.log".read_text(), START_LIMIT_S)
         assert "no finished bundle; run: make repro" in (tmp_path / "serve.log").read_text()
         assert httpx.get(f"{started.url}/readyz").status_code == 503
         assert httpx.post(f"{started.url}/search", json={"query": "a circle"}).status_code == 503

@@ -5,12 +5,12 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from loopback import wait_until
 from stages.support.process import AlreadyRunningError, hold_lock
 
 LIMIT_S = 5.0
@@ -42,13 +42,6 @@ def start_stage(
     parent = subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "DVC_STAGE": "stage"})
     wait_until(pids.exists, 30.0)
     return parent, [psutil.Process(int(pid)) for pid in pids.read_text().split()]
-
-
-def wait_until(condition, limit_s: float) -> bool:
-    deadline = time.monotonic() + limit_s
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return bool(condition())
 
 
 def all_gone(processes: list[psutil.Process]) -> bool:

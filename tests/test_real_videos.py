@@ -1,0 +1,97 @@
+"""Web videos with sound through every stage, to an answer that names one of them and plays in a browser."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from loopback import find_free_port, is_ready, wait_until
+
+pytestmark = pytest.mark.slow
+
+RunIn = Callable[..., str]
+SENTENCE = "a woman lifts a barbell over her head"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PLAY_FROM_5_S = """async (video) => {
+  video.currentTime = 5; video.muted = true; await video.play();
+  await new Promise((resolve) => { video.ontimeupdate = () => { if (video.currentTime > 5.3) resolve(); }; });
+  return [video.duration, video.currentTime, video.videoWidth, video.videoHeight];
+}"""
+
+
+@pytest.fixture(scope="module")
+def web_videos(shared_dir: Path, tiny_pipeline: Path, run_in: RunIn, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout in which the pipeline has run on a folder of real videos, chosen by one option."""
+    checkout = tmp_path_factory.mktemp("web") / "checkout"
+    run_in(checkout.parent, "git", "clone", "-q", str(tiny_pipeline), str(checkout))
+    raw = checkout / "data" / "raw" / "web"
+    shutil.copytree(shared_dir / "real" / "videos", raw / "videos")
+    shutil.copy(shared_dir / "real" / "annotations.jsonl", raw)
+    shutil.copy(shared_dir / "real" / "odd" / "corrupted.mp4", raw / "videos" / "corrupted.mp4")
+    run_in(checkout, "dvc", "add", "-q", "data/raw/web")
+    run_in(checkout, "dvc", "exp", "run", "-q", "-S", "corpus.name=web", "package", "evaluate")
+    return checkout
+
+
+@pytest.fixture
+def service(web_videos: Path, tmp_path: Path) -> Iterator[str]:
+    """The packaged bento, served on loopback."""
+    port = find_free_port()
+    url = f"http://127.0.0.1:{port}"
+    with (tmp_path / "log").open("wb") as log:
+        command = [sys.executable, "-m", "flows.serve", "--port", str(port)]
+        server = subprocess.Popen(command, cwd=web_videos, env={**os.environ, "DO_NOT_TRACK": "1"}, stdout=log, stderr=log)
+    try:
+        wait_until(lambda: is_ready(url), 120, what=(tmp_path / "log").read_text)
+        yield url
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(30)
+
+
+def read_rows(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_all_ten_sentences_and_three_videos_are_used_and_the_broken_file_is_quarantined(web_videos: Path) -> None:
+    corpus = web_videos / "data" / "corpus"
+    assert len(read_rows(corpus / "queries.jsonl")) == 10
+    assert {row["split"] for row in read_rows(corpus / "videos.jsonl")} == {"train", "val", "test"}
+    (broken,) = read_rows(corpus / "quarantine.jsonl")
+    assert broken["video_id"] == "corrupted"
+    assert broken["reason"]
+
+
+def test_an_experiment_on_real_videos_is_scored(web_videos: Path) -> None:
+    figures = json.loads((web_videos / "data" / "reports" / "evaluation" / "metrics.json").read_text(encoding="utf-8"))
+    assert 0 <= figures["test"]["localizer"]["mIoU"] <= 1
+    assert (web_videos / "data" / "reports" / "evaluation" / "index.html").stat().st_size > 10_000
+
+
+def test_the_search_command_names_a_real_video(web_videos: Path, run_in: RunIn) -> None:
+    assert "v_GGSY1Qvo990" in run_in(web_videos, sys.executable, "-m", "serving", SENTENCE, "-k", "15")
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_an_answer_plays_in_a_browser(service: str) -> None:
+    from playwright.sync_api import sync_playwright
+
+    (moment, *_) = httpx.post(f"{service}/search", json={"query": SENTENCE, "top_k": 3}, timeout=60).raise_for_status().json()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        page.goto(f"{service}/livez")
+        page.set_content(f'<video src="{service}/media/{moment["video_id"]}" preload="auto"></video>')
+        duration_s, time_s, width, height = page.locator("video").evaluate(PLAY_FROM_5_S)
+        browser.close()
+    assert duration_s > moment["end_s"] - 0.1
+    assert 5.3 < time_s < 10
+    assert width > 0 < height
