@@ -25,7 +25,16 @@ SUPPORT = (
     "tracking_spool",
     "training_run",
 )
-NEUTRAL = {ROOT / "corpus" / "params.py", *(ROOT / "stages" / "support" / f"{name}.py" for name in SUPPORT)}
+NEUTRAL = {
+    ROOT / "corpus" / "params.py",
+    ROOT / "models" / "roles.py",
+    *(ROOT / "stages" / "support" / f"{name}.py" for name in SUPPORT),
+}
+# Imported beside what is run: these stages read features and never encode a frame.
+NOT_RUN = {
+    "train": {ROOT / "models" / "encoders", ROOT / "corpus" / "media.py"},
+    "evaluate": {ROOT / "models" / "encoders"},
+}
 STAGES = [stage.addressing for stage in Repo(str(ROOT)).index.stages]
 
 
@@ -80,10 +89,13 @@ def list_preset_losses() -> set[Path]:
 def find_sources(stage: Stage) -> set[Path]:
     """Return the first-party files that a stage runs: its imports, through chosen components and past registries."""
     chosen, found = list_chosen(stage), set[Path]()
-    waiting = [ROOT / "stages" / f"{stage.addressing.partition('@')[0]}.py", *list_built(stage)]
+    name = stage.addressing.partition("@")[0]
+    waiting = [ROOT / "stages" / f"{name}.py", *list_built(stage)]
     while waiting:
         path = waiting.pop()
-        if path in found or path in NEUTRAL or is_component_not_chosen(path, chosen):
+        if path in found or path in NEUTRAL or {path, path.parent} & NOT_RUN.get(name, set()):
+            continue
+        if is_component_not_chosen(path, chosen):
             continue
         found.add(path)
         waiting += list_imports(path)
