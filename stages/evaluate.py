@@ -11,7 +11,7 @@ from corpus.files import write_json
 from corpus.moments import Floats
 from corpus.records import TRAIN, VALIDATION, Corpus, load_corpus
 from corpus.store import Half
-from models.batches import TextFeatures
+from models.exchange.batches import TextFeatures
 from models.metrics.collection import RANKS
 from models.metrics.convention import IoURule
 from models.metrics.floors import (

@@ -10,9 +10,10 @@ from tqdm import tqdm
 from corpus.files import read_json, write_bytes, write_json
 from corpus.records import load_corpus
 from corpus.store import FeatureStore, Fingerprint, require_same_fingerprint
-from models.checkpoint import CheckpointConfig, load_localizer, load_retriever
-from models.encoder_files import CONFIG, Encoders, load_encoders
-from models.onnx_networks import (
+from models.exchange.checkpoint import CheckpointConfig, load_localizer, load_retriever
+from models.exchange.encoder_files import CONFIG, Encoders, load_encoders
+from models.exchange.roles import Localizer, Retriever
+from models.exporting.networks import (
     OnnxNetwork,
     build_clip_network,
     build_localizer_network,
@@ -20,7 +21,6 @@ from models.onnx_networks import (
     build_text_network,
     build_video_network,
 )
-from models.roles import Localizer, Retriever
 from serving.bundle import VOCABULARY, BundleDims, Manifest, describe_files, save_manifest
 from serving.search import SearchSettings
 from stages.support import paths

@@ -18,8 +18,8 @@ from corpus.files import read_json, sha256_file, sha256_json, write_file, write_
 from corpus.media import decoder_version, iter_clips
 from corpus.records import Video, load_corpus
 from corpus.store import Fingerprint, Shard, choose_shard, save_index, save_shard
-from models.encoder_files import load_encoders
-from models.roles import VideoEncoder
+from models.exchange.encoder_files import load_encoders
+from models.exchange.roles import VideoEncoder
 from stages.support import paths
 from stages.support.entry import run_stage
 from stages.support.machine import count_workers, map_in_processes, prepare_torch

@@ -16,11 +16,11 @@ from corpus.files import sha256_file, sha256_json, write_bytes, write_file, writ
 from corpus.media import decoder_version
 from corpus.records import TRAIN, VALIDATION, Corpus, load_corpus
 from corpus.text import Vocabulary
-from models.encoder_files import save_encoders
+from models.exchange.encoder_files import save_encoders
+from models.exchange.roles import TextEncoderParams, VideoEncoderParams
 from models.objectives.base import Objective, ObjectiveParams
 from models.objectives.clips import PretrainingVideo, build_pretraining_videos
 from models.objectives.fit import FitState, ObjectiveFit, measure_objective
-from models.roles import TextEncoderParams, VideoEncoderParams
 from stages.support import paths
 from stages.support.clip_cache import ClipCache
 from stages.support.components import load_encoder, load_objective, load_text_encoder

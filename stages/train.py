@@ -31,7 +31,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded: threads that spin halve a shared machine
     from corpus.records import load_corpus
     from corpus.store import FeatureStore
-    from models.encoder_files import load_encoders
+    from models.exchange.encoder_files import load_encoders
     from stages.support.machine import count_workers, prepare_torch
     from stages.support.role_training import TrainInputs, load_plan, train_tracked
 

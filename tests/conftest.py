@@ -145,10 +145,10 @@ def _save_models(project: SmallProject, corpus: Corpus) -> None:
     from corpus.media import read_clips
     from corpus.store import Fingerprint, save_index, save_shard
     from corpus.text import Vocabulary
-    from models.batches import InputDims
-    from models.checkpoint import CheckpointConfig, save_checkpoint
-    from models.encoder_files import load_encoders, save_encoders
     from models.encoders.place_cnn import PlaceCNNParams
+    from models.exchange.batches import InputDims
+    from models.exchange.checkpoint import CheckpointConfig, save_checkpoint
+    from models.exchange.encoder_files import load_encoders, save_encoders
     from models.localizers.place_tan import PlaceTANParams
     from models.retrievers.dual_encoder import DualEncoderParams
     from models.text_encoders.word_vectors import WordVectorsParams

@@ -26,8 +26,8 @@ SUPPORT = (
     "training_run",
 )
 NEUTRAL = {
+    ROOT / "corpus" / "files.py",
     ROOT / "corpus" / "params.py",
-    ROOT / "models" / "roles.py",
     *(ROOT / "stages" / "support" / f"{name}.py" for name in SUPPORT),
 }
 # Imported beside what is run: these stages read features and never encode a frame.

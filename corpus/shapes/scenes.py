@@ -12,6 +12,7 @@ from corpus.shapes.facts import is_held_out, list_facts
 from corpus.shapes.layout import place
 from corpus.shapes.params import ShapesParams
 from corpus.shapes.plan import Times, draw_events, draw_looks, draw_times
+from corpus.shapes.questions import ask
 from corpus.shapes.scene import Scene
 
 _PLANS_PER_TIMES = 60  # before other times are drawn
@@ -37,7 +38,7 @@ def make_rng(seed: int, split: str, number: int, purpose: str) -> np.random.Gene
 
 
 def draw_scene(params: ShapesParams, *, seed: int, split: str, number: int) -> Scene:
-    """Draw the scene of video `number` of a split; those of `test_background` are scenes of `test` elsewhere."""
+    """Draw a scene that a sentence can be asked about; those of `test_background` are scenes of `test` elsewhere."""
     if split == "test_background":
         return _swap(draw_scene(params, seed=seed, split="test", number=number), seed, number)
     rng = make_rng(seed, split, number, "scene")
@@ -46,7 +47,7 @@ def draw_scene(params: ShapesParams, *, seed: int, split: str, number: int) -> S
         for _ in range(_PLANS_PER_TIMES):
             plan = _draw_plan(rng, times, params, Video(split, number))
             scene = plan and _find_places(rng, plan)
-            if scene is not None:
+            if scene is not None and ask(scene, make_rng(seed, split, number, "questions"), limit=1):
                 return scene
     raise ValueError(
         f"video {number} of {split}: no room for {params.min_events}-{params.max_events} events of {params.min_actors}-"

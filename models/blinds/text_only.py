@@ -8,10 +8,10 @@ from typing import Literal
 from pydantic import PositiveInt
 from torch import nn
 
-from models.batches import Candidates, InputDims, TextFeatures, VideoFeatures
-from models.dense_grid import DenseGrid
-from models.roles import Localizer, LocalizerParams
-from models.sentence_lstm import SentenceLSTM
+from models.exchange.batches import Candidates, InputDims, TextFeatures, VideoFeatures
+from models.exchange.roles import Localizer, LocalizerParams
+from models.layers.dense_grid import DenseGrid
+from models.layers.sentence_lstm import SentenceLSTM
 
 
 class TextOnly(Localizer):

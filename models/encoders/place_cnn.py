@@ -10,7 +10,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from corpus.media import ClipSampling
-from models.roles import VideoEncoder, VideoEncoderParams
+from models.exchange.roles import VideoEncoder, VideoEncoderParams
 
 _STRIDE = 8  # of the three convolutions together
 

@@ -10,9 +10,9 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.batches import Candidates, InputDims, TextFeatures, VideoFeatures
-from models.dense_grid import DenseGrid
-from models.roles import Localizer, LocalizerParams
+from models.exchange.batches import Candidates, InputDims, TextFeatures, VideoFeatures
+from models.exchange.roles import Localizer, LocalizerParams
+from models.layers.dense_grid import DenseGrid
 
 
 class TextSlots(nn.Module):

@@ -10,10 +10,10 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.batches import Candidates, InputDims, TextFeatures, VideoFeatures
-from models.dense_grid import DenseGrid
-from models.roles import Localizer, LocalizerParams
-from models.sentence_lstm import SentenceLSTM
+from models.exchange.batches import Candidates, InputDims, TextFeatures, VideoFeatures
+from models.exchange.roles import Localizer, LocalizerParams
+from models.layers.dense_grid import DenseGrid
+from models.layers.sentence_lstm import SentenceLSTM
 
 
 def build_running_max(cells: Tensor) -> Tensor:

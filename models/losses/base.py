@@ -9,7 +9,7 @@ from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
 from corpus.params import Params
-from models.batches import LossContext
+from models.exchange.batches import LossContext
 
 
 class LossTerm(nn.Module, ABC):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from corpus.params import Params
 from corpus.text import Vocabulary
-from models.roles import TextEncoder, VideoEncoder
+from models.exchange.roles import TextEncoder, VideoEncoder
 
 
 @dataclass(frozen=True, slots=True)

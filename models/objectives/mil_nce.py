@@ -13,9 +13,9 @@ from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from corpus.text import PADDING, UNKNOWN, Vocabulary, tokenize
+from models.exchange.roles import TextEncoder, VideoEncoder
 from models.objectives.augmentation import AugmentationParams, brighten_clips, flip_clips, shift_clips
 from models.objectives.base import ClipBatch, Objective, ObjectiveParams, ObjectiveStep, Schedule
-from models.roles import TextEncoder, VideoEncoder
 
 
 def compute_place_scores(places: Tensor, texts: Tensor) -> Tensor:

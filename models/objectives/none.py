@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from corpus.text import Vocabulary
+from models.exchange.roles import TextEncoder, VideoEncoder
 from models.objectives.base import ObjectiveParams
-from models.roles import TextEncoder, VideoEncoder
 
 
 class NoneParams(ObjectiveParams):

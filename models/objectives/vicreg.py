@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from corpus.text import Vocabulary
+from models.exchange.roles import TextEncoder, VideoEncoder
 from models.objectives.augmentation import AugmentationParams, brighten_clips, flip_clips, shift_clips
 from models.objectives.base import ClipBatch, Objective, ObjectiveParams, ObjectiveStep, Schedule
-from models.roles import TextEncoder, VideoEncoder
 
 _EPSILON = 1e-4  # inside the square root of the standard deviation, as in the paper
 

@@ -10,9 +10,9 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.batches import InputDims, TextFeatures
-from models.roles import Retriever, RetrieverParams
-from models.sentence_lstm import SentenceLSTM
+from models.exchange.batches import InputDims, TextFeatures
+from models.exchange.roles import Retriever, RetrieverParams
+from models.layers.sentence_lstm import SentenceLSTM
 
 
 class DualEncoder(Retriever):

@@ -7,8 +7,8 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from corpus.text import PADDING, UNKNOWN
-from models.batches import TextFeatures
-from models.roles import TextEncoder, TextEncoderParams
+from models.exchange.batches import TextFeatures
+from models.exchange.roles import TextEncoder, TextEncoderParams
 
 
 class WordVectors(TextEncoder):

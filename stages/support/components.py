@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from stages.support.params import load_yaml, preset_path, validate
 
 if TYPE_CHECKING:
+    from models.exchange.roles import LocalizerParams, RetrieverParams, TextEncoderParams, VideoEncoderParams
     from models.losses.base import TermParams
     from models.objectives.base import ObjectiveParams
-    from models.roles import LocalizerParams, RetrieverParams, TextEncoderParams, VideoEncoderParams
-    from models.training import TrainingParams
+    from models.training.schema import TrainingParams
 
 C = TypeVar("C")
 
@@ -81,7 +81,7 @@ def _load(registry: Any, slot: str, name: str) -> Any:
 
 def _load_trained(registry: Any, slot: str, name: str) -> Any:
     from models.losses import LossParams
-    from models.training import TrainingParams
+    from models.training.schema import TrainingParams
 
     path = preset_path(slot, name)
     content = _named(load_yaml(path), name)

@@ -14,8 +14,8 @@ from torch import Tensor
 from corpus.media import ClipSampling
 from corpus.moments import resample_clips
 from corpus.store import FeatureStore
-from models.encoder_files import Encoders
-from models.onnx_networks import OnnxNetwork
+from models.exchange.encoder_files import Encoders
+from models.exporting.networks import OnnxNetwork
 from serving.networks import open_session
 
 NUM_TEXTS, NUM_VIDEOS = 4, 3

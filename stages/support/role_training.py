@@ -17,17 +17,17 @@ import torch
 from corpus.files import sha256_file, sha256_json, write_bytes, write_json
 from corpus.records import TRAIN, VALIDATION, Corpus
 from corpus.store import FeatureStore, Fingerprint, require_same_fingerprint
-from models.batches import InputDims, TextFeatures
-from models.checkpoint import CONFIG, CheckpointConfig, save_checkpoint
-from models.encoder_files import Encoders
-from models.fitting import FitResult, Metrics, Report, RoleModule, fit
-from models.inputs import encode_queries, load_cells
-from models.localizer_module import LocalizerModule
+from models.exchange.batches import InputDims, TextFeatures
+from models.exchange.checkpoint import CONFIG, CheckpointConfig, save_checkpoint
+from models.exchange.encoder_files import Encoders
+from models.exchange.inputs import encode_queries, load_cells
+from models.exchange.roles import LocalizerParams, RetrieverParams
 from models.losses.base import WeightedLosses
-from models.retriever_module import RetrieverModule
-from models.roles import LocalizerParams, RetrieverParams
-from models.training import derive_seed
-from models.training_data import LocalizerData, RetrieverData
+from models.training.data import LocalizerData, RetrieverData
+from models.training.fitting import FitResult, Metrics, Report, RoleModule, fit
+from models.training.localizer import LocalizerModule
+from models.training.retriever import RetrieverModule
+from models.training.schema import derive_seed
 from stages.support.components import TrainedComponent, load_blind, load_localizer, load_retriever
 from stages.support.machine import choose_device
 from stages.support.training_run import TrainingRun

@@ -173,3 +173,7 @@ def test_no_connective_tells_much_about_the_time() -> None:
             starts.setdefault(name, []).append(start / (row["duration"] - (end - start)))
     for name, values in starts.items():
         assert 0.34 < np.mean(values) < 0.64, (name, np.mean(values), len(values))
+
+
+def test_every_video_has_a_sentence(scenes: list[Scene], rows: list[dict[str, Any]]) -> None:
+    assert {row["vid"] for row in rows} == {scene.video_id for scene in scenes}

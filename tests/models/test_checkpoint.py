@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from corpus.store import Fingerprint
-from models.batches import InputDims
 from models.blinds.text_only import TextOnlyParams
-from models.checkpoint import CheckpointConfig, load_blind, load_localizer, save_checkpoint
+from models.exchange.batches import InputDims
+from models.exchange.checkpoint import CheckpointConfig, load_blind, load_localizer, save_checkpoint
 
 DIMS = InputDims(feature_dim=4, num_places=2, text_dim=3)
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from corpus.moments import build_dense_cells, score_spans
-from models.batches import InputDims, Targets, TextFeatures
-from models.retriever_module import build_span_weights, embed_moments, find_false_negatives
+from models.exchange.batches import InputDims, Targets, TextFeatures
 from models.retrievers.dual_encoder import DualEncoder, DualEncoderParams
+from models.training.retriever import build_span_weights, embed_moments, find_false_negatives
 
 DIMS = InputDims(feature_dim=6, num_places=3, text_dim=5)
 

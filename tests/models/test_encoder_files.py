@@ -9,8 +9,8 @@ import torch
 from corpus.files import sha256_file
 from corpus.media import ClipSampling
 from corpus.text import Vocabulary
-from models.encoder_files import CONFIG, TEXT_WEIGHTS, VIDEO_WEIGHTS, VOCABULARY, load_encoders, save_encoders
 from models.encoders import EncoderParams
+from models.exchange.encoder_files import CONFIG, TEXT_WEIGHTS, VIDEO_WEIGHTS, VOCABULARY, load_encoders, save_encoders
 from models.text_encoders import TextEncoderParams
 
 

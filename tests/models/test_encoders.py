@@ -10,7 +10,7 @@ import torch
 
 from corpus.media import ClipSampling
 from models.encoders import EncoderParams
-from models.roles import VideoEncoder, VideoEncoderParams
+from models.exchange.roles import VideoEncoder, VideoEncoderParams
 
 SAMPLING = ClipSampling(clip_rate_hz=2.0, offsets_s=(-0.6, -0.2, 0.0, 0.2, 0.6), size_px=64)
 MEMBERS = get_args(EncoderParams) or (EncoderParams,)

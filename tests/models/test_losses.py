@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.batches import Candidates, LossContext
+from models.exchange.batches import Candidates, LossContext
 from models.losses.base import WeightedLosses
 from models.losses.info_nce import InfoNCELoss, InfoNCEParams
 from models.losses.iou_bce import IoUBCELoss, IoUBCEParams

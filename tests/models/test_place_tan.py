@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.batches import InputDims, TextFeatures, VideoFeatures
+from models.exchange.batches import InputDims, TextFeatures, VideoFeatures
 from models.localizers.place_tan import PlaceTAN, PlaceTANParams
 from models.losses.inside_bce import InsideBCELoss
 from models.losses.span_softmax import SpanSoftmaxLoss

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from corpus.moments import compute_iou
-from models.batches import Targets
-from models.spans import compute_inside, compute_pairwise_iou, compute_target_iou
+from models.exchange.batches import Targets
+from models.layers.spans import compute_inside, compute_pairwise_iou, compute_target_iou
 
 
 def make_targets(spans: list[list[list[float]]], mask: list[list[bool]]) -> Targets:

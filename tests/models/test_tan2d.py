@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from corpus.moments import build_dense_cells, compute_cell_spans
-from models.batches import InputDims, TextFeatures, VideoFeatures
 from models.blinds.text_only import TextOnlyParams
+from models.exchange.batches import InputDims, TextFeatures, VideoFeatures
 from models.localizers.tan2d import TAN2D, MapConvolution, TAN2DParams, build_map_index, build_running_max
 
 DIMS = InputDims(feature_dim=6, num_places=3, text_dim=5)

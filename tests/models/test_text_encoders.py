@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from corpus.text import PADDING, UNKNOWN
-from models.roles import TextEncoder
-from models.roles import TextEncoderParams as Role
+from models.exchange.roles import TextEncoder
+from models.exchange.roles import TextEncoderParams as Role
 from models.text_encoders import TextEncoderParams
 
 MEMBERS = get_args(TextEncoderParams) or (TextEncoderParams,)

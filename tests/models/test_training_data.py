@@ -6,11 +6,11 @@ import torch
 
 from corpus.moments import Moment, find_clips
 from corpus.records import Corpus, Query, Video
-from models.batches import InputDims, TextFeatures
-from models.inputs import predict_candidates, select_text
+from models.exchange.batches import InputDims, TextFeatures
+from models.exchange.inputs import predict_candidates, select_text
 from models.localizers.tan2d import TAN2DParams
-from models.training import compute_rate_share, derive_seed
-from models.training_data import LocalizerData, RetrieverData, shuffle_batches
+from models.training.data import LocalizerData, RetrieverData, shuffle_batches
+from models.training.schema import compute_rate_share, derive_seed
 
 DURATIONS_S = {"a": 10.0, "b": 6.0}
 

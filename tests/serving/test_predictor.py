@@ -11,9 +11,9 @@ import torch
 
 from corpus.moments import RankedMoment, resample_clips
 from corpus.store import FeatureStore, FingerprintMismatchError
-from models.batches import TextFeatures, VideoFeatures
-from models.checkpoint import load_localizer, load_retriever
-from models.encoder_files import load_encoders
+from models.exchange.batches import TextFeatures, VideoFeatures
+from models.exchange.checkpoint import load_localizer, load_retriever
+from models.exchange.encoder_files import load_encoders
 from serving.bundle import load_bundle
 from serving.clip_index import ClipIndex
 from serving.collection import load_collection

@@ -19,12 +19,12 @@ from corpus.moments import Moment, RankedMoment
 from corpus.records import Corpus, Query, Video, load_corpus, save_corpus
 from corpus.store import Fingerprint, FingerprintMismatchError, save_index, save_shard
 from corpus.text import Vocabulary
-from models.batches import InputDims
 from models.blinds.text_only import TextOnlyParams
-from models.checkpoint import CheckpointConfig, save_checkpoint
-from models.encoder_files import load_encoders, save_encoders
 from models.encoders.place_cnn import PlaceCNNParams
-from models.inputs import predict_candidates, select_text
+from models.exchange.batches import InputDims
+from models.exchange.checkpoint import CheckpointConfig, save_checkpoint
+from models.exchange.encoder_files import load_encoders, save_encoders
+from models.exchange.inputs import predict_candidates, select_text
 from models.localizers.place_tan import PlaceTANParams
 from models.metrics.convention import IoURule
 from models.metrics.floors import build_unit_cells

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from corpus.store import FingerprintMismatchError
-from models.onnx_lstm import OnnxLSTM, replace_lstms
-from models.onnx_networks import OnnxNetwork
+from models.exporting.lstm import OnnxLSTM, replace_lstms
+from models.exporting.networks import OnnxNetwork
 from serving.bundle import NETWORKS, load_bundle
 from serving.networks import open_session
 from serving.search import SearchSettings

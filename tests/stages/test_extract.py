@@ -14,8 +14,8 @@ from corpus.media import ClipSampling, read_clips
 from corpus.records import Video
 from corpus.store import FeatureStore
 from corpus.text import Vocabulary
-from models.encoder_files import load_encoders, save_encoders
 from models.encoders import EncoderParams
+from models.exchange.encoder_files import load_encoders, save_encoders
 from models.text_encoders import TextEncoderParams
 from stages import extract as stage
 from stages.extract import ExtractReport, count_shards, extract, group_videos

@@ -16,8 +16,8 @@ from corpus.files import sha256_file
 from corpus.media import ClipSampling
 from corpus.moments import Moment
 from corpus.records import Corpus, Query, Video
-from models.encoder_files import load_encoders
 from models.encoders import EncoderParams
+from models.exchange.encoder_files import load_encoders
 from models.objectives import ObjectiveParams
 from models.objectives.base import Schedule
 from models.objectives.fit import ObjectiveFit

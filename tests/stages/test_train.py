@@ -18,15 +18,15 @@ from corpus.records import Corpus, Query, Video, load_corpus, save_corpus
 from corpus.store import FeatureStore, Fingerprint, FingerprintMismatchError, save_index, save_shard
 from corpus.text import Vocabulary
 from models.blinds.text_only import TextOnlyParams
-from models.checkpoint import load_blind, load_localizer, load_retriever
-from models.encoder_files import Encoders
+from models.exchange.checkpoint import load_blind, load_localizer, load_retriever
+from models.exchange.encoder_files import Encoders
 from models.localizers.tan2d import TAN2DParams
 from models.losses.info_nce import InfoNCEParams
 from models.losses.iou_bce import IoUBCEParams
 from models.losses.scaled_iou_bce import ScaledIoUBCEParams
 from models.retrievers.dual_encoder import DualEncoderParams
 from models.text_encoders.word_vectors import WordVectorsParams
-from models.training import AdamWParams, TrainingParams
+from models.training.schema import AdamWParams, TrainingParams
 from stages.support import tracking
 from stages.support.components import TrainedComponent
 from stages.support.role_training import TrainInputs, TrainPlan, train, train_tracked

@@ -14,13 +14,13 @@ from tqdm import tqdm
 
 from corpus.moments import RankedMoment
 from corpus.store import FeatureStore, Half, require_same_fingerprint
-from models.batches import TextFeatures
-from models.checkpoint import CheckpointConfig, load_blind, load_localizer, load_retriever
-from models.encoder_files import Encoders, load_encoders
-from models.inputs import Predictions, encode_queries, load_cells, predict_candidates, select_text
+from models.exchange.batches import TextFeatures
+from models.exchange.checkpoint import CheckpointConfig, load_blind, load_localizer, load_retriever
+from models.exchange.encoder_files import Encoders, load_encoders
+from models.exchange.inputs import Predictions, encode_queries, load_cells, predict_candidates, select_text
+from models.exchange.roles import Localizer, Retriever
 from models.metrics.floors import draw_derangement
 from models.metrics.spans import RankedSpans
-from models.roles import Localizer, Retriever
 from serving.clip_index import ClipIndex
 from serving.search import Localize, ScoredSpans, SearchSettings, search_collection
 from stages.support.evaluation.questions import Questions

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from corpus.moments import build_dense_cells, compute_cell_spans, resample_clips, score_spans
-from models.batches import LossContext, Targets
-from models.fitting import Metrics, Report, RoleModule
+from models.exchange.batches import LossContext, Targets
+from models.exchange.roles import Retriever
+from models.layers.spans import compute_pairwise_iou, compute_target_iou
 from models.losses.base import LossValue, WeightedLosses
-from models.roles import Retriever
-from models.spans import compute_pairwise_iou, compute_target_iou
-from models.training import TrainingParams
-from models.training_data import RetrieverBatch, RetrieverData, iterate_batches, shuffle_batches
+from models.training.data import RetrieverBatch, RetrieverData, iterate_batches, shuffle_batches
+from models.training.fitting import Metrics, Report, RoleModule
+from models.training.schema import TrainingParams
 
 NUM_CELLS = 32  # of the grid on which validation looks for moments
 RANKS = (1, 10)

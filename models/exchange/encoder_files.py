@@ -14,7 +14,7 @@ from corpus.params import Params
 from corpus.store import Fingerprint
 from corpus.text import Vocabulary
 from models.encoders import EncoderParams
-from models.roles import TextEncoder, TextEncoderParams, VideoEncoder, VideoEncoderParams
+from models.exchange.roles import TextEncoder, TextEncoderParams, VideoEncoder, VideoEncoderParams
 from models.text_encoders import TextEncoderParams as TextEncoderRegistry
 
 VIDEO_WEIGHTS, TEXT_WEIGHTS, VOCABULARY, CONFIG = (

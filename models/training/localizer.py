@@ -6,13 +6,13 @@ Letters: B rows, N cells, M candidates, G true moments.
 import torch
 from torch import Tensor, nn
 
-from models.batches import Candidates, LossContext, Targets
-from models.fitting import Metrics, Report, RoleModule
+from models.exchange.batches import Candidates, LossContext, Targets
+from models.exchange.roles import Localizer
+from models.layers.spans import compute_inside, compute_target_iou
 from models.losses.base import LossValue, WeightedLosses
-from models.roles import Localizer
-from models.spans import compute_inside, compute_target_iou
-from models.training import TrainingParams
-from models.training_data import LocalizerBatch, LocalizerData, iterate_batches, shuffle_batches
+from models.training.data import LocalizerBatch, LocalizerData, iterate_batches, shuffle_batches
+from models.training.fitting import Metrics, Report, RoleModule
+from models.training.schema import TrainingParams
 
 THRESHOLDS = (0.3, 0.5, 0.7)
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from models.batches import TextFeatures
+from models.exchange.batches import TextFeatures
 
 
 class SentenceLSTM(nn.Module):

@@ -15,8 +15,8 @@ from tqdm import tqdm
 from corpus.moments import resample_clips
 from corpus.store import FeatureStore, Half
 from corpus.text import Vocabulary
-from models.batches import TextFeatures, VideoFeatures
-from models.roles import Localizer, TextEncoder
+from models.exchange.batches import TextFeatures, VideoFeatures
+from models.exchange.roles import Localizer, TextEncoder
 
 
 class Predictions(NamedTuple):

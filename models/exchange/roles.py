@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from corpus.media import ClipSampling
 from corpus.params import Params
-from models.batches import Candidates, InputDims, TextFeatures, VideoFeatures
+from models.exchange.batches import Candidates, InputDims, TextFeatures, VideoFeatures
 
 
 class Localizer(nn.Module, ABC):

@@ -6,7 +6,7 @@ Letters: B rows, N cells, M candidates, G true moments, A and C spans of any kin
 import torch
 from torch import Tensor
 
-from models.batches import Targets
+from models.exchange.batches import Targets
 
 
 def compute_pairwise_iou(spans: Tensor, others: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
 from models.losses.base import LossValue
-from models.training import TrainingParams, compute_rate_share, derive_seed
+from models.training.schema import TrainingParams, compute_rate_share, derive_seed
 
 Metrics = dict[str, float]
 Report = Callable[[Metrics], None]

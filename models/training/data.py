@@ -14,8 +14,8 @@ from torch import Tensor
 from corpus.moments import find_clips
 from corpus.records import Corpus
 from corpus.store import Half
-from models.batches import Targets, TextFeatures, VideoFeatures
-from models.inputs import select_text
+from models.exchange.batches import Targets, TextFeatures, VideoFeatures
+from models.exchange.inputs import select_text
 from models.metrics.spans import pad_moments
 
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from models.batches import TextFeatures, VideoFeatures
-from models.onnx_lstm import replace_lstms
-from models.roles import Localizer, Retriever, TextEncoder, VideoEncoder
+from models.exchange.batches import TextFeatures, VideoFeatures
+from models.exchange.roles import Localizer, Retriever, TextEncoder, VideoEncoder
+from models.exporting.lstm import replace_lstms
 
 OPSET = 20
 _TEXT = {"tokens": ("batch", "words"), "token_mask": ("batch", "words"), "pooled": ("batch",)}

@@ -11,8 +11,8 @@ from torch import nn
 
 from corpus.files import read_json, sha256_file, write_bytes, write_json
 from corpus.store import Fingerprint
-from models.batches import InputDims
-from models.roles import Localizer, Retriever
+from models.exchange.batches import InputDims
+from models.exchange.roles import Localizer, Retriever
 
 WEIGHTS, CONFIG = "weights.safetensors", "config.json"
 

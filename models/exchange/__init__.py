@@ -1,0 +1,1 @@
+"""What models exchange with each other and with files: batches, roles, inputs, checkpoints."""
