@@ -15,6 +15,9 @@ export GX_ANALYTICS_ENABLED := false
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export BENTOML_DO_NOT_TRACK := True
 
+# Threads that wait for work sleep: spinning ones halve a machine that has something else to do.
+export OMP_WAIT_POLICY := PASSIVE
+
 # Prefect keeps its server, database and leases here; PREFECT_API_URL of the environment names another server.
 export PREFECT_HOME ?= $(CURDIR)/.cache/prefect
 PREFECT_PORT ?= 4200

@@ -87,7 +87,14 @@ def _read_lines(stream: IO[bytes]) -> Iterator[str]:
 def build_environment() -> dict[str, str]:
     """Return the environment of a stage: this Python first on the path, telemetry off, sparse progress."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    return {**os.environ, **TELEMETRY_OFF, "PATH": path, "PYTHONUNBUFFERED": "1", "TQDM_MININTERVAL": "10"}
+    return {
+        **os.environ,
+        **TELEMETRY_OFF,
+        "PATH": path,
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "PYTHONUNBUFFERED": "1",
+        "TQDM_MININTERVAL": "10",
+    }
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

@@ -11,7 +11,7 @@ from dvc.stage import Stage
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("corpus", "models", "serving", "stages")
-# What no result depends on: where files lie, how params are read, how processes and runs are kept.
+# What no result depends on: where files lie and how they are read, how params are read, how processes and runs are kept.
 SUPPORT = (
     "components",
     "entry",
@@ -26,8 +26,7 @@ SUPPORT = (
     "training_run",
 )
 NEUTRAL = {
-    ROOT / "corpus" / "files.py",
-    ROOT / "corpus" / "params.py",
+    *(ROOT / "corpus" / f"{name}.py" for name in ("files", "params", "records", "store")),
     *(ROOT / "stages" / "support" / f"{name}.py" for name in SUPPORT),
 }
 # Imported beside what is run: these stages read features and never encode a frame.
