@@ -85,7 +85,7 @@ def resample_clips(features: Floats, num_cells: int) -> Floats:
     """Average S clips into `num_cells` cells: (S, ...) -> (N, ...), float32.
 
     Cell i is the mean of clips round(i * S / N) up to round((i + 1) * S / N), or the single clip at its start where
-    that range is empty. Source: the segment rule of 2D-TAN (arXiv:1912.03590), card A1.
+    that range is empty. Source: the segment rule of 2D-TAN (arXiv:1912.03590).
     """
     if len(features) == 0:
         raise ValueError("resample_clips needs at least one clip, got features with length 0")

@@ -1,6 +1,6 @@
 """Floors that need no model: candidates of a grid, the most frequent moments of training, the whole video, another video.
 
-Letters: Q queries, M cells of the grid, K answers. Source: card A19's baselines (Gao et al. 2017 and after).
+Letters: Q queries, M cells of the grid, K answers. Source: the baselines of TALL (Gao et al. 2017, arXiv:1705.02101) and after.
 """
 
 import numpy as np
