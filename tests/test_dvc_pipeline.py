@@ -67,7 +67,7 @@ def test_an_unused_component_makes_nothing_stale(tiny_pipeline: Path, run_in: Ru
 
 def test_metrics_and_plots_say_something(tiny_pipeline: Path, run_in: RunIn, tmp_path: Path) -> None:
     metrics = json.loads(run_in(tiny_pipeline, "dvc", "metrics", "show", "--json"))
-    (content,) = [file["data"] for file in metrics[""]["data"].values()]
+    content = metrics[""]["data"]["data/reports/evaluation/metrics.json"]["data"]
     assert 0 <= content["test"]["localizer"]["R1_iou0.5"] <= 1
     assert "dvc_plots" in run_in(tiny_pipeline, "dvc", "plots", "show", "--out", str(tmp_path / "dvc_plots"))
     shown = run_in(tiny_pipeline, "dvc", "exp", "show", "--csv")

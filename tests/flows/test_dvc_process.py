@@ -35,9 +35,10 @@ def test_lines_are_logged_as_they_come_and_a_progress_bar_by_its_last_state() ->
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_an_interruption_ends_the_command_and_its_children(error: type[BaseException]) -> None:
     family: list[psutil.Process] = []
+    before = set(psutil.Process().children(recursive=True))
 
     def interrupt(_: str) -> None:
-        family.extend(psutil.Process().children(recursive=True))
+        family.extend(set(psutil.Process().children(recursive=True)) - before)
         raise error
 
     with pytest.raises(error):

@@ -273,7 +273,7 @@ def test_a_service_without_a_bundle_says_so_and_never_becomes_ready(small_projec
         ["serving.service:CuepointService", "--working-dir", str(SOURCE)], tmp_path, CUEPOINT_BUNDLE=str(tmp_path / "nowhere")
     )
     try:
-        wait_until(lambda: "the service cannot answer: " in tmp_path / "serve.log".read_text(), START_LIMIT_S)
+        wait_until(lambda: "the service cannot answer: " in (tmp_path / "serve.log").read_text(), START_LIMIT_S)
         assert "no finished bundle; run: make repro" in (tmp_path / "serve.log").read_text()
         assert httpx.get(f"{started.url}/readyz").status_code == 503
         assert httpx.post(f"{started.url}/search", json={"query": "a circle"}).status_code == 503
