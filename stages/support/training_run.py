@@ -89,7 +89,7 @@ class TrainingRun:
             self._try(self._deliver)
 
     def _deliver(self) -> None:
-        self._run_id = tracking.deliver(self.spool).run_id
+        self._run_id = tracking.deliver(self.spool).run_id or self._run_id  # a spool that was delivered whole is gone
 
     def _try(self, action: Callable[[], object]) -> None:
         """Note why an action failed; whatever is wrong with tracking must not stop a training."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from corpus.files import sha256_file
 from flows.champion import METRICS
 
 if TYPE_CHECKING:
@@ -20,10 +21,11 @@ READ_CHAMPION = "import json; from stages.support.tracking import read_champion;
 MEASURED = ("run.json", "export.json")  # the id of a run, and times
 
 
-def load_outputs(checkout: Path) -> dict[str, str]:
+def hash_outputs(checkout: Path) -> dict[str, str]:
     lock = yaml.safe_load((checkout / "dvc.lock").read_text(encoding="utf-8"))
-    outs = [out for stage in lock["stages"].values() for out in stage["outs"]]
-    return {out["path"]: out["md5"] for out in outs if not out["path"].endswith(MEASURED)}
+    outs = [checkout / out["path"] for stage in lock["stages"].values() for out in stage["outs"]]
+    files = [file for out in outs for file in ([out] if out.is_file() else out.rglob("*")) if file.is_file()]
+    return {str(file.relative_to(checkout)): sha256_file(file) for file in files if file.name not in MEASURED}
 
 
 @pytest.mark.slow
@@ -38,7 +40,7 @@ def test_a_scheduled_run_makes_the_same_bytes_as_dvc_repro_and_crowns_its_bundle
     state = prefect_service.wait_for(run_id, "COMPLETED", "FAILED", "CRASHED", "CANCELLED", limit_s=900)
     assert state == "Completed", prefect_service.read_logs(run_id)
     assert json.loads((checkout / METRICS).read_text()) == json.loads((tiny_pipeline / METRICS).read_text())
-    assert load_outputs(checkout) == load_outputs(tiny_pipeline)
+    assert hash_outputs(checkout) == hash_outputs(tiny_pipeline)
     version, metrics, tags = json.loads(prefect_service.run(checkout, sys.executable, "-c", READ_CHAMPION))
     assert version == "1"
     assert metrics["val/R1_iou0.5"] == json.loads((checkout / METRICS).read_text())["val"]["localizer"]["R1_iou0.5"]
