@@ -60,7 +60,7 @@ serve: setup ## serve the champion (or, without one, the working tree's bento) o
 ui: setup ## compare runs in MLflow on 127.0.0.1, UI_PORT=5000
 	@uri=$$(python -c 'from stages.support.tracking import find_tracking_uri; print(find_tracking_uri())'); \
 	case "$$uri" in http*) echo "the runs are on $$uri";; \
-	*) echo "open http://127.0.0.1:$(UI_PORT) and choose the experiment cuepoint"; mlflow server --backend-store-uri "$$uri" --host 127.0.0.1 --port $(UI_PORT);; esac
+	*) echo "the runs: http://127.0.0.1:$(UI_PORT)/#/experiments/1/runs?workflowType=machine_learning"; mlflow server --backend-store-uri "$$uri" --host 127.0.0.1 --port $(UI_PORT);; esac
 
 server: setup ## start the Prefect server on 127.0.0.1, PREFECT_PORT=4200
 	@prefect server start --host 127.0.0.1 --port $(PREFECT_PORT)

@@ -18,7 +18,6 @@ from stages.support.tracking_spool import Spool, SpoolState, is_owner_dead
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_SHOW_TRAINING = {"mlflow.experimentKind": "custom_model_development"}  # else the page opens on traces of language models
 EXPERIMENT = "cuepoint"
 MODEL = "cuepoint"
 CHAMPION = "champion"
@@ -117,8 +116,7 @@ def _find_experiment(client: "MlflowClient") -> str:
     if experiment is not None:
         return str(experiment.experiment_id)
     is_local = not os.environ.get("MLFLOW_TRACKING_URI")
-    location = (_find_local_folder() / "artifacts").as_uri() if is_local else None
-    return str(client.create_experiment(EXPERIMENT, location, tags=_SHOW_TRAINING))
+    return str(client.create_experiment(EXPERIMENT, (_find_local_folder() / "artifacts").as_uri() if is_local else None))
 
 
 def _find_run(client: "MlflowClient", spool: Spool) -> str | None:
