@@ -1,5 +1,6 @@
 """A DVC project with the stages of the pipeline whose commands take no time: flows are tested apart from what they start."""
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -128,13 +129,16 @@ class PrefectService:
         return int(self.ask("v2/concurrency_limits/gpu")["active_slots"])
 
     def stop(self) -> None:
-        """End every process that was started, with its children."""
+        """End every process that was started, with its children; one that still waits for its runs is killed."""
         for process in reversed(self._started):
             family = psutil.Process(process.pid).children(recursive=True)
             process.terminate()
-            for member in psutil.wait_procs(family, timeout=15)[1]:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(15)
+            for member in psutil.wait_procs(family, timeout=5)[1]:
                 member.kill()
-            process.wait(15)
+            process.kill()  # nothing, where it has ended
+            process.wait()
 
     def _start(self, *command: str) -> None:
         with (self.home / f"{command[1]}.log").open("wb") as output:
