@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from corpus.moments import Moment, compute_iou, suppress_overlaps
-from models.metrics.spans import PaddedSpans, RankedSpans, compute_best_iou, pad_moments, rank_spans
+from models.metrics.spans import (
+    PaddedSpans,
+    RankedSpans,
+    compute_best_iou,
+    compute_hull_iou,
+    compute_rowwise_iou,
+    pad_moments,
+    rank_spans,
+)
 
 
 def draw_spans(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -93,3 +101,22 @@ def test_scores_that_are_not_numbers_are_refused() -> None:
     candidates = RankedSpans(np.zeros((1, 2, 2)), np.array([[0.0, np.nan]]), np.ones((1, 2), dtype=bool))
     with pytest.raises(ValueError, match="needs finite scores, got NaN or infinity"):
         rank_spans(candidates, max_iou=0.5, max_kept=1)
+
+
+def test_ranking_looks_further_down_where_the_best_candidates_are_all_the_same() -> None:
+    rng = np.random.default_rng(6)
+    spans = draw_spans(rng, 3, 2000)
+    spans[:, ::2] = [3.0, 9.0]  # the better half suppresses itself
+    scores = rng.random((3, 2000)) + np.tile([10.0, 0.0], 1000)
+    ranked = rank_spans(RankedSpans(spans, scores, np.ones(scores.shape, dtype=bool)), max_iou=0.5, max_kept=5)
+    for row in range(3):
+        kept = suppress_overlaps(spans[row], scores[row], max_iou=0.5, max_kept=5)
+        np.testing.assert_array_equal(ranked.spans[row][ranked.valid[row]], spans[row][kept])
+    assert (ranked.valid.sum(axis=1) > 1).all()
+
+
+def test_the_hull_form_equals_the_iou_of_overlapping_spans_and_is_zero_elsewhere() -> None:
+    rng = np.random.default_rng(7)
+    spans, others = draw_spans(rng, 200), draw_spans(rng, 200)
+    np.testing.assert_allclose(compute_hull_iou(spans, others), compute_rowwise_iou(spans, others), atol=1e-15)
+    assert compute_hull_iou(np.array([3.0, 3.0]), np.array([3.0, 3.0])) == 0
