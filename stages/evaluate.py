@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
 from corpus.files import write_json
-from corpus.moments import Floats
+from corpus.moments import Floats, Ints
 from corpus.records import TRAIN, VALIDATION, Corpus, load_corpus
 from corpus.store import Half
 from models.exchange.batches import TextFeatures
+from models.exchange.inputs import load_cells
 from models.metrics.collection import RANKS
 from models.metrics.convention import IoURule
 from models.metrics.floors import (
@@ -78,6 +80,12 @@ class Examiner:
         collection = score_collection(found, questions, self.scoring, moments_per_video=self.settings.moments_per_video)
         return SplitResult(questions, rows, summary | {"collection": collection.summary}, collection.ranks)
 
+    def localize_rows(self, questions: Questions, rows: Ints) -> RankedSpans:
+        """Return all candidates of the chosen queries as the localizer scores them, before any suppression."""
+        chosen = questions.take(rows)
+        cells = load_cells(self.models.store, sorted(set(chosen.video_ids)), self.models.localizer.num_cells)
+        return predict_moments(self.models.localizer, chosen, encode_text(self.models, chosen), cells)
+
     def _localize(self, questions: Questions, text: TextFeatures, cells: Mapping[str, Half]) -> RankedSpans | str:
         return self.scoring.convention.rank(predict_moments(self.models.localizer, questions, text, cells))
 
@@ -134,7 +142,8 @@ def evaluate(params: EvaluateParams, search: SearchParams, *, inputs: Evaluation
         result = examiner.score(questions, with_collection=split in (params.split, VALIDATION))
         summary[split] = result.summary
         if split == params.split:
-            write_report(result, examiner.scoring, raw_dir=inputs.raw_dir, output_dir=output_dir)
+            localize = partial(examiner.localize_rows, questions)
+            write_report(result, examiner.scoring, localize, raw_dir=inputs.raw_dir, output_dir=output_dir)
     write_json(output_dir / "summary.json", summary)
     write_json(output_dir / "metrics.json", {split: condense(group) for split, group in summary.items()})
     return summary

@@ -187,7 +187,7 @@ def test_the_margin_is_the_localizer_minus_the_best_floor(metrics: dict[str, Any
 
 def test_a_second_evaluation_gives_the_same_bytes(world: EvaluationInputs, report_dir: Path, tmp_path: Path) -> None:
     evaluate(PARAMS, SEARCH, inputs=world, output_dir=tmp_path)
-    hashes = [{path.name: sha256_file(path) for path in folder.iterdir()} for folder in (report_dir, tmp_path)]
+    hashes = [{path.name: sha256_file(path) for path in folder.rglob("*.*")} for folder in (report_dir, tmp_path)]
     assert hashes[0] == hashes[1]
     assert {"metrics.json", "floors.csv", "recall_curve.csv", "slices.csv", "index.html", "answers.png"} <= hashes[0].keys()
 

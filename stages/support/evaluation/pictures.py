@@ -1,11 +1,9 @@
-"""Pictures of answers and figures: film strips, the contact sheet, the recall curve. Equal inputs give equal bytes."""
+"""Pictures of answers: film strips and the contact sheet. Equal inputs give equal bytes."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,17 +13,8 @@ from corpus.files import write_bytes
 from corpus.media import Images, read_frames
 from corpus.records import Video
 from stages.support.evaluation.answers import Answer
+from stages.support.evaluation.diagrams import FOUND_COLOUR, INK, MUTED, TRUTH_COLOUR
 
-TRUTH_COLOUR, FOUND_COLOUR = "#0b8f6f", "#e8590c"
-INK, MUTED = "#1f2933", "#697586"
-ROW_COLOURS = {
-    "localizer": "#e8590c",
-    "blind": "#7048e8",
-    "prior": "#1c7ed6",
-    "whole_video": "#2b8a3e",
-    "shuffled": "#c2255c",
-    "chance": "#868e96",
-}
 _STRIP_RATIO, _STRIP_HEIGHT_PX, _GAP_PX = 8, 112, 2
 
 
@@ -102,35 +91,9 @@ def _draw_bars(axes: Axes, answer: Answer) -> None:
         spine.set_visible(False)
 
 
-def draw_curve(curve: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> str:
-    """Draw R@1 against the IoU threshold, one line per column of the curve, as SVG."""
-    figure = Figure(figsize=(4.8, 3.7), facecolor="none", layout="constrained")
-    axes = figure.add_subplot()
-    thresholds = [point["iou"] for point in curve]
-    for name, label in labels.items():
-        values = [point[name] for point in curve]
-        if None in values:
-            continue
-        style: dict[str, Any] = {"linewidth": 2.8, "zorder": 3} if name == "localizer" else {"linewidth": 1.5}
-        axes.plot(thresholds, [100 * value for value in values], color=ROW_COLOURS[name], label=label, **style)
-    axes.set(xlim=(0, 1), ylim=(0, 100), xlabel="IoU threshold", ylabel="queries answered right at rank 1 (%)")
-    axes.grid(color="#dee2e6", linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9.5)
-    return _to_svg(figure)
-
-
 def _to_png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def _to_svg(figure: Figure) -> str:
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": "cuepoint", "svg.fonttype": "path"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     return buffer.getvalue()
 
 

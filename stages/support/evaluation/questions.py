@@ -1,6 +1,6 @@
 """The questions of one split in the form that metrics take: Q queries with their true moments, videos and durations."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,6 +24,12 @@ class Questions:
     def __len__(self) -> int:
         """The number of queries Q."""
         return len(self.queries)
+
+    def take(self, rows: Ints) -> "Questions":
+        """Return the chosen queries, in the order given, with all videos."""
+        queries = tuple(self.queries[row] for row in rows)
+        truth = PaddedSpans(self.truth.spans[rows], self.truth.mask[rows])
+        return replace(self, queries=queries, truth=truth, durations_s=self.durations_s[rows], video_index=self.video_index[rows])
 
     @property
     def video_ids(self) -> list[str]:

@@ -2,13 +2,17 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from corpus.files import write_bytes, write_jsonl
-from corpus.moments import Floats
+from corpus.moments import Floats, Ints
+from models.metrics.calibration import compute_reliability
+from models.metrics.spans import RankedSpans
 from stages.support.evaluation.answers import (
     Answer,
     choose_best,
@@ -17,13 +21,16 @@ from stages.support.evaluation.answers import (
     choose_worst,
     list_answers,
 )
-from stages.support.evaluation.pictures import draw_curve, read_strip, write_sheet
+from stages.support.evaluation.diagrams import ScoreMap, draw_calibration, draw_curve, draw_lengths, draw_score_map
+from stages.support.evaluation.pictures import read_strip, write_sheet
 from stages.support.evaluation.questions import Questions
 from stages.support.evaluation.report_page import ROW_LABELS, Gallery, ReportContent, build_page
 from stages.support.evaluation.slices import score_slices
 from stages.support.evaluation.tables import LOCALIZER, Row, Scoring, compute_curve, list_estimates
 
 _SPREAD, _EXTREMES = 12, 4
+
+Localize = Callable[[Ints], RankedSpans]  # all candidates of chosen queries, by their rows
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ class SplitResult:
     ranks: Floats | None = None  # (Q,)
 
 
-def write_report(result: SplitResult, scoring: Scoring, *, raw_dir: Path, output_dir: Path) -> None:
+def write_report(result: SplitResult, scoring: Scoring, localize: Localize, *, raw_dir: Path, output_dir: Path) -> None:
     """Write tables, answers, pictures and `index.html` of one split. `raw_dir` holds its videos."""
     found = result.rows[LOCALIZER].answers
     assert found is not None
@@ -51,14 +58,21 @@ def write_report(result: SplitResult, scoring: Scoring, *, raw_dir: Path, output
     galleries = read_galleries(answers, raw_dir)
     write_sheet(galleries[0].answers, galleries[0].strips, output_dir / "answers.png")
     write_sheet(galleries[1].answers[:1], galleries[1].strips[:1], output_dir / "filmstrip.png", columns=1)
+    diagrams = draw_diagrams(answers, curve)
+    score_maps = draw_score_maps([*galleries[1].answers, *galleries[3].answers], result.questions, localize)
+    for name, svg in diagrams.items():
+        write_bytes(output_dir / f"{name}.svg", svg.encode())
+    for number, (_, svg) in enumerate(score_maps, start=1):
+        write_bytes(output_dir / "score_maps" / f"{number}.svg", svg.encode())
     content = ReportContent(
         split=result.questions.split,
         scoring=scoring,
         summary=result.summary,
         estimates=estimates,
-        curve_svg=draw_curve(curve, ROW_LABELS),
+        diagrams=diagrams,
         slices=slices,
         galleries=galleries if len(answers) > _SPREAD else galleries[:1],  # the spread shows all of a few answers
+        score_maps=score_maps,
     )
     write_bytes(output_dir / "index.html", build_page(content).encode())
 
@@ -78,6 +92,33 @@ def read_galleries(answers: Sequence[Answer], raw_dir: Path) -> list[Gallery]:
     videos = {answer.video.video_id: answer.video for _, _, part in chosen for answer in part}
     strips = {video_id: read_strip(raw_dir, video) for video_id, video in videos.items()}
     return [Gallery(title, rule, part, [strips[answer.video.video_id] for answer in part]) for title, rule, part in chosen]
+
+
+def draw_diagrams(answers: Sequence[Answer], curve: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Draw how exact, how sure and how long the answers are, as SVG by name."""
+    given = [answer for answer in answers if len(answer.spans)]
+    hits = np.array([answer.is_hit for answer in given], dtype=bool)
+    found_s = np.array([answer.spans[0, 1] - answer.spans[0, 0] for answer in given], dtype=np.float64)
+    true_s = np.array([answer.query.spans[0].end_s - answer.query.spans[0].start_s for answer in answers], dtype=np.float64)
+    scores = np.array([answer.score for answer in given], dtype=np.float64)
+    return {
+        "recall_curve": draw_curve(curve, ROW_LABELS),
+        "calibration": draw_calibration(compute_reliability(scores, hits)),
+        "lengths": draw_lengths(found_s, true_s),
+    }
+
+
+def draw_score_maps(answers: Sequence[Answer], questions: Questions, localize: Localize) -> list[tuple[Answer, str]]:
+    """Draw what the localizer scored for these answers, each once."""
+    rows = {query.qid: row for row, query in enumerate(questions.queries)}
+    chosen = list({answer.query.qid: answer for answer in answers}.values())
+    candidates = localize(np.array([rows[answer.query.qid] for answer in chosen], dtype=np.int64))
+    drawn = []
+    for answer, spans, scores, valid in zip(chosen, *candidates, strict=True):
+        truth = np.array([[moment.start_s, moment.end_s] for moment in answer.query.spans])
+        score_map = ScoreMap(spans[valid], scores[valid], truth, answer.spans, answer.video.duration_s)
+        drawn.append((answer, draw_score_map(score_map)))
+    return drawn
 
 
 def write_csv(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:

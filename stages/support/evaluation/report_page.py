@@ -10,8 +10,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from corpus.media import Images
 from models.metrics.tan2d import MEAN_IOU, name_recall
-from stages.support.evaluation.answers import Answer
-from stages.support.evaluation.pictures import ROW_COLOURS, encode_jpeg
+from stages.support.evaluation.answers import HIT_IOU, Answer
+from stages.support.evaluation.diagrams import ROW_COLOURS
+from stages.support.evaluation.pictures import encode_jpeg
 from stages.support.evaluation.tables import HEADLINE, LOCALIZER, Scoring
 
 ROW_LABELS = {
@@ -58,9 +59,10 @@ class ReportContent:
     scoring: Scoring
     summary: Mapping[str, Any]  # the split's group of `summary.json`
     estimates: Sequence[Mapping[str, Any]]  # the rows of `floors.csv`
-    curve_svg: str
+    diagrams: Mapping[str, str]  # SVG by name
     slices: Sequence[Mapping[str, Any]]
     galleries: Sequence[Gallery]
+    score_maps: Sequence[tuple[Answer, str]]  # with their SVG
 
 
 def build_page(content: ReportContent) -> str:
@@ -85,7 +87,9 @@ def build_page(content: ReportContent) -> str:
         collection_labels=_COLLECTION_LABELS,
         best_floor=ROW_LABELS[content.summary["best_floor"]],
         colours=ROW_COLOURS,
-        curve=_inline(content.curve_svg.encode(), "image/svg+xml"),
+        hit_iou=HIT_IOU,
+        diagrams={name: _inline(svg.encode(), "image/svg+xml") for name, svg in content.diagrams.items()},
+        score_maps=[{"answer": answer, "image": _inline(svg.encode(), "image/svg+xml")} for answer, svg in content.score_maps],
         galleries=[(gallery, _list_cards(gallery)) for gallery in content.galleries if gallery.answers],
     )
 

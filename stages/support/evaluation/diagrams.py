@@ -1,0 +1,132 @@
+"""Diagrams of a report as SVG: recall, calibration, lengths, score maps. Equal inputs give equal bytes."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from corpus.moments import Floats
+from models.metrics.calibration import ReliabilityBin, compute_calibration_error
+
+TRUTH_COLOUR, FOUND_COLOUR = "#0b8f6f", "#e8590c"
+INK, MUTED, GRID = "#1f2933", "#697586", "#dee2e6"
+ROW_COLOURS = {
+    "localizer": "#e8590c",
+    "blind": "#7048e8",
+    "prior": "#1c7ed6",
+    "whole_video": "#2b8a3e",
+    "shuffled": "#c2255c",
+    "chance": "#868e96",
+}
+_SCORES = LinearSegmentedColormap.from_list("scores", ["#fff4e6", "#ffa94d", "#d9480f", "#5f1a02"])
+_MAX_MAP_BINS = 64
+_LENGTH_BINS = 24
+
+
+class ScoreMap(NamedTuple):
+    """All candidates of one query as the localizer scored them, with what is true and what was answered, in seconds."""
+
+    spans: Floats  # (M, 2)
+    scores: Floats  # (M,) higher is better, any range
+    truth: Floats  # (G, 2)
+    found: Floats  # (K, 2), best first
+    duration_s: float
+
+
+def draw_curve(curve: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> str:
+    """Draw R@1 against the IoU threshold, one line per column of the curve."""
+    figure, axes = _make_figure(4.2, 3.7)
+    thresholds = [point["iou"] for point in curve]
+    for name, label in labels.items():
+        values = [point[name] for point in curve]
+        if None in values:
+            continue
+        style: dict[str, Any] = {"linewidth": 2.8, "zorder": 3} if name == "localizer" else {"linewidth": 1.5}
+        axes.plot(thresholds, [100 * value for value in values], color=ROW_COLOURS[name], label=label, **style)
+    axes.set(xlim=(0, 1), ylim=(0, 100), xlabel="IoU threshold", ylabel="queries answered right at rank 1 (%)")
+    axes.legend(frameon=False, fontsize=9.5)
+    return _to_svg(figure)
+
+
+def draw_calibration(bins: Sequence[ReliabilityBin]) -> str:
+    """Draw the share of right answers against their score, each dot a bin of equally many answers."""
+    figure, axes = _make_figure(4.2, 3.7)
+    axes.plot([0, 100], [0, 100], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+    scores, shares = [100 * one.score for one in bins], [100 * one.accuracy for one in bins]
+    axes.vlines(scores, scores, shares, color=GRID, linewidth=2)
+    axes.plot(scores, shares, color=FOUND_COLOUR, marker="o", markersize=6, linewidth=1.6, clip_on=False)
+    axes.set(xlim=(0, 100), ylim=(0, 100), xlabel="score of the first answer (%)", ylabel="right answers (%)")
+    error = f"mean distance from the diagonal: {100 * compute_calibration_error(bins):.1f} points"
+    axes.text(0.03, 0.95, error, transform=axes.transAxes, fontsize=9, color=MUTED)
+    return _to_svg(figure)
+
+
+def draw_lengths(found_s: Floats, true_s: Floats) -> str:
+    """Draw how long the first answers are beside the true moments: found_s (A,) and true_s (Q,) in seconds."""
+    figure, axes = _make_figure(4.2, 3.7)
+    longest = max(float(np.max(lengths, initial=0.0)) for lengths in (found_s, true_s)) or 1.0
+    edges = np.linspace(0, longest, _LENGTH_BINS + 1)
+    axes.hist(true_s, edges, color=TRUTH_COLOUR, alpha=0.35, label="true")
+    axes.hist(found_s, edges, color=FOUND_COLOUR, histtype="step", linewidth=2.2, label="found")
+    axes.set(xlim=(0, longest), xlabel="length of the moment (s)", ylabel="sentences")
+    axes.legend(frameon=False, fontsize=9.5)
+    return _to_svg(figure)
+
+
+def draw_score_map(score_map: ScoreMap) -> str:
+    """Draw the scores of all candidates by start and end; the best one of a cell counts where candidates are many."""
+    figure, axes = _make_figure(3.6, 3.1)
+    axes.grid(visible=False)
+    duration_s = score_map.duration_s
+    axes.imshow(
+        fill_map(score_map.spans, score_map.scores, duration_s),
+        extent=(0, duration_s, 0, duration_s),
+        origin="lower",
+        cmap=_SCORES,
+        interpolation="nearest",
+        aspect="auto",
+    )
+    _mark(axes, score_map.truth, marker="s", edgecolor=TRUTH_COLOUR, label="true")
+    _mark(axes, score_map.found[:1], marker="o", edgecolor="#1c7ed6", label="found")
+    axes.set(xlim=(0, duration_s), ylim=(0, duration_s), xlabel="start (s)", ylabel="end (s)")
+    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    return _to_svg(figure)
+
+
+def fill_map(spans: Floats, scores: Floats, duration_s: float) -> Floats:
+    """Return the best score by end and start, as the share of candidates below it: (M, 2), (M,) -> (N, N), NaN where none is.
+
+    Ranks instead of scores, because logits of one model have another range than those of the next.
+    """
+    bins = int(np.clip(len(np.unique(spans[:, 0])), 1, _MAX_MAP_BINS))
+    starts = np.clip((spans[:, 0] * bins / duration_s + 1e-6).astype(int), 0, bins - 1)
+    ends = np.clip(np.ceil(spans[:, 1] * bins / duration_s - 1e-6).astype(int) - 1, 0, bins - 1)
+    shares = np.searchsorted(np.sort(scores), scores) / max(1, len(scores) - 1)
+    filled = np.full((bins, bins), -1.0)
+    np.maximum.at(filled, (ends, starts), shares)
+    return np.where(filled < 0, np.nan, filled)
+
+
+def _mark(axes: Axes, spans: Floats, *, marker: str, edgecolor: str, label: str) -> None:
+    axes.scatter(spans[:, 0], spans[:, 1], s=95, marker=marker, facecolor="none", edgecolor=edgecolor, linewidth=2.2, label=label)
+
+
+def _make_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), facecolor="none", layout="constrained")
+    axes = figure.add_subplot()
+    axes.grid(color=GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _to_svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "cuepoint", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return buffer.getvalue()

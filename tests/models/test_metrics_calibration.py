@@ -1,0 +1,53 @@
+"""Reliability bins and the calibration error."""
+
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.metrics.calibration import ReliabilityBin, compute_calibration_error, compute_reliability
+
+
+def test_two_bins_of_a_hand_computed_case() -> None:
+    scores, hits = np.array([0.9, 0.1, 0.7, 0.3]), np.array([True, False, False, False])
+    low, high = compute_reliability(scores, hits, num_bins=2)
+    assert low == (2, pytest.approx(0.2), 0.0)
+    assert high == (2, pytest.approx(0.8), 0.5)
+    assert compute_calibration_error([low, high]) == pytest.approx((2 * 0.2 + 2 * 0.3) / 4)
+
+
+def test_scores_that_equal_the_accuracy_of_their_bin_have_no_error() -> None:
+    scores = np.repeat([0.25, 0.75], 4)
+    hits = np.array([True, False, False, False, True, True, True, False])
+    assert compute_calibration_error(compute_reliability(scores, hits, num_bins=2)) == 0.0
+
+
+def test_equal_scores_share_one_bin() -> None:
+    assert compute_reliability(np.full(7, 0.5), np.arange(7) < 3) == [ReliabilityBin(7, 0.5, 3 / 7)]
+
+
+def test_no_answers_give_no_bins_and_no_error() -> None:
+    assert compute_reliability(np.empty(0), np.empty(0, dtype=bool)) == []
+    assert compute_calibration_error([]) == 0.0
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.4, 0.9, 1.0]), st.booleans()), min_size=1, max_size=40), st.randoms())
+def test_bins_hold_every_answer_once_in_the_order_of_scores_whatever_the_order_given(
+    answers: list[tuple[float, bool]], random: Random
+) -> None:
+    def bin_up(rows: list[tuple[float, bool]]) -> list[ReliabilityBin]:
+        return compute_reliability(np.array([score for score, _ in rows]), np.array([hit for _, hit in rows]), num_bins=4)
+
+    bins = bin_up(answers)
+    assert sum(one.count for one in bins) == len(answers)
+    assert [one.score for one in bins] == sorted(one.score for one in bins)
+    shuffled = list(answers)
+    random.shuffle(shuffled)
+    assert [one.count for one in bin_up(shuffled)] == [one.count for one in bins]
+
+
+def test_scores_out_of_range_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"scores must lie in \[0, 1\], got 0.5 to 1.5"):
+        compute_reliability(np.array([0.5, 1.5]), np.array([True, False]))
