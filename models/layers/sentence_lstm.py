@@ -18,8 +18,8 @@ class SentenceLSTM(nn.Module):
         self.lstm = nn.LSTM(text_dim, hidden_dim, num_layers=num_layers, batch_first=True)
 
     def forward(self, text: TextFeatures) -> Tensor:
-        """Return (B, hidden_dim); words after the end of a sentence change nothing."""
+        """Return (B, hidden_dim); words after the end of a sentence change nothing. A sentence without words gives zeros."""
         states, _ = self.lstm(text.tokens)  # (B, L, hidden_dim)
-        last = text.mask.sum(1) - 1  # (B,)
+        last = (text.mask.sum(1).long() - 1).clamp_min(0)  # (B,)
         index = last[:, None, None].expand(-1, 1, states.shape[-1])
-        return torch.gather(states, 1, index)[:, 0]
+        return torch.gather(states * text.mask[..., None].to(states.dtype), 1, index)[:, 0]

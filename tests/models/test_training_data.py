@@ -8,7 +8,7 @@ from corpus.moments import Moment, find_clips
 from corpus.records import Corpus, Query, Video
 from models.exchange.batches import InputDims, TextFeatures
 from models.exchange.inputs import predict_candidates, select_text
-from models.localizers.tan2d import TAN2DParams
+from models.localizers.tan2d import Tan2DParams
 from models.training.data import LocalizerData, RetrieverData, shuffle_batches
 from models.training.schema import compute_rate_share, derive_seed
 
@@ -105,7 +105,7 @@ def test_a_batch_of_few_videos_holds_rows_of_no_others() -> None:
 def test_predictions_do_not_depend_on_the_size_of_batches(text: TextFeatures) -> None:
     torch.manual_seed(0)
     dims = InputDims(feature_dim=5, num_places=2, text_dim=4)
-    localizer = TAN2DParams(name="tan2d", num_cells=4, hidden_dim=4, num_layers=1, kernel_size=3).build(dims).eval()
+    localizer = Tan2DParams(name="tan2d", num_cells=4, hidden_dim=4, num_layers=1, kernel_size=3).build(dims).eval()
     found = [
         predict_candidates(
             localizer, cells=make_cells(), durations_s=DURATIONS_S, video_ids=["b", "a", "a"], text=text, batch_size=batch_size

@@ -1,0 +1,140 @@
+"""2D-TAN: a map over spans of a video, compared with the sentence and convolved over neighbouring spans.
+
+Letters: B rows, T clips, P places of a clip, N cells, M candidate spans, L words, D input width, H hidden width.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, Self
+
+import torch
+from pydantic import Field, PositiveInt, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.exchange.batches import Candidates, InputDims, TextFeatures, VideoFeatures
+from models.exchange.roles import Localizer, LocalizerParams
+from models.layers.candidate_map import CandidateGrid, list_candidates, plan_proposals
+from models.layers.map_convolution.stack import MapConvolution
+from models.layers.proposals import ConvProposals, PoolProposals
+from models.layers.sentence_lstm import SentenceLSTM
+
+
+class Tan2D(Localizer):
+    """2D Temporal Adjacent Network with pooled or convolved proposals on a dense or sparse map.
+
+    Source: Zhang et al., AAAI 2020 (arXiv:1912.03590), sections 3.1-3.3, and the authors' code, whose scores
+    `official_scores` gives. Deviations of `forward`, which is how everything else here uses it: where an encoder keeps P
+    places, the first convolution sees every place and the maximum over places goes into its ReLU, so a channel answers
+    where all it looks for is at one place; clips after the end of a video take part in nothing; scores are given for the
+    candidates alone, and not multiplied by the mask (`valid` says it).
+    """
+
+    def __init__(self, params: "Tan2DValues", dims: InputDims) -> None:
+        """Build for features and words of these widths."""
+        super().__init__()
+        hidden_dim, scale_layers = params.hidden_dim, params.list_scale_layers()
+        self.num_cells = params.num_cells
+        self.clips_per_cell = params.clips_per_cell
+        self.grid = CandidateGrid(params.num_cells // params.clips_per_cell, scale_layers, clips_per_cell=params.clips_per_cell)
+        self.clip_conv = nn.Linear(dims.feature_dim, hidden_dim)
+        pooled = params.proposals == "pool"
+        self.proposals = PoolProposals(scale_layers) if pooled else ConvProposals(scale_layers, hidden_dim)
+        self.text_lstm = SentenceLSTM(dims.text_dim, hidden_dim=hidden_dim, num_layers=params.lstm_layers)
+        self.text_linear = nn.Linear(hidden_dim, hidden_dim)
+        self.map_linear = nn.Linear(hidden_dim, hidden_dim)
+        self.map_conv = MapConvolution(
+            hidden_dim, kernel_size=params.kernel_size, num_layers=params.num_layers, scale_layers=scale_layers
+        )
+        self.predict = nn.Linear(hidden_dim, 1)
+
+    @classmethod
+    def from_official(cls, state_dict: Mapping[str, Tensor], config: str) -> "Tan2D":
+        """Return the model of a published checkpoint, in evaluation mode and in the dtype of its weights.
+
+        `config` is one of `models.layers.tan2d_official.OFFICIAL`: charades_pool, charades_conv, activitynet_pool, ...
+
+        Raises:
+            ValueError: naming an unknown config, or every parameter that is missing, unknown or of another shape.
+        """
+        from models.layers.tan2d_official import load_official
+
+        return load_official(state_dict, config)
+
+    def forward(self, video: VideoFeatures, text: TextFeatures) -> Candidates:
+        """Return all candidates of the map, with the vector of each map cell as its features."""
+        if video.features.shape[1] != self.num_cells:
+            raise ValueError(f"this 2D-TAN reads {self.num_cells} clips a video, got {video.features.shape[1]}; resample them")
+        valid = self.grid.find_valid(video.mask)  # (B, M)
+        convolved = self._convolve(self._pool_clips(video.features, video.mask), text, valid)  # (B, M, H)
+        scores = self.predict(convolved)[..., 0]  # (B, M)
+        spans = self.grid.compute_spans(video.mask, video.duration_s)
+        return Candidates(spans, scores, valid, features=convolved)
+
+    def official_scores(self, word_vectors: Tensor, word_mask: Tensor, clip_features: Tensor) -> Tensor:
+        """Return the map of scores (B, 1, N, N) that the authors' model gives, zero where there is no candidate.
+
+        `word_vectors` (B, L, D) are padded at the end, `word_mask` (B, L, 1) is 1 at words, `clip_features` (B, T, D) are
+        normalised and resampled. N is T // clips_per_cell, which need not be the N of training.
+
+        Raises:
+            ValueError: when the layers do not fit a map of that size.
+        """
+        num_cells = clip_features.shape[1] // self.clips_per_cell
+        plan_proposals(num_cells, self.map_conv.scale_layers)
+        clips = clip_features[:, : num_cells * self.clips_per_cell, None]  # (B, N * clips_per_cell, 1, D)
+        text = TextFeatures(word_vectors, word_mask[..., 0], word_vectors)
+        cells, _ = list_candidates(num_cells, self.map_conv.scale_layers)
+        valid = torch.ones(len(clips), len(cells), dtype=torch.bool, device=clips.device)
+        found = self._convolve(self._pool_clips(clips, torch.ones_like(clips[:, :, 0, 0], dtype=torch.bool)), text, valid)
+        scores = found.new_zeros(len(clips), 1, num_cells, num_cells)
+        scores[:, 0, cells[:, 0], cells[:, 1]] = self.predict(found)[..., 0]
+        return scores
+
+    def _pool_clips(self, features: Tensor, mask: Tensor) -> Tensor:
+        """Return the cells' features: clips (B, T, P, D) and which of them are inside (B, T) -> (B, H, N)."""
+        places = self.clip_conv(features)  # (B, T, P, H)
+        hidden = F.relu(places[:, :, 0] if places.shape[2] == 1 else places.max(dim=2).values) * mask[..., None]  # (B, T, H)
+        batch, num_clips, hidden_dim = hidden.shape
+        cells = hidden.reshape(batch, num_clips // self.clips_per_cell, self.clips_per_cell, hidden_dim).sum(2)  # (B, N, H)
+        count = mask.reshape(batch, -1, self.clips_per_cell).sum(-1, keepdim=True).clamp_min(1)  # (B, N, 1)
+        pooled: Tensor = (cells / count).transpose(1, 2)
+        return pooled
+
+    def _convolve(self, cells: Tensor, text: TextFeatures, valid: Tensor) -> Tensor:
+        """Return the candidates' features (B, M, H) from cells (B, H, N), compared with the sentence and convolved."""
+        sentence = self.text_linear(self.text_lstm(text))  # (B, H)
+        fused = F.normalize(sentence[:, None] * self.map_linear(self.proposals(cells)), dim=-1)  # (B, M, H)
+        convolved: Tensor = self.map_conv(fused * valid[..., None], valid, cells.shape[-1])
+        return convolved
+
+
+class Tan2DValues(LocalizerParams):
+    """Values of 2D-TAN. The published models are far larger: `models.layers.tan2d_official` and presets hold theirs."""
+
+    num_cells: PositiveInt = 16  # clips T of its time axis
+    clips_per_cell: PositiveInt = 1  # clips averaged into one cell of the map
+    scale_layers: tuple[PositiveInt, ...] = ()  # lengths of moments in each scale; empty: every length
+    proposals: Literal["pool", "conv"] = "pool"
+    hidden_dim: PositiveInt = 64
+    num_layers: PositiveInt = 2
+    kernel_size: int = Field(default=5, ge=1)
+    lstm_layers: PositiveInt = 1
+
+    @model_validator(mode="after")
+    def _check_map(self) -> Self:
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"2D-TAN needs an odd kernel_size, got {self.kernel_size}")
+        if self.num_cells % self.clips_per_cell:
+            raise ValueError(
+                f"2D-TAN averages whole cells: num_cells={self.num_cells} is no multiple of clips_per_cell={self.clips_per_cell}"
+            )
+        plan_proposals(self.num_cells // self.clips_per_cell, self.list_scale_layers())
+        return self
+
+    def list_scale_layers(self) -> tuple[int, ...]:
+        """Return how many lengths of moments each scale has."""
+        return self.scale_layers or (self.num_cells // self.clips_per_cell,)
+
+    def build(self, dims: InputDims) -> Tan2D:
+        """Return an untrained 2D-TAN."""
+        return Tan2D(self, dims)

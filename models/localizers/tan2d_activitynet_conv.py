@@ -1,0 +1,11 @@
+"""2D-TAN as published for ActivityNet Captions, with convolved proposals; its preset holds the values."""
+
+from typing import Literal
+
+from models.layers.tan2d import Tan2DValues
+
+
+class Tan2DActivityNetConvParams(Tan2DValues):
+    """Values of 2D-TAN; those of the authors lie in the preset."""
+
+    name: Literal["tan2d_activitynet_conv"]
