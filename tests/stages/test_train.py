@@ -20,7 +20,7 @@ from corpus.text import Vocabulary
 from models.blinds.text_only import TextOnlyParams
 from models.exchange.checkpoint import load_blind, load_localizer, load_retriever
 from models.exchange.encoder_files import Encoders
-from models.localizers.tan2d import TAN2DParams
+from models.localizers.tan2d import Tan2DParams
 from models.losses.info_nce import InfoNCEParams
 from models.losses.iou_bce import IoUBCEParams
 from models.losses.scaled_iou_bce import ScaledIoUBCEParams
@@ -89,7 +89,7 @@ def make_plan(role: str, *, seed: int = 0, max_epochs: int = 3) -> TrainPlan:
             training,
         ),
         "localizer": TrainedComponent(
-            TAN2DParams(name="tan2d", num_cells=8, hidden_dim=4, num_layers=1, kernel_size=3),
+            Tan2DParams(name="tan2d", num_cells=8, hidden_dim=4, num_layers=1, kernel_size=3),
             (ScaledIoUBCEParams(name="scaled_iou_bce"),),
             training,
         ),
