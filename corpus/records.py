@@ -13,7 +13,11 @@ TRAIN, VALIDATION, TEST = "train", "val", "test"
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """One video of a corpus as it was probed. `path` is relative to the corpus folder; sizes are upright pixels."""
+    """One video of a corpus as it was probed. `path` is relative to the corpus folder; sizes are upright pixels.
+
+    `frame_rate` is the exact average, such as "30000/1001", and `fps` its value. What is empty or 0 from `frame_rate` on
+    is not known, or there is no sound.
+    """
 
     video_id: str
     path: str
@@ -27,6 +31,10 @@ class Video:
     codec: str
     has_audio: bool
     sha256: str
+    frame_rate: str = ""
+    audio_codec: str = ""
+    audio_rate_hz: int = 0
+    audio_channels: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form; `from_json` reads it back."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from corpus.files import read_json, sha256_file, sha256_json, write_file, write_json
-from corpus.media import decoder_version, iter_clips
+from corpus.media import decoder_version, hash_code, iter_clips
 from corpus.records import Video, load_corpus
 from corpus.store import Fingerprint, Shard, choose_shard, save_index, save_shard
 from models.exchange.encoder_files import load_encoders
@@ -127,7 +127,7 @@ def _load_video_encoder(encoder_dir: Path) -> VideoEncoder:
 
 def _hash_inputs(fingerprint: Fingerprint, encoder: VideoEncoder) -> str:
     """Name what every shard depends on beside its videos, the source of the code too: a cached shard never meets other code."""
-    sources = [sha256_file(Path(inspect.getfile(code))) for code in (type(encoder), iter_clips)]
+    sources = [sha256_file(Path(inspect.getfile(type(encoder)))), hash_code()]
     return sha256_json([fingerprint.to_json(), sources])[:16]
 
 

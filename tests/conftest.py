@@ -142,7 +142,7 @@ def _write_video(path: Path, *, seed: int, seconds: int) -> None:
 def _save_models(project: SmallProject, corpus: Corpus) -> None:
     import torch
 
-    from corpus.media import read_clips
+    from corpus.media import iter_clips
     from corpus.store import Fingerprint, save_index, save_shard
     from corpus.text import Vocabulary
     from models.encoders.place_cnn import PlaceCNNParams
@@ -169,7 +169,7 @@ def _save_models(project: SmallProject, corpus: Corpus) -> None:
     encoders = load_encoders(project.encoder)
     features = {}
     for one in corpus.videos:
-        clips = torch.from_numpy(read_clips(project.raw / one.path, sampling, duration_s=one.duration_s))
+        clips = torch.from_numpy(np.concatenate(list(iter_clips(project.raw / one.path, sampling, duration_s=one.duration_s))))
         features[one.video_id] = encoders.video(clips.flatten(0, 1)[None])[0].numpy().astype(np.float16)
     shard = save_shard(features, project.features / "shard-000.safetensors")
     fingerprint = Fingerprint(encoders.fingerprint.identity, {"decoder": "any"})

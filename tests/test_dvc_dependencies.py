@@ -31,7 +31,7 @@ NEUTRAL = {
 }
 # Imported beside what is run: these stages read features and never encode a frame.
 NOT_RUN = {
-    "train": {ROOT / "models" / "encoders", ROOT / "corpus" / "media.py"},
+    "train": {ROOT / "models" / "encoders", ROOT / "corpus" / "media"},
     "evaluate": {ROOT / "models" / "encoders"},
 }
 STAGES = [stage.addressing for stage in Repo(str(ROOT)).index.stages]

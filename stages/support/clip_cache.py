@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from corpus.files import sha256_json, write_file
-from corpus.media import ClipSampling, compute_clip_times, decoder_version, iter_clips
+from corpus.media import ClipSampling, compute_clip_times, decoder_version, hash_code, iter_clips
 from corpus.records import Video
 from stages.support.machine import map_in_processes
 
@@ -27,7 +27,7 @@ class ClipCache:
 
     def __init__(self, folder: Path, *, videos: Sequence[Video], media_dir: Path, sampling: ClipSampling) -> None:
         """Name the videos and how their clips are sampled; nothing is decoded yet."""
-        self.folder = folder / sha256_json([sampling.model_dump(mode="json"), decoder_version()])[:16]
+        self.folder = folder / sha256_json([sampling.model_dump(mode="json"), decoder_version(), hash_code()])[:16]
         self._videos = {video.video_id: video for video in videos}
         self._media_dir, self._sampling = media_dir, sampling
 

@@ -12,9 +12,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-import corpus.media
 from corpus.files import read_json, sha256_file, sha256_json, write_json
-from corpus.media import MediaInfo, UndecodableError, check_decodable, decoder_version, probe
+from corpus.media import MediaInfo, UndecodableError, check_decodable, decoder_version, hash_code, probe
 from stages.support.process import die_with_parent
 
 _MEBIBYTE = 1 << 20
@@ -48,8 +47,7 @@ def probe_file(path: Path, cache_dir: Path) -> Probe:
     """Hash, probe and decode a file once; what was found is kept in `cache_dir` by content, decoder and this code."""
     try:
         digest = sha256_file(path)
-        code = sha256_file(Path(corpus.media.__file__))
-        cached = cache_dir / f"{sha256_json([digest, decoder_version(), code])[:32]}.json"
+        cached = cache_dir / f"{sha256_json([digest, decoder_version(), hash_code()])[:32]}.json"
         found = read_json(cached) if cached.is_file() else _decode(path)
         write_json(cached, found)
     except (OSError, MemoryError) as error:

@@ -10,8 +10,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-import corpus.media
 from corpus.media import (
     ClipSampling,
     MediaInfo,
@@ -21,9 +21,9 @@ from corpus.media import (
     decoder_version,
     iter_clips,
     probe,
-    read_clips,
     read_frames,
 )
+from corpus.media.scaling import Scaler
 
 SAMPLING = ClipSampling(clip_rate_hz=2, offsets_s=(-0.6, 0.0, 0.2, 0.6), size_px=32)
 UNEVEN_MS = [0, 40, 250, 260, 300, 900, 910, 1500, 1533, 1567, 2400, 2401, 2500, 3000]
@@ -32,6 +32,10 @@ UNEVEN_MS = [0, 40, 250, 260, 300, 900, 910, 1500, 1533, 1567, 2400, 2401, 2500,
 def displayed(starts_ms: list[int], time_s: float) -> int:
     """Slow reference: the last frame that starts at or before the time, the first one before that."""
     return max((number for number, start in enumerate(starts_ms) if start / 1000 <= time_s), default=0)
+
+
+def read_clips(path: Path, sampling: ClipSampling, *, duration_s: float, num_threads: int = 1) -> NDArray[np.uint8]:
+    return np.concatenate(list(iter_clips(path, sampling, duration_s=duration_s, num_threads=num_threads)))
 
 
 @pytest.mark.parametrize(
@@ -74,9 +78,10 @@ def test_frames_come_out_upright(clips: Any, rotation: int) -> None:
     assert (info.width, info.height, info.rotation) == (64, 48, rotation)
 
 
-def test_time_zero_is_the_first_frame_of_a_stream_that_starts_late(clips: Any) -> None:
+def test_a_stream_that_starts_late_shows_its_first_frame_until_the_second_one_starts(clips: Any) -> None:
     path = clips.write("late.mkv", starts_ms=[700, 800, 900, 1000])
-    assert clips.read(read_frames(path, np.array([0.0, 0.1, 0.25, 0.3]), 64)) == [0, 1, 2, 3]
+    assert clips.read(read_frames(path, np.array([0.0, 0.75, 0.85, 0.95, 1.0]), 64)) == [0, 0, 1, 2, 3]
+    assert probe(path).duration_s == pytest.approx(1.1)
 
 
 def test_times_may_come_in_any_order_and_more_than_once(clips: Any) -> None:
@@ -131,8 +136,8 @@ def test_a_video_shorter_than_its_claimed_duration_repeats_its_last_frame(clips:
 
 def test_every_frame_is_decoded_and_scaled_at_most_once(clips: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[object] = []
-    scale = corpus.media._Scaler.scale
-    monkeypatch.setattr(corpus.media._Scaler, "scale", lambda self, frame: (calls.append(frame), scale(self, frame))[1])
+    scale = Scaler.scale
+    monkeypatch.setattr(Scaler, "scale", lambda self, frame: (calls.append(frame), scale(self, frame))[1])
     read_clips(clips.write(), SAMPLING, duration_s=4.0)
     assert len(calls) <= 40
 
@@ -156,7 +161,18 @@ def test_clips_are_the_same_bytes_with_one_and_two_decoding_threads(clips: Any) 
 def test_probe_tells_the_facts_of_a_file(clips: Any) -> None:
     found = probe(clips.write(sound_s=4.0))
     assert found == MediaInfo(
-        duration_s=found.duration_s, fps=10.0, num_frames=40, width=64, height=48, rotation=0, codec="h264", has_audio=True
+        duration_s=found.duration_s,
+        fps=10.0,
+        num_frames=40,
+        width=64,
+        height=48,
+        rotation=0,
+        codec="h264",
+        has_audio=True,
+        frame_rate="10/1",
+        audio_codec="aac",
+        audio_rate_hz=8000,
+        audio_channels=1,
     )
     assert found.duration_s == pytest.approx(4.0, abs=0.2)
 

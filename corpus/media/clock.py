@@ -1,0 +1,48 @@
+"""When frames start, by timestamps that may be wrong or missing."""
+
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from corpus.media.container import find_origin_s, has_own_clock
+
+
+class Clock:
+    """Tells when a frame starts, in seconds; it never runs backwards.
+
+    Some containers (AVI) have wrong presentation times, some none: the timestamp of the two (presentation, decoding)
+    that has run backwards less often so far is believed. Frames without any follow the one before at the average rate;
+    in files that browsers play such a frame lies outside of what is shown.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        """Take the frames of a stream that was just opened."""
+        self._container = container
+        self._has_own_clock = has_own_clock(container)
+        self._tick_s = float(stream.time_base or 0)
+        self._step_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
+        self._last_pts = self._last_dts = float("-inf")
+        self._pts_faults = self._dts_faults = 0
+        self._origin_s: float | None = None
+        self._now_s = -self._step_s
+
+    def tell(self, frame: VideoFrame) -> float | None:
+        """Return the start of the next frame in the order of display, or None where it is not shown."""
+        pts, dts = frame.pts, frame.dts
+        if pts is not None:
+            self._pts_faults += pts <= self._last_pts
+            self._last_pts = pts
+        if dts is not None:
+            self._dts_faults += dts <= self._last_dts
+            self._last_dts = dts
+        stamp = pts if dts is None or (pts is not None and self._pts_faults <= self._dts_faults) else dts
+        if stamp is None:
+            if self._has_own_clock:
+                return None
+            self._now_s += self._step_s
+            return self._now_s
+        time_s = stamp * self._tick_s
+        if self._origin_s is None:
+            self._origin_s = find_origin_s(self._container, time_s)
+        self._now_s = max(self._now_s, time_s - self._origin_s)
+        return self._now_s
