@@ -4,9 +4,32 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from corpus.annotations import name_some
+from corpus.readers.base import RowNote
 from corpus.records import TEST, TRAIN, VALIDATION, Query, Video
 
 UNLABELLED = "unlabelled"  # videos without queries: part of the collection, of no table
+
+
+def leave_out_reannotated(
+    queries: Sequence[Query], rows: Mapping[str, str], reannotated: Mapping[str, str]
+) -> tuple[list[Query], list[RowNote]]:
+    """Leave out, listed by row, the queries of a split about videos that another split annotates again.
+
+    `reannotated` maps the split that gives way to the other: {"val": "test"} keeps every test query, and of val those
+    about videos that test does not have.
+    """
+    videos = {split: {query.video_id for query in queries if query.split == split} for split in reannotated.values()}
+    kept: list[Query] = []
+    notes: list[RowNote] = []
+    for query in queries:
+        other = reannotated.get(query.split)
+        if other is None or query.video_id not in videos[other]:
+            kept.append(query)
+        else:
+            reason = f"the video {query.video_id!r} is in the split {other} too"
+            notes.append(RowNote(rows[query.qid], query.qid, reason, query.split))
+    return kept, notes
 
 
 def assign_splits(
@@ -20,7 +43,7 @@ def assign_splits(
     Raises:
         ValueError: when the published splits are incomplete or contradict each other, or too few videos are there.
     """
-    splits = _read_published(queries)
+    splits = require_one_split(queries)
     annotated = {query.video_id for query in queries}
     if not splits:
         splits = choose_splits(annotated, contents, validation_share=validation_share, test_share=test_share, seed=seed)
@@ -32,6 +55,26 @@ def assign_splits(
         train = [video_id for video_id, split in splits.items() if split == TRAIN]
         splits |= hold_out_validation(train, contents, validation_share=validation_share, seed=seed)
     return {video_id: splits.get(video_id, UNLABELLED) for video_id in contents}
+
+
+def require_one_split(queries: Sequence[Query]) -> dict[str, str]:
+    """Return the published split of each video; nothing where none is published.
+
+    Raises:
+        ValueError: when some queries have none, or the queries of one video are in two.
+    """
+    without = sum(not query.split for query in queries)
+    if without == len(queries):
+        return {}
+    if without:
+        raise ValueError(f'{without} of {len(queries)} rows have no "split"; give one to all rows or to none')
+    splits: dict[str, set[str]] = defaultdict(set)
+    for query in queries:
+        splits[query.video_id].add(query.split)
+    leaks = [f"{video_id} ({', '.join(sorted(names))})" for video_id, names in splits.items() if len(names) > 1]
+    if leaks:
+        raise ValueError(f"the queries of a video are in two splits: {name_some(leaks, '; ')}; give them one split")
+    return {video_id: next(iter(names)) for video_id, names in splits.items()}
 
 
 def choose_splits(
@@ -85,21 +128,6 @@ def require_no_leak(videos: Sequence[Video]) -> None:
     if leaks:
         named = "; ".join(" = ".join(f"{video.video_id} ({video.split})" for video in copies) for copies in leaks)
         raise ValueError(f"the same video is in two splits: {named}; remove one of each, or give them one split")
-
-
-def _read_published(queries: Sequence[Query]) -> dict[str, str]:
-    without = sum(not query.split for query in queries)
-    if without == len(queries):
-        return {}
-    if without:
-        raise ValueError(f'{without} of {len(queries)} rows have no "split"; give one to all rows or to none')
-    splits: dict[str, set[str]] = defaultdict(set)
-    for query in queries:
-        splits[query.video_id].add(query.split)
-    leaks = [f"{video_id} ({', '.join(sorted(names))})" for video_id, names in splits.items() if len(names) > 1]
-    if leaks:
-        raise ValueError(f"the queries of a video are in two splits: {'; '.join(leaks)}; give them one split")
-    return {video_id: next(iter(names)) for video_id, names in splits.items()}
 
 
 def _rank_copies(video_ids: Iterable[str], contents: Mapping[str, str], seed: int) -> list[list[str]]:

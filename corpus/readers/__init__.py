@@ -1,11 +1,35 @@
-"""The registry of annotation readers; with a second one it becomes a union discriminated by `name`."""
+"""The registry of annotation readers: one line per reader in `ReaderParams`."""
 
-from pydantic import TypeAdapter, ValidationError
+from typing import Annotated, get_args
 
+from pydantic import Field, TypeAdapter
+
+from corpus.readers.activitynet_captions import ActivityNetCaptionsParams
 from corpus.readers.base import Reader
+from corpus.readers.base import ReaderParams as BaseParams
+from corpus.readers.charades_sta import CharadesSTAParams
+from corpus.readers.didemo import DiDeMoParams
 from corpus.readers.folder import FolderReaderParams
+from corpus.readers.kpf import KPFParams
+from corpus.readers.qvhighlights import QVHighlightsParams
+from corpus.readers.tacos import TACoSParams
 
-ReaderParams = FolderReaderParams
+ReaderParams = Annotated[
+    ActivityNetCaptionsParams
+    | CharadesSTAParams
+    | DiDeMoParams
+    | FolderReaderParams
+    | KPFParams
+    | QVHighlightsParams
+    | TACoSParams,
+    Field(discriminator="name"),
+]
+
+
+def list_readers() -> list[str]:
+    """Return the names of the readers."""
+    union, *_ = get_args(ReaderParams)
+    return sorted(get_args(params.model_fields["name"].annotation)[0] for params in get_args(union))
 
 
 def build_reader(name: str) -> Reader:
@@ -14,7 +38,7 @@ def build_reader(name: str) -> Reader:
     Raises:
         ValueError: when there is none, naming those there are.
     """
-    try:
-        return TypeAdapter(ReaderParams).validate_python({"name": name}).build()
-    except ValidationError as error:
-        raise ValueError(f"there is no reader named {name!r}: {error.errors()[0]['msg']}") from error
+    if name not in list_readers():
+        raise ValueError(f"there is no reader named {name!r}; known: {', '.join(list_readers())}")
+    params: BaseParams = TypeAdapter(ReaderParams).validate_python({"name": name})
+    return params.build()

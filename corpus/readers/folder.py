@@ -1,124 +1,83 @@
-"""Reads a folder with `videos/` and `annotations.jsonl`, one query a line, in the line format of QVHighlights.
+"""Reads one's own folder: `videos/` with `annotations.jsonl` or `annotations.csv`.
 
-Keys: qid, vid, duration (s), query, relevant_windows ([[start, end], ...] in s); QVHighlights' relevant_clip_ids (clips
-of 2 s) with saliency_scores; and our own split, tags, elsewhere ({vid: windows}), annotators ([windows, ...]), source.
-Source: Lei et al. 2021 (arXiv:2107.09609).
+JSONL, one query a line, extends the line of QVHighlights. Keys: qid, vid, duration (s), query, relevant_windows ([[start,
+end], ...] in s); relevant_clip_ids (clips of 2 s) with saliency_scores; split, tags, elsewhere ({vid: windows}),
+annotators ([windows, ...]), source.
+CSV, one window a row, has the columns video, start, end, query and, where wanted, split and qid. Rows with one qid, or
+without that column rows with one video and query, are the windows of one query, whose qid is then `line-<its first line>`.
+Videos are named with or without their suffix. Nothing is dropped or clipped here: what is wrong is refused, all of it at once.
 """
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
+from pydantic import AfterValidator
 
-from corpus.files import read_jsonl
 from corpus.readers.base import Reader, ReaderParams, ReadResult
+from corpus.readers.parsing.collector import Collector
+from corpus.readers.parsing.highlights import HighlightRow
+from corpus.readers.parsing.schema import Window, parse_row, refuse_misspelt, require_split
+from corpus.readers.parsing.text import iter_lines, parse_json, read_text
+from corpus.readers.parsing.window_table import collect_windows
 from corpus.records import Query, to_moments
 
-ANNOTATIONS = "annotations.jsonl"
-_MAX_NAMED_ROWS = 20
-
-Window = tuple[float, float]
+JSONL, CSV = "annotations.jsonl", "annotations.csv"
+_ORIGIN = f"put videos/ and {JSONL} or {CSV} there"
 
 
-class _Row(BaseModel):
+class _Row(HighlightRow):
     """One line. Keys that are not ours are allowed, unless they look like a misspelling of one that is."""
 
-    model_config = ConfigDict(frozen=True)
-
-    qid: str | int
-    vid: str = Field(min_length=1)
-    duration: PositiveFloat
-    query: str
     relevant_windows: list[Window]
-    relevant_clip_ids: list[int] = []
-    saliency_scores: list[list[float]] = []
-    split: str = ""
+    split: Annotated[str, AfterValidator(require_split)] = ""
     tags: dict[str, str] = {}
     elsewhere: dict[str, list[Window]] = {}
     annotators: list[list[Window]] = []
     source: str = "human"
 
-    def to_query(self) -> Query:
-        if len(self.relevant_clip_ids) != len(self.saliency_scores):
-            lengths = f"{len(self.relevant_clip_ids)} relevant_clip_ids, {len(self.saliency_scores)} saliency_scores"
-            raise ValueError(f"each clip needs its scores, got {lengths}")
-        return Query(
-            qid=str(self.qid),
-            video_id=self.vid,
-            text=self.query,
-            spans=to_moments(self.relevant_windows),
-            split=self.split,
-            annotators=tuple(to_moments(windows) for windows in self.annotators),
-            saliency={clip: tuple(scores) for clip, scores in zip(self.relevant_clip_ids, self.saliency_scores, strict=True)},
-            elsewhere={video_id: to_moments(windows) for video_id, windows in self.elsewhere.items()},
-            tags=self.tags,
-            source=self.source,
-        )
-
 
 class FolderReader(Reader):
-    """Reads `annotations.jsonl`."""
+    """Reads `annotations.jsonl` or `annotations.csv`."""
 
     def read(self, root: Path) -> ReadResult:
-        """Read every line; all wrong ones are named together."""
-        path = root / ANNOTATIONS
-        if not path.is_file():
-            raise ValueError(f"{path} does not exist; put videos/ and {ANNOTATIONS} into {root}/")
-        queries: dict[str, Query] = {}
-        rows: dict[str, str] = {}
-        durations_s: dict[str, float] = {}
-        errors: list[str] = []
-        for number, content in read_jsonl(path):
-            try:
-                row = _parse(content)
-                query = row.to_query()
-                if query.qid in queries:
-                    raise ValueError(f"the qid {query.qid!r} is that of {rows[query.qid]} too; give each query its own")
-            except ValueError as error:
-                errors.append(f"{path} line {number}: {error}")
-                continue
-            queries[query.qid], rows[query.qid] = query, f"{ANNOTATIONS} line {number}"
-            durations_s.setdefault(query.video_id, row.duration)
-        _raise_if_any(errors)
-        if not queries:
-            raise ValueError(f"empty corpus: {path} holds no queries; write one JSON object a line")
-        return ReadResult(tuple(queries.values()), rows, durations_s)
+        """Read every row; all wrong ones are named together."""
+        jsonl, table = root / JSONL, root / CSV
+        if jsonl.exists() and table.exists():
+            raise ValueError(f"{jsonl} and {table} are both there; keep the one that holds the annotations")
+        collector = Collector(root)
+        if table.exists():
+            collect_windows(collector, table, reader=self, origin=_ORIGIN)
+        else:
+            self._read_jsonl(jsonl, collector)
+        return collector.finish(empty=f"{table if table.exists() else jsonl} holds no queries; write one a line")
+
+    def _read_jsonl(self, path: Path, collector: Collector) -> None:
+        for number, line in iter_lines(read_text(path, origin=_ORIGIN)):
+            with collector.reading(f"{path.name} line {number}"):
+                content = parse_json(line)
+                if isinstance(content, Mapping):
+                    refuse_misspelt(content, list(_Row.model_fields))
+                row = parse_row(_Row, content)
+                collector.add(self._to_query(row), f"{path.name} line {number}")
+                collector.add_duration(self.name_video(row.vid), row.duration)
+
+    def _to_query(self, row: _Row) -> Query:
+        return row.to_query(
+            video_id=self.name_video(row.vid),
+            split=row.split,
+            annotators=tuple(to_moments(windows) for windows in row.annotators),
+            elsewhere={self.name_video(vid): to_moments(windows) for vid, windows in row.elsewhere.items()},
+            tags=row.tags,
+            source=row.source,
+        )
 
 
 class FolderReaderParams(ReaderParams):
     """The folder reader has no values of its own."""
 
-    name: Literal["folder"] = "folder"
+    name: Literal["folder"]
 
     def build(self) -> Reader:
         """Return the reader."""
         return FolderReader()
-
-
-def _parse(content: Any) -> _Row:
-    if not isinstance(content, Mapping):
-        raise ValueError(f"a line must be a JSON object, got {content!r}")
-    known = list(_Row.model_fields)
-    for key in content.keys() - set(known):
-        if similar := difflib.get_close_matches(key, known, n=1, cutoff=0.8):
-            raise ValueError(f"unknown key {key!r}; is {similar[0]!r} meant?")
-    try:
-        return _Row.model_validate(content)
-    except ValidationError as error:
-        raise ValueError("; ".join(_describe(problem) for problem in error.errors())) from error
-
-
-def _describe(problem: Any) -> str:
-    key = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "missing":
-        return f"the key {key!r} is missing"
-    return f"{key} = {problem['input']!r}: {problem['msg']}"
-
-
-def _raise_if_any(errors: list[str]) -> None:
-    if not errors:
-        return
-    more = f"\n... and {len(errors) - _MAX_NAMED_ROWS} more" if len(errors) > _MAX_NAMED_ROWS else ""
-    raise ValueError("\n".join(errors[:_MAX_NAMED_ROWS]) + more)

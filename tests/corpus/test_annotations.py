@@ -1,10 +1,16 @@
-"""Moments against their videos: what is clipped, what is refused, what is left out, each listed by row."""
+"""Annotations counted, and moments against their videos: what is clipped, refused or left out is listed by row."""
 
 import pytest
 
-from corpus.annotations import fit_moments, keep_elsewhere_in_split, name_some
+from corpus.annotations import (
+    correct_frame_rates,
+    fit_moments,
+    keep_elsewhere_in_split,
+    name_some,
+    summarize_annotations,
+)
 from corpus.moments import Moment
-from corpus.readers.base import RowNote
+from corpus.readers.base import ReadResult, RowNote
 from corpus.records import Query
 
 ROWS = {"q": "annotations.jsonl line 7"}
@@ -50,3 +56,61 @@ def test_a_query_gets_its_videos_split_and_keeps_only_moments_of_that_split() ->
 def test_long_lists_of_names_are_cut_and_counted() -> None:
     assert name_some(["a", "b"]) == "a, b"
     assert name_some(map(str, range(22))).endswith("18, 19, ... and 2 more")
+
+
+def test_a_segment_of_5_s_may_end_that_much_after_its_video() -> None:
+    (after,), clipped = fit_moments([query((20, 25))], {"v": 21.0}, ROWS, granularity_s=5.0)
+    assert after.spans == (Moment(20, 21.0),)
+    assert clipped[0].reason == "ends after the video: 25 -> 21.0"
+    with pytest.raises(ValueError, match="is outside the video 'v' of 19.90 s"):
+        fit_moments([query((20, 25))], {"v": 19.9}, ROWS, granularity_s=5.0)
+
+
+def test_times_that_were_counted_in_frames_follow_the_rate_of_their_video() -> None:
+    before = query((1, 2), annotators=((Moment(1, 2),),), elsewhere={"w": (Moment(1, 2),)})
+    (after,) = correct_frame_rates([before], {"v": 15.0, "w": 60.0}, assumed_fps=30.0)
+    assert after.spans == (Moment(2, 4),)
+    assert after.annotators == ((Moment(2, 4),),)
+    assert after.elsewhere == {"w": (Moment(0.5, 1),)}
+
+
+def test_the_summary_counts_each_published_split_and_lists_what_is_left_out() -> None:
+    queries = (
+        query((1, 2), (3, 4), split="train", saliency={0: (1.0,)}),
+        Query("t", "w", "a cat", (Moment(0, 1),), split="test", annotators=((Moment(0, 1),),)),
+        Query("u", "w", "a fox", (Moment(0, 1),), split="train"),
+    )
+    dropped, clipped = RowNote("f line 4", "d", "empty", "train"), RowNote("f line 5", "t", "long", "test")
+    summary = summarize_annotations(ReadResult(queries, ROWS, {}, (dropped,), (clipped,), {"train": 3, "test": 1}))
+    assert summary["splits"] == {
+        "train": {
+            "rows": 3,
+            "dropped": 1,
+            "clipped": 0,
+            "queries": 2,
+            "videos": 2,
+            "moments": 3,
+            "queries_with_several_moments": 1,
+            "queries_with_saliency": 1,
+            "queries_with_annotators": 0,
+        },
+        "test": {
+            "rows": 1,
+            "dropped": 0,
+            "clipped": 1,
+            "queries": 1,
+            "videos": 1,
+            "moments": 1,
+            "queries_with_several_moments": 0,
+            "queries_with_saliency": 0,
+            "queries_with_annotators": 1,
+        },
+    }
+    assert summary["videos_in_two_splits"] == {"test and train": 1}
+    assert summary["dropped"] == [{"row": "f line 4", "qid": "d", "reason": "empty", "split": "train"}]
+    assert [note["row"] for note in summary["clipped"]] == ["f line 5"]
+
+
+def test_a_corpus_without_published_splits_says_so() -> None:
+    summary = summarize_annotations(ReadResult((query((1, 2)),), ROWS, {}, num_rows={"": 1}))
+    assert list(summary["splits"]) == ["(none published)"]

@@ -3,8 +3,9 @@
 import pytest
 
 from corpus.moments import Moment
+from corpus.readers.base import RowNote
 from corpus.records import Query, Video
-from corpus.splits import assign_splits, choose_splits, require_no_leak
+from corpus.splits import assign_splits, choose_splits, leave_out_reannotated, require_no_leak
 
 SHARES = {"validation_share": 0.1, "test_share": 0.2}
 
@@ -60,6 +61,29 @@ def test_validation_is_held_out_of_train_where_none_is_published() -> None:
     splits = assign_splits(queries, contents(*IDS, "t"), **SHARES, seed=1)
     assert list(splits.values()).count("val") == 2
     assert splits["t"] == "test"
+
+
+def test_held_out_copies_of_a_training_video_go_together() -> None:
+    copied = contents(*IDS, "t") | {"v1": "same", "v5": "same", "v9": "same"}
+    queries = [query(video_id, "train") for video_id in IDS] + [query("t", "test")]
+    for seed in range(10):
+        splits = assign_splits(queries, copied, **SHARES, seed=seed)
+        assert splits["v1"] == splits["v5"] == splits["v9"]
+
+
+def test_a_published_validation_without_a_test_split_is_kept_and_no_test_split_is_made_up() -> None:
+    queries = [query(video_id, "train") for video_id in IDS] + [query("a", "val")]
+    splits = assign_splits(queries, contents(*IDS, "a"), **SHARES, seed=1)
+    assert splits == dict.fromkeys(IDS, "train") | {"a": "val"}
+
+
+def test_a_split_that_another_one_annotates_again_gives_way_row_by_row() -> None:
+    queries = [query("a", "val"), query("b", "val"), query("a", "test"), query("c", "train")]
+    rows = {one.qid: f"row of {one.qid}" for one in queries}
+    kept, notes = leave_out_reannotated(queries, rows, {"val": "test"})
+    assert kept == queries[1:]
+    assert notes == [RowNote("row of q-a-val", "q-a-val", "the video 'a' is in the split test too", "val")]
+    assert leave_out_reannotated(queries, rows, {}) == (queries, [])
 
 
 def test_train_of_one_video_cannot_give_validation() -> None:

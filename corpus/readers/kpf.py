@@ -1,0 +1,191 @@
+"""Reads KPF, the YAML of VIRAT and MEVA: activities of typed actors, in frames, become sentences from a template.
+
+`<clip>.activities.yml` and `<clip>.types.yml` (or `<clip>-activities.yml`) may lie in any folders below the root; one named
+train, val (validate, validation) or test is the split of its clips. Geometry is not read: a sentence names no place.
+An activity of the frames [first, last] is [first, last + 1) / frame rate. KPF does not tell the rate: 30 a second are
+assumed, as in MEVA, and `ingest` corrects the times by each video's own rate. Activities of one clip with the same sentence
+are the windows of one query, joined where they overlap.
+An activity that ends before it starts is dropped; a record that is not as specified, or a clip that is annotated twice, is
+refused. A video may carry MEVA's release in its name: `<clip>.r13.avi`.
+Source: KPF specification, version 4 (Kitware); MEVA: Corona et al. 2021 (arXiv:2012.00914).
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+from pydantic import BaseModel, Field
+from tqdm import tqdm
+
+from corpus.moments import Moment
+from corpus.readers.base import VIDEOS, Reader, ReaderParams, ReadResult
+from corpus.readers.parsing.activity_template import write_sentence
+from corpus.readers.parsing.collector import Collector
+from corpus.readers.parsing.schema import parse_row, show
+from corpus.readers.parsing.strict_yaml import iter_records
+from corpus.records import TEST, TRAIN, VALIDATION, Query
+
+_FPS = 30.0
+_ACTIVITIES = re.compile(r"(?P<clip>.+)(?P<joint>[.-])activities\.ya?ml")
+_RELEASE = re.compile(r"\.r[0-9]+$")
+_ACT, _OBJECT = re.compile(r"act[0-9]+"), re.compile(r"cset[0-9]+|obj_type")
+_NUMBER = re.compile(r"[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+\.")
+_SPLIT_FOLDERS = {"train": TRAIN, "val": VALIDATION, "validate": VALIDATION, "validation": VALIDATION, "test": TEST}
+_ORIGIN = "it is in the annotations of MEVA (mevadata.org) or VIRAT (viratdata.org)"
+
+Frame = Annotated[int, Field(ge=0, le=10**9)]
+
+
+class _Timespan(BaseModel):
+    tsr0: tuple[Frame, Frame]
+
+
+class _Actor(BaseModel):
+    id1: str
+
+
+class _Activity(BaseModel):
+    timespan: list[_Timespan] = Field(min_length=1)
+    actors: list[_Actor] = []
+
+
+class _Clip(NamedTuple):
+    """The annotation files of one clip."""
+
+    video_id: str
+    split: str
+    activities: Path
+    types: Path
+
+
+class KPFReader(Reader):
+    """Reads activities of clips in KPF."""
+
+    assumed_fps: ClassVar = _FPS
+
+    def read(self, root: Path) -> ReadResult:
+        """Read every clip that has activities."""
+        collector = Collector(root)
+        clips = self._find_clips(root)
+        for clip in tqdm(clips, desc="read", unit="clip", disable=len(clips) < 100):
+            _read_clip(collector, root, clip)
+        return collector.finish(empty=f"the activity files in {root} hold no activities")
+
+    def name_video(self, file_name: str) -> str:
+        """Return the clip that a file shows: without suffix and release."""
+        return _RELEASE.sub("", super().name_video(file_name))
+
+    def _find_clips(self, root: Path) -> list[_Clip]:
+        clips: dict[str, _Clip] = {}
+        for path in sorted(root.rglob("*activities.y*ml")):
+            match = _ACTIVITIES.fullmatch(path.name)
+            if not match or path.relative_to(root).parts[0] == VIDEOS:
+                continue
+            video_id = self.name_video(match["clip"])
+            if video_id in clips:
+                raise ValueError(f"{clips[video_id].activities} and {path} both annotate {video_id!r}; remove one")
+            types = path.with_name(f"{match['clip']}{match['joint']}types{path.suffix}")
+            folders = path.relative_to(root).parent.parts
+            split = next((_SPLIT_FOLDERS[name] for name in reversed(folders) if name in _SPLIT_FOLDERS), "")
+            clips[video_id] = _Clip(video_id, split, path, types)
+        if not clips:
+            raise ValueError(f"{root} holds no <clip>.activities.yml; {_ORIGIN}")
+        return list(clips.values())
+
+
+class KPFParams(ReaderParams):
+    """The reader has no values of its own."""
+
+    name: Literal["kpf"]
+
+    def build(self) -> Reader:
+        """Return the reader."""
+        return KPFReader()
+
+
+def _read_clip(collector: Collector, root: Path, clip: _Clip) -> None:
+    file = clip.activities.relative_to(root)
+    types = dict(_iter_types(collector, root, clip.types))
+    frames: dict[str, list[tuple[int, int]]] = defaultdict(list)  # sentence -> [first, end)
+    lines: dict[str, list[int]] = defaultdict(list)
+    for line, record in iter_records(clip.activities, origin=_ORIGIN):
+        row = f"{file} line {line}"
+        with collector.reading(row):
+            body = _unwrap(record, "act")
+            if body is None:
+                continue
+            sentence, spans = _parse_activity(body, types)
+            if any(first > last for first, last in spans):
+                frames_shown = ", ".join(f"frames {first} to {last}" for first, last in spans)
+                collector.drop(row, "", f"it ends before it starts: {frames_shown}", clip.split)
+                continue
+            frames[sentence] += [(first, last + 1) for first, last in spans]
+            lines[sentence].append(line)
+    for number, sentence in enumerate(frames, start=1):
+        named = f"{file} line{'s' * (len(lines[sentence]) > 1)} {', '.join(map(str, lines[sentence]))}"
+        moments = tuple(Moment(first / _FPS, end / _FPS) for first, end in _join(frames[sentence]))
+        query = Query(f"{clip.video_id}-{number}", clip.video_id, sentence, moments, split=clip.split, source="generated")
+        with collector.reading(named):
+            collector.add(query, named, num_rows=len(lines[sentence]))
+
+
+def _iter_types(collector: Collector, root: Path, path: Path) -> Iterator[tuple[str, str]]:
+    for line, record in iter_records(path, origin=_ORIGIN):
+        with collector.reading(f"{path.relative_to(root)} line {line}"):
+            body = _unwrap(record, "types")
+            if body is not None:
+                found = next((value for key, value in body.items() if _OBJECT.fullmatch(key)), None)
+                if "id1" not in body or not found:
+                    raise ValueError(f"an object needs id1 and cset3 (or obj_type), got {show(body)}")
+                yield str(body["id1"]), _choose_name(found)
+
+
+def _unwrap(record: Any, key: str) -> Mapping[str, Any] | None:
+    """Return what a record says of an activity or object: in a packet of its own, or bare; None for records about the file."""
+    if isinstance(record, Mapping) and "meta" in record:
+        return None
+    body = record.get(key, record) if isinstance(record, Mapping) else record
+    if not isinstance(body, Mapping):
+        raise ValueError(f"a record must be {{{key}: {{...}}}} or {{meta: ...}}, got {show(record)}")
+    return body
+
+
+def _parse_activity(body: Mapping[str, Any], types: Mapping[str, str]) -> tuple[str, list[tuple[int, int]]]:
+    names = next((value for key, value in body.items() if _ACT.fullmatch(key)), None)
+    if not names:
+        raise ValueError(f"an activity needs its name, act2, got {show(body)}")
+    parsed = parse_row(_Activity, body)
+    sentence = write_sentence(_choose_name(names), [types[actor.id1] for actor in parsed.actors if actor.id1 in types])
+    if not sentence:
+        raise ValueError(f"the activity {show(names)} has no words")
+    return sentence, [span.tsr0 for span in parsed.timespan]
+
+
+def _choose_name(names: Any) -> str:
+    """Return the name of highest confidence from {name: confidence} or from a set of names, or the one name."""
+    if isinstance(names, str):
+        return names
+    if not isinstance(names, Mapping):
+        raise ValueError(f"a name must be a text or {{name: confidence}}, got {show(names)}")
+    confidences = {str(name): _parse_confidence(confidence) for name, confidence in names.items()}
+    return max(confidences, key=lambda name: confidences[name])
+
+
+def _parse_confidence(text: Any) -> float:
+    if text in ("", "null", "~"):  # a set has no confidences
+        return 1.0
+    if not isinstance(text, str) or not _NUMBER.fullmatch(text):
+        raise ValueError(f"a confidence must be a number, got {show(text)}")
+    return float(text)
+
+
+def _join(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    joined: list[tuple[int, int]] = []
+    for first, end in sorted(spans):
+        if joined and first <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        else:
+            joined.append((first, end))
+    return joined

@@ -1,0 +1,65 @@
+"""Rows of annotations held against a schema: numbers are numbers, and what is wrong is said with its value."""
+
+import difflib
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError
+
+from corpus.records import TEST, TRAIN, VALIDATION
+
+MAX_TIME_S = 7 * 24 * 3600.0  # no video is longer than a week
+
+# true is no number, "3" is no number, nor are NaN and infinity
+Seconds = Annotated[float, Field(strict=True, ge=0, le=MAX_TIME_S, allow_inf_nan=False)]
+Duration = Annotated[float, Field(strict=True, gt=0, le=MAX_TIME_S, allow_inf_nan=False)]
+Frame = Annotated[float, Field(strict=True, ge=0, le=1e9, allow_inf_nan=False)]
+Window = tuple[Seconds, Seconds]
+
+_LONGEST_SHOWN = 80
+M = TypeVar("M", bound=BaseModel)
+
+
+def parse_row(schema: type[M], content: Any) -> M:
+    """Return a row as its schema.
+
+    Raises:
+        ValueError: naming each wrong key with its value and the rule it breaks.
+    """
+    if not isinstance(content, Mapping):
+        raise ValueError(f"it must be a JSON object, got {show(content)}")
+    try:
+        return schema.model_validate(content)
+    except ValidationError as error:
+        raise ValueError("; ".join(_describe(problem) for problem in error.errors()[:3])) from error
+
+
+def refuse_misspelt(found: Collection[str], known: Collection[str], *, what: str = "key") -> None:
+    """Raise ValueError for a key that is not known but looks like one that is; other keys are their owner's business."""
+    for key in sorted(set(found) - set(known)):
+        if similar := difflib.get_close_matches(key, known, n=1, cutoff=0.8):
+            raise ValueError(f"unknown {what} {key!r}; is {similar[0]!r} meant?")
+
+
+def require_split(split: str) -> str:
+    """Return the name of a split that users chose, or empty.
+
+    Raises:
+        ValueError: when the pipeline has no use for it.
+    """
+    if split not in ("", TRAIN, VALIDATION, TEST) and not split.startswith(f"{TEST}_"):
+        raise ValueError(f"a split is {TRAIN}, {VALIDATION}, {TEST} or {TEST}_<name>, got {show(split)}")
+    return split
+
+
+def show(value: Any) -> str:
+    """Return a value for a message, cut where it is long."""
+    shown = repr(value)
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."
+
+
+def _describe(problem: Any) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "missing":
+        return f"the key {key!r} is missing"
+    return f"{key} = {show(problem['input'])}: {problem['msg']}"
