@@ -1,12 +1,24 @@
 """Files that are either whole or absent, and their checksums."""
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
+
+
+class NoRoomError(OSError):
+    """A file does not fit: the disk is full, or a limit on its size or on the user's share is reached."""
+
+    def __str__(self) -> str:
+        """Return the message without the error's number."""
+        return str(self.args[1])
 
 
 def sha256_file(path: Path) -> str:
@@ -20,32 +32,68 @@ def sha256_json(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def write_file(path: Path, write: Callable[[BinaryIO], object], *, num_bytes: int | None = None) -> None:
     """Let `write` fill a temporary file beside `path`, then fsync and rename it: `path` is never half-written.
 
+    `num_bytes` is what it will write, where the caller knows it; a message names it.
+
     Raises:
-        OSError: naming `path` and the bytes written so far, for instance when the disk is full.
+        NoRoomError: when it does not fit, naming `path`, the bytes needed or written and the bytes free.
+        OSError: naming `path` and the bytes written so far, when it cannot be written for another reason.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
+    temporary: Path | None = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except OSError as error:
-        written = temporary.stat().st_size if temporary.exists() else 0
+    except BaseException as error:
+        written = 0 if temporary is None else _remove(temporary)
+        if not isinstance(error, OSError):
+            raise
+        if error.errno in NO_ROOM:
+            amount = f"{written} bytes were written" if num_bytes is None else f"{num_bytes} bytes are needed"
+            raise explain_no_room(error, path, amount) from error
         raise OSError(error.errno, f"cannot write {path} ({written} bytes written): {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def _remove(temporary: Path) -> int:
+    """Remove a file and return how many bytes it had."""
+    num_bytes = temporary.stat().st_size if temporary.exists() else 0
+    temporary.unlink(missing_ok=True)
+    return num_bytes
+
+
+def explain_no_room(error: OSError, path: Path, amount: str) -> NoRoomError:
+    """Return the error that says what did not fit where: `amount` is, for instance, "12 bytes are needed"."""
+    assert error.errno in NO_ROOM
+    if isinstance(error, NoRoomError):
+        return error
+    remedy = {
+        errno.ENOSPC: "free some",
+        errno.EDQUOT: "delete files of yours or ask for a larger quota",
+        errno.EFBIG: "raise the limit on a file's size (ulimit -f)",
+    }[error.errno]
+    reason = f"{os.strerror(error.errno)}; {amount}, {describe_room(path)}"
+    return NoRoomError(error.errno, f"cannot write {path}: {reason}; {remedy} and run it again")
+
+
+def describe_room(path: Path) -> str:
+    """Return how many bytes are free where `path` lies or would lie."""
+    folder = path.absolute()
+    while not folder.is_dir():
+        folder = folder.parent
+    return f"{shutil.disk_usage(folder).free} bytes are free in {folder}"
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write bytes by temporary file, fsync and rename."""
-    write_file(path, lambda file: file.write(content))
+    write_file(path, lambda file: file.write(content), num_bytes=len(content))
 
 
 def write_json(path: Path, value: object) -> None:

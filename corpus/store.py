@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
-from corpus.files import read_json, sha256_file, sha256_json, write_json
+from corpus.files import read_json, sha256_file, sha256_json, write_bytes, write_json
 
 Half = NDArray[np.float16]
 
@@ -82,15 +82,12 @@ def save_shard(features: Mapping[str, Half], path: Path) -> Shard:
     """Write the features of one shard's videos, each (S, P, D) float16, and return its index entry.
 
     The file appears whole or not at all.
+
+    Raises:
+        NoRoomError: when it does not fit, naming the file, the bytes needed and the bytes free.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
     ordered = {video_id: np.ascontiguousarray(features[video_id]) for video_id in sorted(features)}
-    try:
-        save_file(ordered, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(path, save(ordered))
     return Shard(path.name, sha256_file(path), {video_id: len(array) for video_id, array in ordered.items()})
 
 

@@ -16,6 +16,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
 from models.losses.base import LossValue
+from models.training.checkpoint_files import WholeCheckpointIO
 from models.training.schema import TrainingParams, compute_rate_share, derive_seed
 
 Metrics = dict[str, float]
@@ -226,6 +227,7 @@ def _build_trainer(training: TrainingParams, state_dir: Path, device: torch.devi
         enable_progress_bar=show_progress,
         log_every_n_steps=1,
         callbacks=[_build_checkpointing(state_dir)],
+        plugins=[WholeCheckpointIO()],
     )
 
 

@@ -10,9 +10,12 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import BinaryIO
 
 import yaml
 from packaging.requirements import Requirement
+
+from corpus.files import write_file
 
 NAME, SERVICE = "cuepoint", "serving.service:CuepointService"
 CORPUS_MODULES = ("__init__", "files", "media", "moments", "params", "store", "text")  # what serving imports
@@ -69,15 +72,13 @@ def archive_bento(folder: Path, path: Path) -> None:
     """Write a bento folder as the file that `bentoml import` reads, without times, owners and order of this machine."""
     info = folder / "bento.yaml"
     info.write_text(_CREATION_TIME.sub(_EPOCH, info.read_text(encoding="utf-8")), encoding="utf-8")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    try:
-        with tarfile.open(temporary, "w:xz", preset=0, format=tarfile.PAX_FORMAT) as archive:
+
+    def write(target: BinaryIO) -> None:
+        with tarfile.open(fileobj=target, mode="w:xz", preset=0, format=tarfile.PAX_FORMAT) as archive:
             for file in _iter_files(folder):
                 archive.add(file, arcname=str(file.relative_to(folder)), recursive=False, filter=_forget_machine)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    write_file(path, write)
 
 
 def _iter_files(folder: Path) -> Iterator[Path]:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from corpus.files import NO_ROOM, explain_no_room
+
 _PR_SET_PDEATHSIG = 1
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "fish", "ksh"})
 _GRACE_S = 3.0
@@ -49,11 +51,22 @@ def hold_lock(path: Path, *, what: str, wait_s: float = 0.0) -> Iterator[None]:
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
     try:
         _acquire(handle, what=what, wait_s=wait_s)
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()} {Path.cwd()}".encode(), 0)
+        _sign(handle, path)
         yield
     finally:
         os.close(handle)
+
+
+def _sign(handle: int, path: Path) -> None:
+    """Write who holds the lock."""
+    owner = f"{os.getpid()} {Path.cwd()}".encode()
+    try:
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, owner, 0)
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise explain_no_room(error, path, f"{len(owner)} bytes are needed") from error
+        raise
 
 
 def _acquire(handle: int, *, what: str, wait_s: float) -> None:

@@ -1,5 +1,6 @@
 """Training of one role, whatever it is: its data, its module, its checkpoint folder and its tracked run."""
 
+import contextlib
 import csv
 import inspect
 import io
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from corpus.files import sha256_file, sha256_json, write_bytes, write_json
+from corpus.files import NoRoomError, sha256_file, sha256_json, write_bytes, write_json
 from corpus.records import TRAIN, VALIDATION, Corpus
 from corpus.store import FeatureStore, Fingerprint, require_same_fingerprint
 from models.exchange.batches import InputDims, TextFeatures
@@ -212,7 +213,8 @@ def train_tracked(plan: TrainPlan, inputs: TrainInputs, *, out_dir: Path, cache_
     try:
         result = train(plan, inputs, out_dir=out_dir, state_dir=state_dir, report=report)
     except BaseException as error:
-        run.end("FAILED" if isinstance(error, Exception) else "KILLED")
+        with contextlib.suppress(NoRoomError):  # where the training failed for the same reason, that is what to report
+            run.end("FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     files = {name: (out_dir / name).read_text(encoding="utf-8") for name in (CONFIG, METRICS, CURVES)}
     best = {f"best/{name}": value for name, value in result.best.items()}

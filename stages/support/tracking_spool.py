@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from corpus.files import read_json, write_json
+from corpus.files import NO_ROOM, explain_no_room, read_json, write_json
 
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -48,13 +48,24 @@ class Spool:
             os.close(handle)
 
     def append(self, kind: str, **content: Any) -> None:
-        """Write one event and flush it to the disk."""
+        """Write one event and flush it to the disk, whole or not at all.
+
+        Raises:
+            NoRoomError: when it does not fit.
+        """
         self.events_path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({"kind": kind, "time_ms": round(time.time() * 1000), **content}) + "\n"
-        with self.events_path.open("a", encoding="utf-8") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        line = (json.dumps({"kind": kind, "time_ms": round(time.time() * 1000), **content}) + "\n").encode()
+        with self.events_path.open("ab", buffering=0) as file:
+            start = file.tell()
+            try:
+                if file.write(line) < len(line):
+                    file.write(line[file.tell() - start :])  # the rest of a line that was cut off raises what is wrong
+                os.fsync(file.fileno())
+            except OSError as error:
+                file.truncate(start)
+                if error.errno in NO_ROOM:
+                    raise explain_no_room(error, self.events_path, f"{len(line)} bytes are needed") from error
+                raise
 
     def read(self) -> list[dict[str, Any]]:
         """Return all events; a last line that was cut off by a crash is left out."""
