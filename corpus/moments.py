@@ -82,20 +82,57 @@ def compute_cell_spans(cells: Ints, *, num_cells: int, duration_s: float) -> Flo
 
 
 def resample_clips(features: Floats, num_cells: int) -> Floats:
-    """Average S clips into `num_cells` cells: (S, ...) -> (N, ...), float32.
+    """Average S clips into `num_cells` cells: (S, ...) -> (N, ...), float32; see `ClipResampler`."""
+    if len(features) == 0:
+        raise ValueError("resample_clips needs at least one clip, got features with length 0")
+    resampler = ClipResampler(len(features), num_cells)
+    resampler.add(features)
+    return resampler.compute_means()
+
+
+class ClipResampler:
+    """Averages clips that come in batches into cells: it holds the sums of the cells, whatever the number of clips.
 
     Cell i is the mean of clips round(i * S / N) up to round((i + 1) * S / N), or the single clip at its start where
     that range is empty. Source: the segment rule of 2D-TAN (arXiv:1912.03590).
     """
-    if len(features) == 0:
-        raise ValueError("resample_clips needs at least one clip, got features with length 0")
-    edges = np.round(np.arange(num_cells + 1) * len(features) / num_cells).astype(np.int64)
-    starts = np.minimum(edges[:-1], len(features) - 1)
-    counts = np.maximum(edges[1:] - edges[:-1], 1)
-    totals = np.concatenate([np.zeros((1, *features.shape[1:])), np.cumsum(features, axis=0, dtype=np.float64)])
-    sums = totals[starts + counts] - totals[starts]
-    means: Floats = (sums / counts.reshape(-1, *[1] * (features.ndim - 1))).astype(np.float32)
-    return means
+
+    def __init__(self, num_clips: int, num_cells: int) -> None:
+        """Expect S = `num_clips` clips, at least one."""
+        edges = np.round(np.arange(num_cells + 1) * num_clips / num_cells).astype(np.int64)
+        self._first = np.minimum(edges[:-1], num_clips - 1)  # (N,)
+        self._end = np.maximum(edges[1:], self._first + 1)  # (N,)
+        self._num_clips = num_clips
+        self._num_added = 0
+        self._sums: Floats = np.zeros(num_cells)  # (N, ...) from the first batch on
+
+    def add(self, features: Floats) -> None:
+        """Add the next clips of the video, (n, ...).
+
+        Raises:
+            ValueError: when there are more clips than were expected.
+        """
+        start, stop = self._num_added, self._num_added + len(features)
+        if stop > self._num_clips:
+            raise ValueError(f"expected {self._num_clips} clips, got at least {stop}")
+        if start == 0:
+            self._sums = np.zeros((len(self._first), *features.shape[1:]))
+        for cell in np.flatnonzero((self._first < stop) & (self._end > start)):
+            part = features[max(self._first[cell] - start, 0) : self._end[cell] - start]
+            self._sums[cell] += part.sum(axis=0, dtype=np.float64)
+        self._num_added = stop
+
+    def compute_means(self) -> Floats:
+        """Return the cells, (N, ...) float32.
+
+        Raises:
+            ValueError: when clips are missing.
+        """
+        if self._num_added != self._num_clips:
+            raise ValueError(f"expected {self._num_clips} clips, got {self._num_added}")
+        counts = (self._end - self._first).reshape(-1, *[1] * (self._sums.ndim - 1))
+        means: Floats = (self._sums / counts).astype(np.float32)
+        return means
 
 
 def compute_windows(duration_s: float, *, window_s: float, overlap: float = 0.5) -> Floats:
@@ -110,13 +147,19 @@ def compute_windows(duration_s: float, *, window_s: float, overlap: float = 0.5)
     return np.stack([starts, starts + window_s], axis=1)
 
 
-def find_clips(spans: Floats, *, num_clips: int | Ints, clip_rate_hz: float) -> Ints:
+def compute_clip_rate(stated_hz: float | None, *, num_clips: int, duration_s: float) -> float:
+    """Return the clips a second of a video: the stated rate, or, where none is stated, that of clips that span it evenly."""
+    return num_clips / duration_s if stated_hz is None else stated_hz
+
+
+def find_clips(spans: Floats, *, num_clips: int | Ints, clip_rate_hz: float | Floats) -> Ints:
     """Return the (first, last) clips whose centres lie in each span: (M, 2) seconds -> (M, 2).
 
-    Clip i is centred at (i + 0.5) / clip_rate_hz; a span without a centre gets the clip that it lies in. `num_clips` of
-    the video is one number, or one a span (M,).
+    Clip i is centred at (i + 0.5) / clip_rate_hz; a span without a centre gets the clip that it lies in. `num_clips` and
+    `clip_rate_hz` of the video are one number each, or one a span (M,).
     """
-    edges = np.ceil(np.asarray(spans, dtype=np.float64) * clip_rate_hz - 0.5).astype(np.int64)  # (M, 2) first, end
+    rates_hz = np.asarray(clip_rate_hz, dtype=np.float64)[..., None]  # (1,) or (M, 1)
+    edges = np.ceil(np.asarray(spans, dtype=np.float64) * rates_hz - 0.5).astype(np.int64)  # (M, 2) first, end
     middle = np.floor(np.mean(spans, axis=1) * clip_rate_hz).astype(np.int64)
     is_empty = edges[:, 0] >= edges[:, 1]
     first = np.where(is_empty, middle, edges[:, 0])

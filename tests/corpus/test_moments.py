@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.moments import (
+    ClipResampler,
     Moment,
     build_dense_cells,
     compute_cell_spans,
@@ -115,6 +116,25 @@ def test_resampling_agrees_with_the_slow_reference(num_clips: int, num_cells: in
     found = resample_clips(features, num_cells)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@settings(deadline=None)
+@given(num_clips=st.integers(1, 40), num_cells=st.integers(1, 40), batch_size=st.integers(1, 9))
+def test_resampling_in_batches_gives_the_same(num_clips: int, num_cells: int, batch_size: int) -> None:
+    features = np.random.default_rng(num_clips).normal(size=(num_clips, 2, 3)).astype(np.float16)
+    resampler = ClipResampler(num_clips, num_cells)
+    for start in range(0, num_clips, batch_size):
+        resampler.add(features[start : start + batch_size])
+    np.testing.assert_array_equal(resampler.compute_means(), resample_clips(features, num_cells))
+
+
+def test_resampling_in_batches_counts_the_clips() -> None:
+    resampler = ClipResampler(3, 2)
+    resampler.add(np.ones((2, 4)))
+    with pytest.raises(ValueError, match="expected 3 clips, got 2"):
+        resampler.compute_means()
+    with pytest.raises(ValueError, match="expected 3 clips, got at least 4"):
+        resampler.add(np.ones((2, 4)))
 
 
 def test_resampling_nothing_is_refused() -> None:
