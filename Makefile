@@ -25,13 +25,15 @@ PREFECT_SERVER_URL = $${PREFECT_API_URL:-http://127.0.0.1:$(PREFECT_PORT)/api}
 
 QUERY ?=
 K ?= 5
+VIDEOS ?=
+INDEX ?=
 PORT ?= 3000
 UI_PORT ?= 5000
 CRON ?= 0 3 * * *
 TIMEZONE ?= UTC
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro search serve ui server worker deploy check lint test lock clean
+.PHONY: help setup repro index search serve ui server worker deploy check lint test lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -50,12 +52,16 @@ repro: setup ## run the pipeline, from raw videos to a packaged search, as far a
 	@dvc repro
 	@python -m stages.support.summary
 
-search: setup ## print the moments that answer a sentence: make search QUERY="the red circle moves right" K=5
-	@test -n "$$QUERY" || { echo 'make search needs a sentence: make search QUERY="the red circle moves right"' >&2; exit 2; }
-	@python -m serving "$$QUERY" -k $(K)
+index: setup ## index videos without annotations: make index VIDEOS=/path/to/folder INDEX=/path/to/folder-index
+	@test -n "$$VIDEOS" || { echo 'make index needs a folder of videos: make index VIDEOS=/path/to/folder' >&2; exit 2; }
+	@python -m serving index $(if $(INDEX),--output "$$INDEX") -- "$$VIDEOS"
 
-serve: setup ## serve the champion (or, without one, the working tree's bento) on 127.0.0.1, PORT=3000
-	@python -m flows.serve --port $(PORT)
+search: setup ## print the moments that answer a sentence: make search QUERY="the red circle moves right" K=5 INDEX=FOLDER-index
+	@test -n "$$QUERY" || { echo 'make search needs a sentence: make search QUERY="the red circle moves right"' >&2; exit 2; }
+	@python -m serving search -k $(K) $(if $(INDEX),--index "$$INDEX") -- "$$QUERY"
+
+serve: setup ## serve the champion (or, without one, the working tree's bento) on 127.0.0.1, PORT=3000 INDEX=FOLDER-index
+	@python -m flows.serve --port $(PORT) $(if $(INDEX),--index "$$INDEX")
 
 ui: setup ## compare runs in MLflow on 127.0.0.1, UI_PORT=5000
 	@uri=$$(python -c 'from stages.support.tracking import find_tracking_uri; print(find_tracking_uri())'); \

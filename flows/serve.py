@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from typing import NamedTuple
 
 from corpus.files import read_json, sha256_file
 from flows.champion import BENTO_FILE
+from serving.bundle import load_bundle
+from serving.collection import name_remedy, read_index
 from stages.support import paths
 from stages.support.entry import run_main
 from stages.support.tracking import DIGEST_TAG, RegisteredVersion, fetch_version, read_champion
@@ -79,25 +82,44 @@ def find_bento(home: Path) -> Path:
     return folder
 
 
-def build_environment(home: Path) -> dict[str, str]:
-    """Return the environment of the server: its home, and the videos of the corpus that the bento names."""
-    corpus = read_json(find_bento(home) / "src" / "data" / "index" / "index.json")["corpus"]
+def build_environment(home: Path, index_dir: Path | None) -> dict[str, str]:
+    """Return the environment of the server: its home, and the videos of the corpus that the bento names.
+
+    An index of a folder takes the place of the bento's; it names its videos itself.
+
+    Raises:
+        ValueError: when the index was made by another bundle than the one that is served.
+    """
+    environment = {**os.environ, "BENTOML_HOME": str(home)}
+    data = find_bento(home) / "src" / "data"
+    if index_dir is not None:
+        _require_made_by(index_dir, data / "bundle")
+        return {**environment, "CUEPOINT_INDEX": str(index_dir.absolute())}
+    corpus = read_json(data / "index" / "index.json")["corpus"]
     media = os.environ.get("CUEPOINT_MEDIA_ROOT") or str((paths.RAW / corpus).resolve())
-    return {**os.environ, "BENTOML_HOME": str(home), "CUEPOINT_MEDIA_ROOT": media}
+    return {**environment, "CUEPOINT_MEDIA_ROOT": media}
+
+
+def _require_made_by(index_dir: Path, bundle_dir: Path) -> None:
+    index = read_index(index_dir)
+    if index["bundle_version"] != load_bundle(bundle_dir).version:
+        remedy = f"{name_remedy(index_dir, index)} --bundle {shlex.quote(str(bundle_dir))}"
+        raise ValueError(f"{index_dir} was made by another bundle than the one that is served; run: {remedy}")
 
 
 def main() -> None:
     """Become the server."""
     parser = argparse.ArgumentParser(prog="python -m flows.serve", description=__doc__)
     parser.add_argument("--port", type=int, default=3000)
-    port = parser.parse_args().port
+    parser.add_argument("--index", type=Path, default=os.environ.get("CUEPOINT_INDEX"), help="an index of a folder of videos")
+    options = parser.parse_args()
     cache_dir = paths.find_cache_dir()
     chosen = choose_bento(cache_dir)
     home = unpack_bento(chosen.path, cache_dir)
     folder = find_bento(home)
-    print(f"serving {chosen.origin}: {folder.parent.name}:{folder.name} on http://127.0.0.1:{port}", flush=True)
+    print(f"serving {chosen.origin}: {folder.parent.name}:{folder.name} on http://127.0.0.1:{options.port}", flush=True)
     command = [sys.executable, "-m", "bentoml", "serve", f"{folder.parent.name}:{folder.name}", "--host", "127.0.0.1"]
-    os.execve(sys.executable, [*command, "--port", str(port)], build_environment(home))
+    os.execve(sys.executable, [*command, "--port", str(options.port)], build_environment(home, options.index))
 
 
 if __name__ == "__main__":

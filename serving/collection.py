@@ -1,47 +1,62 @@
 """The indexed collection: clip vectors, the localizer's cells and the list of videos, tied to the bundle that made them.
 
-A folder with the files of the clip index, `cells.safetensors` (one float16 tensor (N, P, D) per video), `videos.json` and
-`index.json`, which names the bundle and every file's hash. Letters: N cells, P places, D width.
+`index.json` names the bundle, every file's hash and the folder of the files: those of the clip index, `cells.safetensors`
+(one float16 tensor (N, P, D) per video) and `videos.json`. That folder is named by its content and never changes, so a
+collection that is being searched stays whole while another takes its place. Letters: N cells, P places, D width.
 """
 
+import os
+import shlex
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from corpus.files import read_json, sha256_file, write_bytes, write_json
+from corpus.files import read_json, sha256_file, sha256_json, write_bytes, write_json
 from corpus.store import Fingerprint, Half, require_same_fingerprint
 from serving.bundle import Manifest
 from serving.clip_index import ClipIndex
+from serving.indexing import EncodedVideo
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 INDEX, VIDEOS, CELLS = "index.json", "videos.json", "cells.safetensors"
+_FILES, _UNFINISHED = "files-", ".unfinished-"
 
 
 @dataclass(frozen=True, slots=True)
 class IndexedVideo:
-    """A video of the collection; `path` is relative to the media root."""
+    """A video of the collection; `path` is relative to the media root, `sha256` that of the file."""
 
     video_id: str
     path: str
     duration_s: float
-    split: str
+    split: str  # empty where the videos have none
+    sha256: str
+
+
+class CollectionEntry(NamedTuple):
+    """A video and what the index holds of it."""
+
+    video: IndexedVideo
+    encoded: EncodedVideo
 
 
 @dataclass(frozen=True)
 class Collection:
     """A collection that was verified against its bundle."""
 
-    folder: Path
-    corpus: str  # the name of the corpus, a folder of data/raw/
+    corpus: str  # the name of the corpus, a folder of data/raw/, or of the folder that was indexed
+    media_dir: Path | None  # the folder that was indexed, None for a corpus
     clips: ClipIndex
     videos: Mapping[str, IndexedVideo]
+    cells: Any  # the open file: mapped, and readable also when a newer collection has replaced it
 
     def find_video(self, video_id: str) -> IndexedVideo:
         """Return a video of the collection.
@@ -55,67 +70,157 @@ class Collection:
 
     def load_cells(self, video_ids: Sequence[str]) -> Half:
         """Return the localizer's cells of videos, (B, N, P, D)."""
-        cells: Half = np.stack([self._cells.get_tensor(video_id) for video_id in video_ids])
+        cells: Half = np.stack([self.cells.get_tensor(video_id) for video_id in video_ids])
         return cells
 
     def get_durations(self, video_ids: Sequence[str]) -> NDArray[np.float32]:
         """Return the lengths of videos in seconds, (B,)."""
         return np.array([self.find_video(video_id).duration_s for video_id in video_ids], dtype=np.float32)
 
-    @cached_property
-    def _cells(self) -> Any:
-        return safe_open(self.folder / CELLS, framework="numpy")  # mapped, and open as long as the collection
-
 
 def save_collection(
-    folder: Path, *, manifest: Manifest, corpus: str, clips: ClipIndex, cells: Mapping[str, Half], videos: Sequence[IndexedVideo]
-) -> None:
-    """Write a collection; `index.json` comes last, and with it the folder is complete."""
-    clips.save(folder)
-    write_bytes(folder / CELLS, save({video_id: np.ascontiguousarray(cells[video_id]) for video_id in sorted(cells)}))
-    write_json(folder / VIDEOS, [asdict(video) for video in videos])
-    files = sorted(path.name for path in folder.iterdir() if path.name != INDEX)
+    folder: Path,
+    entries: Sequence[CollectionEntry],
+    *,
+    manifest: Manifest,
+    fingerprint: Fingerprint,
+    corpus: str,
+    media_dir: Path | None = None,
+) -> int:
+    """Write a collection and return its number of clips; with `index.json`, which comes last, it takes the former's place.
+
+    Raises:
+        ValueError: as `ClipIndex.build`.
+    """
+    vectors = {entry.video.video_id: entry.encoded.vectors for entry in entries}
+    clips = ClipIndex.build(vectors, clip_rate_hz=manifest.sampling.clip_rate_hz, fingerprint=fingerprint)
+    files_dir, hashes = _write_files(folder, entries, clips)
     index = {
         "format_version": FORMAT_VERSION,
         "bundle_version": manifest.version,
-        "fingerprint": clips.fingerprint.to_json(),
+        "fingerprint": fingerprint.to_json(),
         "corpus": corpus,
-        "num_videos": len(videos),
+        "media_dir": str(media_dir) if media_dir else None,
+        "num_videos": len(entries),
         "num_clips": clips.num_clips,
-        "sha256": {name: sha256_file(folder / name) for name in files},
+        "folder": files_dir.name,
+        "sha256": hashes,
     }
     write_json(folder / INDEX, index)
+    _remove_others(folder, files_dir)
+    return clips.num_clips
+
+
+def _write_files(folder: Path, entries: Sequence[CollectionEntry], clips: ClipIndex) -> tuple[Path, dict[str, str]]:
+    """Write the files into a folder that is named by their hashes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
+    try:
+        clips.save(unfinished)
+        cells = {entry.video.video_id: np.ascontiguousarray(entry.encoded.cells) for entry in entries}
+        write_bytes(unfinished / CELLS, save(dict(sorted(cells.items()))))
+        write_json(unfinished / VIDEOS, [asdict(entry.video) for entry in entries])
+        hashes = _hash_files(unfinished)
+        files_dir = folder / f"{_FILES}{sha256_json(hashes)[:16]}"
+        if not files_dir.is_dir() or _hash_files(files_dir) != hashes:
+            shutil.rmtree(files_dir, ignore_errors=True)
+            os.chmod(unfinished, 0o755)
+            unfinished.rename(files_dir)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return files_dir, hashes
+
+
+def _hash_files(folder: Path) -> dict[str, str]:
+    return {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
+
+
+def _remove_others(folder: Path, files_dir: Path) -> None:
+    for path in folder.iterdir():
+        if path.name.startswith((_FILES, _UNFINISHED)) and path != files_dir:
+            shutil.rmtree(path)
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """Read what a collection says of itself.
+
+    Raises:
+        FileNotFoundError: when there is no finished index.
+        ValueError: when it has another format.
+    """
+    path = folder / INDEX
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} does not exist: no finished index; run: make repro, or for videos of your own: make index VIDEOS=FOLDER"
+        )
+    index = read_json(path)
+    found = index.get("format_version") if isinstance(index, dict) else None
+    if found != FORMAT_VERSION:
+        raise ValueError(
+            f"{path} has format_version {found!r}, this code reads {FORMAT_VERSION}; "
+            "run: dvc repro --force index, or for videos of your own: make index VIDEOS=FOLDER"
+        )
+    assert isinstance(index, dict)
+    return index
 
 
 def load_collection(folder: Path, manifest: Manifest) -> Collection:
     """Read a collection and verify that this bundle made it and that every byte is the one that was written.
 
     Raises:
-        FileNotFoundError: when there is no finished index.
+        FileNotFoundError: when there is no finished index, or naming a file that is missing.
         FingerprintMismatchError: when the index was made from other features.
         ValueError: when it was made by another bundle or format, or naming a damaged file.
     """
-    path = folder / INDEX
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: no finished index; run: make repro")
-    index = read_json(path)
-    _require_made_by(path, index, manifest)
+    while True:
+        index = read_index(folder)
+        try:
+            return _load_files(folder, index, manifest)
+        except FileNotFoundError:
+            if read_index(folder)["folder"] == index["folder"]:
+                raise
+            # another collection took its place meanwhile
+
+
+def _load_files(folder: Path, index: Mapping[str, Any], manifest: Manifest) -> Collection:
+    remedy = name_remedy(folder, index)
+    _require_made_by(folder / INDEX, index, manifest, remedy)
+    files_dir = folder / index["folder"]
     for name, expected in index["sha256"].items():
-        found = sha256_file(folder / name)
-        if found != expected:
-            raise ValueError(f"{folder / name} is damaged: sha256 {found}, expected {expected}; run: dvc repro --force index")
-    videos = [IndexedVideo(**row) for row in read_json(folder / VIDEOS)]
-    return Collection(folder, index["corpus"], ClipIndex.load(folder), {video.video_id: video for video in videos})
+        _verify_file(files_dir / name, expected, remedy)
+    videos = [IndexedVideo(**row) for row in read_json(files_dir / VIDEOS)]
+    return Collection(
+        corpus=index["corpus"],
+        media_dir=Path(index["media_dir"]) if index["media_dir"] else None,
+        clips=ClipIndex.load(files_dir),
+        videos={video.video_id: video for video in videos},
+        cells=safe_open(files_dir / CELLS, framework="numpy"),
+    )
 
 
-def _require_made_by(path: Path, index: Mapping[str, Any], manifest: Manifest) -> None:
+def name_remedy(folder: Path, index: Mapping[str, Any]) -> str:
+    """Return the command that makes a collection anew."""
+    if index["media_dir"] is None:
+        return "dvc repro --force index"
+    return shlex.join(["python", "-m", "serving", "index", index["media_dir"], "--output", str(folder)])
+
+
+def _verify_file(path: Path, expected: str, remedy: str) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing from the index; run: {remedy}")
+    found = sha256_file(path)
+    if found != expected:
+        raise ValueError(f"{path} is damaged: sha256 {found}, expected {expected}; run: {remedy}")
+
+
+def _require_made_by(path: Path, index: Mapping[str, Any], manifest: Manifest, remedy: str) -> None:
     if index["format_version"] != FORMAT_VERSION:
         raise ValueError(
-            f"{path} has format_version {index['format_version']!r}, this code reads {FORMAT_VERSION}; run: dvc repro index"
+            f"{path} has format_version {index['format_version']!r}, this code reads {FORMAT_VERSION}; run: {remedy}"
         )
     fingerprint = Fingerprint.from_json(index["fingerprint"])
     require_same_fingerprint(expected=manifest.fingerprint, found=fingerprint, what=f"the index {path.parent}")
     if index["bundle_version"] != manifest.version:
         raise ValueError(
-            f"{path} was made by the bundle {index['bundle_version']}, but the bundle is {manifest.version}; run: dvc repro index"
+            f"{path} was made by the bundle {index['bundle_version']}, but the bundle is {manifest.version}; run: {remedy}"
         )

@@ -4,12 +4,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from serving.collection import Collection
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Folders of a service. `media_dir` is the root of the videos, `None` until the collection names its corpus."""
+    """Folders of a service. `media_dir` is the root of the videos, `None` where the collection is to name it."""
 
     bundle_dir: Path
     index_dir: Path
@@ -17,9 +19,9 @@ class Places:
     media_dir: Path | None
     num_threads: int  # of each network
 
-    def find_media_dir(self, corpus: str) -> Path:
+    def find_media_dir(self, collection: Collection) -> Path:
         """Return the folder that the paths of the collection's videos are relative to."""
-        return self.media_dir or ROOT / "data" / "raw" / corpus
+        return self.media_dir or collection.media_dir or ROOT / "data" / "raw" / collection.corpus
 
 
 def find_places() -> Places:

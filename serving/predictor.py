@@ -2,10 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from corpus.media import iter_clips, probe
 from corpus.moments import RankedMoment
 from corpus.text import tokenize
 from serving.bundle import Bundle, load_bundle
@@ -67,11 +63,6 @@ class MomentPredictor:
     def find_unknown(self, query: str) -> list[str]:
         """Return the words of a sentence that the models never saw; they add nothing to the search."""
         return self.bundle.vocabulary.find_unknown(query)
-
-    def embed_video(self, path: Path) -> NDArray[np.float16]:
-        """Return the clip features of a video file, (S, P, D), as the feature store holds them."""
-        batches = iter_clips(path, self.bundle.manifest.sampling, duration_s=probe(path).duration_s)
-        return np.concatenate([self._networks.encode_clips(clips).astype(np.float16) for clips in batches])
 
     def _encode(self, query: str) -> EncodedText:
         require_query(query)

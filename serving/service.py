@@ -80,7 +80,7 @@ class CuepointService:
             logger.error("the service cannot answer: %s", error)
             return
         collection = predictor.collection
-        media_app.state.library = MediaLibrary(collection, places.find_media_dir(collection.corpus), places.thumbnails_dir)
+        media_app.state.library = MediaLibrary(collection, places.find_media_dir(collection), places.thumbnails_dir)
         self._predictor = predictor
         logger.info("ready: bundle %s, %d videos", predictor.bundle.version[:12], len(collection.videos))
 

@@ -2,21 +2,16 @@
 
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
-from corpus.moments import resample_clips
 from corpus.records import Video, load_corpus
-from corpus.store import FeatureStore, Half, require_same_fingerprint
+from corpus.store import FeatureStore, require_same_fingerprint
 from serving.bundle import load_bundle
-from serving.clip_index import ClipIndex, Vectors
-from serving.collection import IndexedVideo, save_collection
-from serving.networks import Networks
+from serving.collection import CollectionEntry, IndexedVideo, save_collection
+from serving.indexing import VideoIndexer
 from stages.support import paths
 from stages.support.entry import run_stage
 from stages.support.params import load_params
-
-NUM_THREADS = 1  # sums of another number of threads may differ in their last bit, and with them the index's bytes
 
 
 def main() -> None:
@@ -38,22 +33,17 @@ def index(*, bundle_dir: Path, corpus_dir: Path, features_dir: Path, corpus_name
     require_same_fingerprint(
         expected=bundle.manifest.fingerprint, found=store.fingerprint, what=f"the feature store {features_dir}"
     )
-    networks = Networks(bundle, num_threads=NUM_THREADS)
+    indexer = VideoIndexer(bundle)
     videos = sorted(load_corpus(corpus_dir).videos, key=lambda video: video.video_id)
-    vectors: dict[str, Vectors] = {}
-    cells: dict[str, Half] = {}
-    for video in tqdm(videos, desc="index", unit="video", disable=None):
-        features = store.load(video.video_id)
-        vectors[video.video_id] = networks.embed_clips(features)
-        cells[video.video_id] = resample_clips(features, bundle.manifest.num_cells).astype(np.float16)
-    clips = ClipIndex.build(vectors, clip_rate_hz=store.clip_rate_hz, fingerprint=store.fingerprint)
-    rows = [_describe(video) for video in videos]
-    save_collection(index_dir, manifest=bundle.manifest, corpus=corpus_name, clips=clips, cells=cells, videos=rows)
-    return clips.num_clips
+    entries = [
+        CollectionEntry(_describe(video), indexer.encode_features(store.load(video.video_id), duration_s=video.duration_s))
+        for video in tqdm(videos, desc="index", unit="video", disable=None)
+    ]
+    return save_collection(index_dir, entries, manifest=bundle.manifest, fingerprint=store.fingerprint, corpus=corpus_name)
 
 
 def _describe(video: Video) -> IndexedVideo:
-    return IndexedVideo(video.video_id, video.path, video.duration_s, video.split)
+    return IndexedVideo(video.video_id, video.path, video.duration_s, video.split, video.sha256)
 
 
 if __name__ == "__main__":

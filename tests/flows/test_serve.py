@@ -3,12 +3,15 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from corpus.files import sha256_file, write_bytes
+from corpus.files import read_json, sha256_file, write_bytes, write_json
 from flows import serve
 from flows.dvc_process import build_environment
 from flows.serve import ChosenBento, choose_bento, unpack_bento
@@ -79,17 +82,77 @@ def test_what_is_no_bento_is_refused_and_leaves_nothing(working_tree: Path) -> N
 def test_the_bento_of_a_pipeline_answers_and_plays_on_loopback(tiny_pipeline: Path, tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
     shutil.copytree(tiny_pipeline, checkout, ignore=shutil.ignore_patterns(".cache", ".git", "cache"))
-    port = find_free_port()
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "flows.serve", "--port", str(port)]
-    with (tmp_path / "log").open("wb") as log:
-        server = subprocess.Popen(command, cwd=checkout, env=build_environment(), stdout=log, stderr=subprocess.STDOUT)
-    try:
-        wait_until(lambda: is_ready(url), 120, what=(tmp_path / "log").read_text)
+    with start(checkout, tmp_path / "log") as url:
         moments = httpx.post(f"{url}/search", json={"query": SENTENCE, "top_k": 3}, timeout=30).raise_for_status().json()
         assert len(moments) == 3
         assert set(moments[0]) == {"video_id", "start_s", "end_s", "score"}
         assert (tmp_path / "log").read_text().startswith("serving the working tree (there is no champion yet): cuepoint:")
+
+
+@pytest.mark.slow
+def test_videos_without_annotations_are_indexed_searched_and_played(tiny_pipeline: Path, tmp_path: Path, run_in: Any) -> None:
+    checkout = tmp_path / "checkout"
+    shutil.copytree(tiny_pipeline, checkout, ignore=shutil.ignore_patterns(".cache", ".git", "cache"))
+    for number in (0, 1):
+        source = checkout / "data" / "raw" / "shapes" / "videos" / f"test_000{number}.mp4"
+        write_bytes(tmp_path / "my videos" / f"day {number}.mp4", source.read_bytes())
+    run_in(checkout, sys.executable, "-m", "serving", "index", str(tmp_path / "my videos"))
+    with start(checkout, tmp_path / "log", "--index", str(tmp_path / "my videos-index")) as url:
+        moments = httpx.post(f"{url}/search", json={"query": SENTENCE, "top_k": 9}, timeout=30).raise_for_status().json()
+        assert {moment["video_id"] for moment in moments} == {"day 0.mp4", "day 1.mp4"}
+        played = httpx.get(f"{url}/media/{moments[0]['video_id']}", timeout=30).raise_for_status()
+        assert played.content == (tmp_path / "my videos" / moments[0]["video_id"]).read_bytes()
+
+
+@contextmanager
+def start(checkout: Path, log_path: Path, *options: str) -> Iterator[str]:
+    """Serve from a checkout and return the address when it is ready; the server ends with the block."""
+    port = find_free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "flows.serve", "--port", str(port), *options]
+    with log_path.open("wb") as log:
+        server = subprocess.Popen(command, cwd=checkout, env=build_environment(), stdout=log, stderr=subprocess.STDOUT)
+    try:
+        wait_until(lambda: is_ready(url), 120, what=log_path.read_text)
+        yield url
     finally:
         server.terminate()
         server.wait(30)
+
+
+@pytest.fixture
+def home(small_project: Any, tmp_path: Path) -> Path:
+    """A home with one bento, of which only the data are there."""
+    folder = tmp_path / "home" / "bentos" / "cuepoint" / "1"
+    for name in ("bundle", "index"):
+        shutil.copytree(getattr(small_project, name), folder / "src" / "data" / name)
+    (folder / "bento.yaml").touch()
+    return tmp_path / "home"
+
+
+def test_the_videos_of_the_bentos_corpus_are_served(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUEPOINT_MEDIA_ROOT", raising=False)
+    environment = serve.build_environment(home, None)
+    assert environment["CUEPOINT_MEDIA_ROOT"] == str(Path("data/raw/small").resolve())
+    assert environment["BENTOML_HOME"] == str(home)
+
+
+def test_the_index_of_a_folder_takes_the_place_of_the_bentos(
+    home: Path, small_project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUEPOINT_MEDIA_ROOT", raising=False)
+    monkeypatch.chdir(small_project.root)
+    environment = serve.build_environment(home, Path("index"))
+    assert environment["CUEPOINT_INDEX"] == str(small_project.index)
+    assert "CUEPOINT_MEDIA_ROOT" not in environment  # the index names its folder
+
+
+def test_an_index_of_another_bundle_names_the_command_that_makes_it_fit(home: Path, small_project: Any, tmp_path: Path) -> None:
+    index_dir = Path(shutil.copytree(small_project.index, tmp_path / "my index"))
+    content = read_json(index_dir / "index.json") | {"bundle_version": "other", "media_dir": "/my videos"}
+    write_json(index_dir / "index.json", content)
+    with pytest.raises(ValueError, match="my index was made by another bundle than the one that is served; run: ") as caught:
+        serve.build_environment(home, index_dir)
+    bundle_dir = serve.find_bento(home) / "src" / "data" / "bundle"
+    command = f"python -m serving index '/my videos' --output '{index_dir}' --bundle {bundle_dir}"
+    assert str(caught.value).endswith(command)

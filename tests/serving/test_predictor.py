@@ -107,13 +107,6 @@ def test_unknown_words_are_reported_and_do_not_stop_the_search(predictor: Moment
     assert len(predictor.search("zebra", 3)) == 3
 
 
-def test_a_video_file_gives_the_features_of_the_store(predictor: MomentPredictor, small_project: Any) -> None:
-    features = predictor.embed_video(small_project.raw / "videos" / "v1.mp4")
-    stored = FeatureStore(small_project.features).load("v1")
-    assert features.shape == stored.shape
-    np.testing.assert_allclose(features.astype(np.float32), stored.astype(np.float32), atol=2e-3)
-
-
 def test_many_survivors_are_localized_in_bounded_batches(small_project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = load_bundle(small_project.bundle)
     networks, collection = Networks(bundle, num_threads=1), load_collection(small_project.index, bundle.manifest)
@@ -130,7 +123,7 @@ def test_many_survivors_are_localized_in_bounded_batches(small_project: Any, mon
 def test_an_index_of_another_bundle_is_refused(small_project: Any, index: Path) -> None:
     path = index / "index.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"bundle_version": "other"}))
-    with pytest.raises(ValueError, match="was made by the bundle other, but the bundle is .*; run: dvc repro index"):
+    with pytest.raises(ValueError, match="was made by the bundle other, but the bundle is .*; run: dvc repro --force index"):
         MomentPredictor.load(small_project.bundle, index)
 
 
@@ -145,13 +138,29 @@ def test_an_index_of_other_features_is_refused(small_project: Any, index: Path) 
 
 @pytest.mark.parametrize("name", ["cells.safetensors", "videos.json", "clips.safetensors", "clips.json"])
 def test_a_damaged_file_of_the_index_is_named(small_project: Any, index: Path, name: str) -> None:
-    content = bytearray((index / name).read_bytes())
+    (path,) = index.rglob(name)
+    content = bytearray(path.read_bytes())
     content[-2] ^= 1
-    (index / name).write_bytes(content)
+    path.write_bytes(content)
     with pytest.raises(ValueError, match=f"{name} is damaged: sha256 .*; run: dvc repro --force index"):
         MomentPredictor.load(small_project.bundle, index)
 
 
+def test_a_missing_file_of_the_index_is_named(small_project: Any, index: Path) -> None:
+    next(index.rglob("videos.json")).unlink()
+    with pytest.raises(FileNotFoundError, match=r"videos\.json is missing from the index; run: dvc repro --force index"):
+        MomentPredictor.load(small_project.bundle, index)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"format_version": 1}'])
+def test_an_index_of_another_format_is_refused(small_project: Any, index: Path, content: str) -> None:
+    (index / "index.json").write_text(content)
+    with pytest.raises(
+        ValueError, match=r"index\.json has format_version (None|1), this code reads 2; run: dvc repro --force index"
+    ):
+        MomentPredictor.load(small_project.bundle, index)
+
+
 def test_a_folder_without_index_names_the_command(small_project: Any, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no finished index; run: make repro"):
+    with pytest.raises(FileNotFoundError, match="no finished index; run: make repro, or for videos of your own: make index"):
         MomentPredictor.load(small_project.bundle, tmp_path)

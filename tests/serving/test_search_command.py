@@ -15,7 +15,7 @@ def options_of(project: Any) -> list[str]:
 
 
 def test_the_command_prints_ranked_moments_with_files_that_exist(small_project: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["the red circle moves", "-k", "3", *options_of(small_project)]) == 0
+    assert main(["search", "the red circle moves", "-k", "3", *options_of(small_project)]) == 0
     header, *rows = capsys.readouterr().out.splitlines()
     assert header.split() == ["rank", "video", "time", "score", "play"]
     assert [row.split()[0] for row in rows] == ["1", "2", "3"]
@@ -27,22 +27,22 @@ def test_the_command_prints_ranked_moments_with_files_that_exist(small_project: 
 
 
 def test_unknown_words_are_named(small_project: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["the zebra spins", *options_of(small_project)]) == 0
+    assert main(["search", "the zebra spins", *options_of(small_project)]) == 0
     assert "the word 'zebra'; it does not count" in capsys.readouterr().err
 
 
 def test_without_a_bundle_the_error_names_the_command_that_makes_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["a circle", "--bundle", str(tmp_path)]) == 1
+    assert main(["search", "a circle", "--bundle", str(tmp_path)]) == 1
     assert "no finished bundle; run: make repro" in capsys.readouterr().err
 
 
 def test_a_sentence_without_words_is_an_error(small_project: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["...", *options_of(small_project)]) == 1
+    assert main(["search", "...", *options_of(small_project)]) == 1
     assert "search: error: the sentence '...' has no words" in capsys.readouterr().err
 
 
 def test_a_number_of_answers_out_of_range_is_an_error(small_project: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["a circle", "-k", "0", *options_of(small_project)]) == 1
+    assert main(["search", "a circle", "-k", "0", *options_of(small_project)]) == 1
     assert "top_k must be between 1 and 100, got 0" in capsys.readouterr().err
 
 
@@ -61,6 +61,6 @@ def test_a_search_loads_no_training_tool(small_project: Any) -> None:
         "import sys; from serving.__main__ import main; main(sys.argv[1:]);"
         "print(sorted({'torch', 'bentoml', 'dvc', 'mlflow', 'prefect', 'pandas', 'onnx'} & set(sys.modules)))"
     )
-    command = [sys.executable, "-c", code, "a circle", *options_of(small_project)]
+    command = [sys.executable, "-c", code, "search", "a circle", *options_of(small_project)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).resolve().parents[2])
     assert done.stdout.splitlines()[-1] == "[]"

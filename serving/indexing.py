@@ -1,0 +1,74 @@
+"""What the index holds of a video, from its file or from its stored features, by one piece of code.
+
+Letters: S clips, K frames of a clip, H = W pixels, P places, D width, N cells, E embedding width.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from corpus.media import check_decodable, compute_clip_times, iter_clips, probe
+from corpus.moments import ClipResampler
+from corpus.store import Half
+from serving.bundle import Bundle
+from serving.clip_index import Vectors
+from serving.networks import Networks
+
+CLIPS_PER_BATCH = 64  # decoded and encoded at once: bounds the memory, whatever the length of the video
+
+
+class EncodedVideo(NamedTuple):
+    """What the index holds of a video beside its name."""
+
+    duration_s: float
+    vectors: Vectors  # (S, E) of unit length, for the clip index
+    cells: Half  # (N, P, D), for the localizer
+
+
+class VideoIndexer:
+    """Encodes videos with the networks of a bundle, batch by batch; memory holds one batch, the vectors and the cells."""
+
+    def __init__(self, bundle: Bundle, *, num_threads: int = 1) -> None:
+        """Use a verified bundle. Sums of another number of threads may differ in their last bit."""
+        self._manifest = bundle.manifest
+        self._networks = Networks(bundle, num_threads=num_threads)
+
+    def encode_file(self, path: Path, *, report: Callable[[float], None]) -> EncodedVideo:
+        """Decode a file from start to end and encode it; `report` gets the share of its clips that are encoded.
+
+        Raises:
+            UndecodableError: naming the file and why it cannot be decoded.
+            ValueError: when a feature does not fit into float16.
+            OSError: when the file cannot be read.
+        """
+        duration_s = probe(path).duration_s
+        check_decodable(path)
+        num_clips = len(compute_clip_times(duration_s, self._manifest.sampling))
+        return self._encode(self._iter_features(path, duration_s, num_clips, report), num_clips, duration_s)
+
+    def encode_features(self, features: Half, *, duration_s: float) -> EncodedVideo:
+        """Encode a video of which the features are known: (S, P, D)."""
+        starts = range(0, len(features), CLIPS_PER_BATCH)
+        return self._encode((features[start : start + CLIPS_PER_BATCH] for start in starts), len(features), duration_s)
+
+    def _iter_features(self, path: Path, duration_s: float, num_clips: int, report: Callable[[float], None]) -> Iterator[Half]:
+        done = 0
+        sampling = self._manifest.sampling
+        for clips in iter_clips(path, sampling, duration_s=duration_s, clips_per_batch=CLIPS_PER_BATCH):  # (n, K, H, W, 3)
+            with np.errstate(over="ignore"):  # the next lines say it
+                features = self._networks.encode_clips(clips).astype(np.float16)  # (n, P, D)
+            if not np.isfinite(features).all():
+                raise ValueError("a feature is not a finite float16: the bundle's video encoder is not fit for this video")
+            yield features
+            done += len(features)
+            report(done / num_clips)
+
+    def _encode(self, batches: Iterable[Half], num_clips: int, duration_s: float) -> EncodedVideo:
+        resampler = ClipResampler(num_clips, self._manifest.num_cells)
+        vectors: list[Vectors] = []
+        for features in batches:
+            vectors.append(self._networks.embed_clips(features))
+            resampler.add(features)
+        return EncodedVideo(duration_s, np.concatenate(vectors), resampler.compute_means().astype(np.float16))
