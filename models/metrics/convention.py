@@ -1,6 +1,7 @@
 """What a public evaluation convention must state: how candidates become answers, and when an answer counts.
 
-Figures are a mapping from metric name to one value per query (Q,); a table's figure is the mean of its column.
+Figures are a mapping from metric name to one value per query (Q,), NaN where a query has no part in a figure, such as one
+of moments of another length; a table's figure is the mean of the other values.
 """
 
 from abc import ABC, abstractmethod
@@ -12,6 +13,7 @@ import numpy as np
 from corpus.moments import Floats
 from models.metrics.spans import Bools, PaddedSpans, RankedSpans
 
+CHANCE_DRAWS = 20
 Figures = Mapping[str, Floats]
 
 
@@ -21,17 +23,18 @@ class IoURule(Enum):
     ABOVE = ">"  # 2D-TAN
     AT_LEAST = ">="  # Moment-DETR, QVHighlights, CAL, TVR
 
-    def is_hit(self, iou: Floats, threshold: float) -> Bools:
-        """Compare overlaps with a threshold under this rule."""
+    def is_hit(self, iou: Floats, threshold: float | Floats) -> Bools:
+        """Compare overlaps with a threshold, or with thresholds that broadcast, under this rule."""
         hits: Bools = iou > threshold if self is IoURule.ABOVE else iou >= threshold
         return hits
 
 
 class Convention(ABC):
-    """One way of turning candidates into figures."""
+    """One way of turning candidates into figures. `max_kept` is the number of answers that count."""
 
     name: str
     iou_rule: IoURule
+    max_kept: int
 
     @abstractmethod
     def rank(self, candidates: RankedSpans) -> RankedSpans:
@@ -41,9 +44,35 @@ class Convention(ABC):
     def compute_figures(self, answers: RankedSpans, truth: PaddedSpans) -> Figures:
         """Score the answers of each query against its true moments."""
 
-    @abstractmethod
     def compute_chance(self, candidates: Floats, truth: PaddedSpans) -> Figures:
-        """Return the expected figures of an answer list drawn uniformly from (Q, M, 2) candidates."""
+        """Return the expected figures of an answer list drawn uniformly from (Q, M, 2) candidates.
+
+        Here the mean over `CHANCE_DRAWS` lists a query, the same in every call; conventions with a closed form give that.
+        """
+        rng = np.random.default_rng(0)
+        sums: dict[str, Floats] = {}
+        for _ in range(CHANCE_DRAWS):
+            figures = self.compute_figures(self.rank(_shuffle(candidates, self.max_kept, rng)), truth)
+            sums = {name: sums.get(name, 0.0) + values for name, values in figures.items()}
+        return {name: values / CHANCE_DRAWS for name, values in sums.items()}
+
+
+def _shuffle(candidates: Floats, num_drawn: int, rng: np.random.Generator) -> RankedSpans:
+    """Draw different candidates of each query, with falling scores: (Q, M, 2) -> (Q, K)."""
+    keys = rng.random(candidates.shape[:2], dtype=np.float32)
+    chosen = np.argsort(keys, axis=1)[:, :num_drawn]  # (Q, K)
+    scores = np.broadcast_to(-np.arange(chosen.shape[1], dtype=np.float64), chosen.shape)
+    spans = np.take_along_axis(candidates, chosen[..., None], axis=1)
+    return RankedSpans(spans, scores, np.ones(chosen.shape, dtype=bool))
+
+
+def compute_means(figures: Figures) -> dict[str, float]:
+    """Return the figures of a table: the mean of each column over the queries that have part in it, NaN where none has."""
+    return {name: _compute_mean(values[~np.isnan(values)]) for name, values in figures.items()}
+
+
+def _compute_mean(values: Floats) -> float:
+    return float(values.mean()) if len(values) else float("nan")
 
 
 def compute_hits(best_iou: Floats, *, rank: int, threshold: float, rule: IoURule) -> Floats:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from corpus.moments import Floats, Ints
-from models.metrics.convention import Figures
+from models.metrics.convention import Figures, compute_means
 
 CONFIDENCE = 0.95
 
@@ -22,6 +22,21 @@ class Estimate(NamedTuple):
     high: float | None
 
 
+class Comparison(NamedTuple):
+    """A figure of two systems on the same queries, and right minus left with its paired 95 % interval.
+
+    `p_value` is the two-sided share of bootstrap differences on the other side of 0. None where fewer than two videos were
+    scored.
+    """
+
+    left: float
+    right: float
+    difference: float
+    low: float | None
+    high: float | None
+    p_value: float | None
+
+
 def draw_video_weights(num_videos: int, *, num_samples: int, seed: int) -> Ints:
     """Draw videos with replacement and return how often each one is in each sample: (S, V), every row sums to V."""
     drawn = np.random.default_rng(seed).integers(num_videos, size=(num_samples, num_videos))  # (S, V)
@@ -32,12 +47,18 @@ def draw_video_weights(num_videos: int, *, num_samples: int, seed: int) -> Ints:
 def resample_means(values: Floats, videos: Ints, weights: Ints) -> Floats:
     """Return the mean over the queries of every bootstrap sample: (Q, F), (Q,), (S, V) -> (S, F).
 
-    `videos` are indices below V; every video needs at least one query.
+    `videos` are indices below V. NaN has no part in a mean; the mean of nothing is NaN.
     """
-    num_videos = weights.shape[1]
-    counts = np.bincount(videos, minlength=num_videos)  # (V,)
-    sums = np.stack([np.bincount(videos, weights=column, minlength=num_videos) for column in values.T], axis=1)  # (V, F)
-    return (weights @ sums) / (weights @ counts)[:, None]
+    num_videos, real = weights.shape[1], ~np.isnan(values)
+
+    def total(columns: Floats) -> Floats:
+        of_videos = [np.bincount(videos, weights=column, minlength=num_videos) for column in columns.T]
+        summed: Floats = weights.astype(np.float64) @ np.stack(of_videos, axis=1)  # (S, V) @ (V, F)
+        return summed
+
+    sums, counts = total(np.where(real, values, 0.0)), total(real.astype(np.float64))
+    means: Floats = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    return means
 
 
 def estimate_means(figures: Figures, videos: Ints, *, num_samples: int, seed: int) -> dict[str, Estimate]:
@@ -48,23 +69,61 @@ def estimate_means(figures: Figures, videos: Ints, *, num_samples: int, seed: in
     Raises:
         ValueError: when there are no queries.
     """
-    names = list(figures)
-    values = np.stack([figures[name] for name in names], axis=1)  # (Q, F)
+    means, samples = compute_means(figures), draw_means(figures, videos, num_samples=num_samples, seed=seed)
+    if samples is None:
+        return {name: Estimate(mean, None, None) for name, mean in means.items()}
+    low, high = compute_bounds(samples)
+    return {name: Estimate(mean, *map(float, row)) for (name, mean), *row in zip(means.items(), low, high, strict=True)}
+
+
+def draw_means(figures: Figures, videos: Ints, *, num_samples: int, seed: int) -> Floats | None:
+    """Return the means of every bootstrap sample over videos: (S, F), None where fewer than two videos were scored.
+
+    Raises:
+        ValueError: when there are no queries.
+    """
+    values = np.stack(list(figures.values()), axis=1)  # (Q, F)
     if not len(values):
         raise ValueError("an interval needs at least one query, got none")
-    means = values.mean(axis=0)
     _, dense = np.unique(videos, return_inverse=True)
     if dense.max() == 0:
-        return {name: Estimate(float(mean), None, None) for name, mean in zip(names, means, strict=True)}
+        return None
     weights = draw_video_weights(int(dense.max()) + 1, num_samples=num_samples, seed=seed)
-    low, high = compute_bounds(resample_means(values, dense, weights))
-    return {name: Estimate(*map(float, row)) for name, *row in zip(names, means, low, high, strict=True)}
+    return resample_means(values, dense, weights)
+
+
+def compare_means(left: Figures, right: Figures, videos: Ints, *, num_samples: int, seed: int) -> dict[str, Comparison]:
+    """Compare the figures that both have: the same videos are drawn for both sides. `videos` (Q,) as in `estimate_means`.
+
+    Raises:
+        ValueError: when there are no queries, or the two share no figure.
+    """
+    differences = subtract_figures(right, left)
+    if not differences:
+        raise ValueError(f"the two have no figure in common: {', '.join(left)} and {', '.join(right)}")
+    estimates = estimate_means(differences, videos, num_samples=num_samples, seed=seed)
+    samples = draw_means(differences, videos, num_samples=num_samples, seed=seed)
+    p_values = [None] * len(differences) if samples is None else [_compute_p_value(column) for column in samples.T]
+    means = compute_means(left), compute_means(right)
+    return {
+        name: Comparison(means[0][name], means[1][name], *estimate, p_value)
+        for (name, estimate), p_value in zip(estimates.items(), p_values, strict=True)
+    }
+
+
+def _compute_p_value(differences: Floats) -> float:
+    """Return twice the smaller share of (S,) differences on one side of 0, which counts to both; never 0."""
+    real = differences[~np.isnan(differences)]
+    beyond = min(int((real <= 0).sum()), int((real >= 0).sum()))
+    return min(1.0, 2 * (beyond + 1) / (len(real) + 1))
 
 
 def compute_bounds(samples: Floats) -> tuple[Floats, Floats]:
-    """Return the lower and upper percentile of bootstrap samples: (S, F) -> (F,), (F,)."""
+    """Return the lower and upper percentile of bootstrap samples: (S, F) -> (F,), (F,). Samples without a mean do not count."""
     tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.percentile(samples, [tail, 100 - tail], axis=0)
+    low, high = np.full((2, samples.shape[1]), np.nan)
+    some = ~np.isnan(samples).all(axis=0)
+    low[some], high[some] = np.nanpercentile(samples[:, some], [tail, 100 - tail], axis=0)
     return low, high
 
 

@@ -35,6 +35,14 @@ class RankedSpans(NamedTuple):
         """Return the answers of the chosen queries, in the order given."""
         return RankedSpans(self.spans[rows], self.scores[rows], self.valid[rows])
 
+    def widen(self) -> "RankedSpans":
+        """Return the answers in double precision, in which they are scored and written."""
+        return RankedSpans(self.spans.astype(np.float64), self.scores.astype(np.float64), self.valid)
+
+    def keep(self, count: int) -> "RankedSpans":
+        """Return the first answers of each query."""
+        return RankedSpans(self.spans[:, :count], self.scores[:, :count], self.valid[:, :count])
+
 
 def pad_moments(moments: Sequence[Sequence[Moment]]) -> PaddedSpans:
     """Pad each query's moments to the largest number G of them, at least 1."""

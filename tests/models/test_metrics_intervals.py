@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from models.metrics.intervals import (
+    compare_means,
     draw_video_weights,
     estimate_means,
     estimate_median,
@@ -87,3 +88,51 @@ def test_the_median_interval_equals_a_slow_loop_and_may_be_infinite() -> None:
 def test_no_queries_are_refused() -> None:
     with pytest.raises(ValueError, match="needs at least one query, got none"):
         estimate_means({"R1": np.zeros(0)}, np.zeros(0, dtype=int), num_samples=10, seed=0)
+
+
+def test_queries_without_a_part_in_a_figure_do_not_count() -> None:
+    values, videos = np.array([1.0, np.nan, 0.0, np.nan]), np.array([0, 0, 1, 2])
+    with_gaps = estimate_means({"a": values}, videos, num_samples=400, seed=0)["a"]
+    assert with_gaps.value == 0.5
+    assert (with_gaps.low, with_gaps.high) == (0.0, 1.0)
+    nothing = estimate_means({"a": np.full(4, np.nan)}, videos, num_samples=50, seed=0)["a"]
+    assert np.isnan(nothing.value)
+    assert nothing.low is not None
+    assert np.isnan(nothing.low)
+
+
+def test_a_comparison_is_the_paired_interval_of_the_differences() -> None:
+    rng = np.random.default_rng(0)
+    videos = np.repeat(np.arange(40), 5)
+    left = rng.random(200)
+    right = left + 0.1 + 0.01 * rng.standard_normal(200)
+    found = compare_means({"a": left, "b": left}, {"b": right}, videos, num_samples=500, seed=1)
+    assert list(found) == ["b"]
+    estimate = estimate_means({"b": right - left}, videos, num_samples=500, seed=1)["b"]
+    assert found["b"].difference == pytest.approx(right.mean() - left.mean())
+    assert (found["b"].low, found["b"].high) == (estimate.low, estimate.high)
+    assert found["b"].p_value == pytest.approx(2 / 501)
+    alone = estimate_means({"b": right}, videos, num_samples=500, seed=1)["b"]
+    assert estimate.high - estimate.low < 0.1 * (alone.high - alone.low)  # queries that both find hard cancel out
+
+
+def test_equal_systems_differ_by_nothing_for_sure() -> None:
+    values = {"a": np.random.default_rng(2).random(30)}
+    found = compare_means(values, values, np.arange(30), num_samples=100, seed=0)["a"]
+    assert (found.difference, found.low, found.high, found.p_value) == (0, 0, 0, 1)
+
+
+def test_p_values_of_equally_good_systems_are_small_as_often_as_they_should_be() -> None:
+    rng, videos = np.random.default_rng(3), np.arange(60)
+    p_values = [
+        compare_means({"a": rng.random(60)}, {"a": rng.random(60)}, videos, num_samples=200, seed=0)["a"].p_value
+        for _ in range(200)
+    ]
+    assert 0.02 < np.mean(np.array(p_values) <= 0.1) < 0.2
+
+
+def test_a_comparison_needs_a_figure_in_common_and_two_videos_for_an_interval() -> None:
+    values = np.ones(3)
+    with pytest.raises(ValueError, match="the two have no figure in common: a and b"):
+        compare_means({"a": values}, {"b": values}, np.arange(3), num_samples=10, seed=0)
+    assert compare_means({"a": values}, {"a": values}, np.zeros(3, int), num_samples=10, seed=0)["a"].p_value is None
