@@ -121,10 +121,11 @@ def _compute_p_value(differences: Floats) -> float:
 def compute_bounds(samples: Floats) -> tuple[Floats, Floats]:
     """Return the lower and upper percentile of bootstrap samples: (S, F) -> (F,), (F,). Samples without a mean do not count."""
     tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.full((2, samples.shape[1]), np.nan)
+    bounds = np.full((2, samples.shape[1]), np.nan)
     some = ~np.isnan(samples).all(axis=0)
-    low[some], high[some] = np.nanpercentile(samples[:, some], [tail, 100 - tail], axis=0)
-    return low, high
+    if some.any():
+        bounds[:, some] = np.nanpercentile(samples[:, some], [tail, 100 - tail], axis=0)
+    return bounds[0], bounds[1]
 
 
 def estimate_median(values: Floats, videos: Ints, *, num_samples: int, seed: int) -> Estimate:
