@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from corpus.files import write_file
 
 NAME, SERVICE = "cuepoint", "serving.service:CuepointService"
-CORPUS_MODULES = ("__init__", "files", "media", "moments", "params", "store", "text")  # what serving imports
+CORPUS_MODULES = ("__init__", "files", "isolation", "media", "moments", "params", "store", "text", "video_files")  # serving's
 _CREATION_TIME = re.compile(r"^creation_time: .*$", re.MULTILINE)
 _EPOCH = "creation_time: '1970-01-01T00:00:00+00:00'"
 _SHOWN_LINES = 15
@@ -34,10 +34,14 @@ def read_packages(pyproject: Path) -> list[str]:
 
 def copy_context(context: Path, *, source: Path, folders: dict[str, Path], packages: Sequence[str]) -> None:
     """Fill a build context: the code of `serving` and what it imports, the `data/` folders given by name, the bentofile."""
-    shutil.copytree(source / "serving", context / "serving", ignore=shutil.ignore_patterns("__pycache__"))
+    no_caches = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(source / "serving", context / "serving", ignore=no_caches)
     (context / "corpus").mkdir()
     for module in CORPUS_MODULES:
-        shutil.copyfile(source / "corpus" / f"{module}.py", context / "corpus" / f"{module}.py")
+        if (source / "corpus" / module).is_dir():
+            shutil.copytree(source / "corpus" / module, context / "corpus" / module, ignore=no_caches)
+        else:
+            shutil.copyfile(source / "corpus" / f"{module}.py", context / "corpus" / f"{module}.py")
     for name, folder in folders.items():
         shutil.copytree(folder, context / "data" / name)
     bentofile = {

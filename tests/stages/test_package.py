@@ -114,7 +114,7 @@ def test_the_bento_holds_neither_training_code_nor_paths_of_this_machine(bento_d
         texts = [archive.extractfile(name) for name in names if name.endswith((".yaml", ".txt", ".json", ".md"))]
         content = b"".join(file.read() for file in texts if file is not None)
     assert {name.split("/")[1] for name in names if name.startswith("src/")} == {"corpus", "serving", "data", "bentofile.yaml"}
-    assert {Path(name).stem for name in names if name.startswith("src/corpus/")} == set(CORPUS_MODULES)
+    assert {Path(name).parts[2].removesuffix(".py") for name in names if name.startswith("src/corpus/")} == set(CORPUS_MODULES)
     assert str(SOURCE).encode() not in content
     assert b"torch" not in content
 
