@@ -36,9 +36,9 @@ class IngestParams(Params):
 
 
 class ValidateParams(Params):
-    """Bounds of the data gate."""
+    """The suite of the data gate, a preset."""
 
-    max_query_words: PositiveInt
+    suite: str
 
 
 class PretrainParams(Params):

@@ -1,7 +1,9 @@
-"""The data gate: good tables pass, each kind of bad row is named, the report is the same for the same data."""
+"""The data gate: good tables pass, each kind of bad row is named, the verdict is the same for the same data."""
 
 import json
 import re
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,117 +11,257 @@ import pytest
 
 from corpus.moments import Moment
 from corpus.records import Corpus, Query, Video, save_corpus
-from stages.support.params import ValidateParams
-from stages.validate import describe_failures, validate_corpus
+from stages import validate
+from stages.support.validation.suites import load_suite
+from stages.validate import REPORT, Validated, describe_failures, validate_corpus
 
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_.*' is deprecated:DeprecationWarning")  # Great Expectations
-PARAMS = ValidateParams(max_query_words=5)
+ROOT = Path(__file__).resolve().parents[2]
+Faults = dict[str, tuple[dict[str, Any], str]]  # key of a row: what is changed in it, the rule that names it
 
-
-QUERY_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
-    "q0": ({"spans": [[5, 3]]}, r"column='shortest_moment_s'"),
-    "q1": ({"spans": [[1, 99]]}, r"column_B='last_end_s'"),
-    "q2": ({"spans": [[-1, 3]]}, r"column='first_start_s'"),
-    "q3": ({"spans": []}, r"column='num_moments'"),
-    "q4": ({"split": "other"}, r"column_B='video_split'"),
-    "q5": ({"video_id": "ghost"}, r"null\(column='video_duration_s'"),
-    "q6": ({"text": "one two three four five six"}, r"column='num_words'"),
-    "q7": ({"text": "?!"}, r"column='num_words'"),
-    "q8": ({"elsewhere": {"v1": [[0, 1]]}}, r"column='elsewhere_outside_split'"),
-    "q9": ({"source": None}, r"null\(column='source'"),
+QUERY_FAULTS: Faults = {
+    "q0": ({"spans": [[5, 3]]}, "moments_end_after_their_start"),
+    "q1": ({"spans": [[1, 99]]}, "moments_end_inside_their_video"),
+    "q2": ({"spans": [[-1, 3]]}, "moments_start_at_zero_or_later"),
+    "q3": ({"spans": []}, "there_are_moments"),
+    "q4": ({"split": "other"}, "splits_are_those_of_the_videos"),
+    "q5": ({"video_id": "ghost"}, "videos_are_in_the_corpus"),
+    "q6": ({"text": "word " * 61}, "sentences_are_short"),
+    "q7": ({"text": "?!"}, "sentences_have_words"),
+    "q8": ({"elsewhere": {"v1": [[0, 1]]}}, "other_videos_are_of_the_same_split"),
+    "q9": ({"source": None}, "fields_are_given"),
+    "q10": ({"elsewhere": {"v13": [[0, 99]]}}, "other_moments_are_inside_their_videos"),
+    "q11": ({"annotators": [[[2, 1]]]}, "other_moments_are_inside_their_videos"),
+    "q12": ({"spans": [[1, 1.1]]}, "moments_can_be_seen"),
+    "q13": ({"text": "Мужчина бежит"}, "sentences_are_in_the_expected_script"),
+    "q14": ({"text": "Eine Frau geht durch die Tür"}, "sentences_are_in_the_expected_language"),
+    "q15": ({"text": "two men in the cafÃ©"}, "characters_are_whole"),
+    "q16": ({"text": "dog собака кот"}, "sentences_are_in_the_expected_script"),
+    "q17": ({"text": "собака and cat"}, "scripts_are_not_mixed"),
+    "q18": ({"text": "x" * 2001}, "sentences_are_no_documents"),
+    "q19": ({"qid": "q20"}, "fields_have_their_types"),
+    "q20": ({"spans": [[float("nan"), 2]]}, "fields_have_their_types"),
 }
-VIDEO_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
-    "v0": ({"duration_s": 0.0}, r"column='duration_s'"),
-    "v1": ({"fps": 2000.0}, r"column='fps'"),
-    "v2": ({"rotation": 45}, r"column='rotation'"),
-    "v3": ({"codec": None}, r"null\(column='codec'"),
-    "v4": ({"sha256": f"{5:064d}"}, r"column='splits_of_content'"),
-    "v5": ({"num_frames": 0}, r"column='num_frames'"),
-    "v6": ({"has_audio": "yes"}, r"column='has_audio'"),
-    "v7": ({"width": 0}, r"column='width'"),
-    "v8": ({"sha256": "short"}, r"column='sha256'"),
+VIDEO_FAULTS: Faults = {
+    "v0": ({"duration_s": 0.0}, "durations_are_positive"),
+    "v1": ({"fps": 2000.0}, "frame_rates_are_positive"),
+    "v2": ({"rotation": 45}, "rotations_are_quarter_turns"),
+    "v3": ({"codec": None}, "fields_are_given"),
+    "v4": ({"sha256": f"{5:064d}"}, "a_content_is_in_one_split"),
+    "v5": ({"num_frames": 0}, "there_are_frames"),
+    "v6": ({"has_audio": "yes"}, "fields_have_their_types"),
+    "v7": ({"width": 0}, "widths_are_positive"),
+    "v8": ({"sha256": "short"}, "checksums_are_sha256"),
+    "v9": ({"height": -1}, "heights_are_positive"),
+    "v10": ({"fps": 240.0}, "frame_rates_are_usual"),
+    "v11": ({"num_frames": 100}, "frame_rates_are_constant"),
+    "v12": ({"duration_s": 0.5}, "durations_are_usual"),
+    "v13": ({"sha256": f"{16:064d}"}, "contents_are_unique"),
+    "v14": ({"duration_s": "long"}, "fields_have_their_types"),
+    "v15": ({"fps": float("nan")}, "fields_have_their_types"),
+    "v17": ({"width": 16}, "widths_are_usual"),
+    "v18": ({"video_id": "v19"}, "ids_are_unique"),
+    "v20": ({"num_frames": 25.5}, "fields_have_their_types"),
 }
 
 
-def save_good_corpus(folder: Path) -> None:
-    splits = [("train", "val", "test")[number % 3] for number in range(10)]
+def save_good_corpus(folder: Path, size: int = 24) -> None:
+    splits = [("train", "val", "test")[number % 3] for number in range(size)]
     videos = [
-        Video(f"v{number}", f"videos/v{number}.mp4", split, 10.0, 25.0, 250, 8, 8, 0, "h264", False, f"{number:064d}")
+        Video(f"v{number}", f"videos/v{number}.mp4", split, 10.0, 25.0, 250, 640, 360, 0, "h264", False, f"{number:064d}")
         for number, split in enumerate(splits)
     ]
     queries = [
-        Query(f"q{number}", f"v{number}", "a dog runs", (Moment(1, 4), Moment(5, 10.0)), split)
+        Query(f"q{number}", f"v{number}", f"the dog runs {number} times", (Moment(1, 4), Moment(5, 10.0)), split)
         for number, split in enumerate(splits)
     ]
     save_corpus(Corpus(tuple(videos), tuple(queries)), folder)
 
 
-def break_rows(path: Path, key: str, faults: dict[str, tuple[dict[str, Any], str]]) -> None:
+def break_rows(path: Path, key: str, changes: dict[str, dict[str, Any]]) -> None:
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    broken = [row | faults[row[key]][0] if row[key] in faults else row for row in rows]
-    path.write_text("".join(json.dumps(row) + "\n" for row in broken))
+    path.write_text("".join(json.dumps(row | changes.get(row[key], {})) + "\n" for row in rows))
+
+
+def run(folder: Path) -> Validated:
+    return validate_corpus(folder, load_suite("default", ROOT / "presets" / "suite"), docs_dir=folder / "docs")
+
+
+def list_named(found: Validated, rule: str) -> list[str]:
+    """Return the keys of the rows that a rule names."""
+    (finding,) = [one for one in found.findings if f"{one.rule.table}.{one.rule.name}" == rule]
+    return [str(next(iter(row.values()))) for row in finding.rows]
 
 
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
-    """The failures of a corpus with one fault in every row, and its Data Docs."""
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Validated:
+    """What the gate finds of a corpus with one fault in most rows."""
     folder = tmp_path_factory.mktemp("broken")
     save_good_corpus(folder)
-    break_rows(folder / "queries.jsonl", "qid", QUERY_FAULTS)
-    break_rows(folder / "videos.jsonl", "video_id", VIDEO_FAULTS)
-    report = validate_corpus(folder, PARAMS, docs_dir=folder / "docs")
-    assert not report["success"]
-    return report["failures"], folder / "docs"
+    break_rows(folder / "queries.jsonl", "qid", {key: change for key, (change, _) in QUERY_FAULTS.items()})
+    break_rows(folder / "videos.jsonl", "video_id", {key: change for key, (change, _) in VIDEO_FAULTS.items()})
+    return run(folder)
 
 
-def test_a_good_corpus_passes_and_the_report_is_deterministic(tmp_path: Path) -> None:
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with params, presets and a good corpus, which the stage runs in."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copytree(ROOT / "presets" / "suite", tmp_path / "presets" / "suite")
+    save_good_corpus(tmp_path / "data" / "corpus")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_good_corpus_passes_without_a_warning_and_the_reports_are_the_same_bytes(checkout: Path) -> None:
+    reports = []
+    for _ in range(2):
+        validate.main()
+        reports.append((validate.REPORT.read_bytes(), validate.FINDINGS.read_bytes()))
+    assert reports[0] == reports[1]
+    assert json.loads(reports[0][0]) == {"failures": [], "rows": {"queries": 24, "videos": 24}, "success": True}
+    assert all(finding["success"] for finding in json.loads(reports[0][1]))
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "rule"),
+    [("queries", key, rule) for key, (_, rule) in QUERY_FAULTS.items() if key != "q19"]
+    + [("videos", key, rule) for key, (_, rule) in VIDEO_FAULTS.items() if key != "v18"],
+)
+def test_a_bad_row_is_named_by_the_rule_it_breaks(broken: Validated, table: str, key: str, rule: str) -> None:
+    assert key in list_named(broken, f"{table}.{rule}")
+
+
+def test_rows_with_the_same_id_are_named_with_their_lines(broken: Validated) -> None:
+    messages = [finding.describe() for finding in broken.stopping]
+    assert any("queries.ids_are_unique" in line and "q20 (line 20); q20 (line 21)" in line for line in messages)
+    assert any("videos.ids_are_unique" in line and "v19 (line 19); v19 (line 20)" in line for line in messages)
+
+
+def test_a_video_whose_id_is_in_two_splits_is_named_in_both_tables(tmp_path: Path) -> None:
     save_good_corpus(tmp_path)
-    one, two = (validate_corpus(tmp_path, PARAMS, docs_dir=tmp_path / "docs") for _ in range(2))
-    assert one["failures"] == []
-    assert one["success"]
-    assert one["rows"] == {"videos": 10, "queries": 10}
-    assert json.dumps(one, allow_nan=False) == json.dumps(two, allow_nan=False)
+    break_rows(tmp_path / "queries.jsonl", "qid", {"q4": {"split": "train"}})
+    found = run(tmp_path)
+    assert list_named(found, "videos.a_video_is_in_one_split") == ["v4"]
+    assert list_named(found, "queries.a_video_is_in_one_split") == ["q4"]
+    assert list_named(found, "queries.splits_are_those_of_the_videos") == ["q4"]
 
 
-@pytest.mark.parametrize(("key", "rule"), [(key, rule) for key, (_, rule) in (QUERY_FAULTS | VIDEO_FAULTS).items()])
-def test_a_bad_row_is_named_with_the_rule_it_breaks(broken: tuple[list[str], Path], key: str, rule: str) -> None:
-    failures, _ = broken
-    assert any(re.search(rf"{rule}.*: fails for .*\b{key}\b", line) for line in failures), failures
-
-
-def test_rows_given_twice_and_values_of_a_wrong_type_are_named(tmp_path: Path) -> None:
+def test_repeated_rows_and_sentences_are_warnings(tmp_path: Path) -> None:
     save_good_corpus(tmp_path)
-    break_rows(tmp_path / "queries.jsonl", "qid", {"q1": ({"qid": "q0"}, "")})
-    break_rows(tmp_path / "videos.jsonl", "video_id", {"v1": ({"duration_s": "long"}, ""), "v4": ({"video_id": "v3"}, "")})
-    failures = validate_corpus(tmp_path, PARAMS, docs_dir=tmp_path / "docs")["failures"]
-    assert "queries: expect_column_values_to_be_unique(column='qid'): fails for q0, q0" in failures
-    assert "videos: expect_column_values_to_be_unique(column='video_id'): fails for v3, v3" in failures
-    assert any("column='duration_s'" in line and "same type" in line for line in failures)
+    same = {"video_id": "v3", "split": "train", "text": "The dog runs 3 times!"}
+    break_rows(tmp_path / "queries.jsonl", "qid", {"q6": same, "q9": {**same, "spans": [[2, 3]]}})
+    found = run(tmp_path)
+    assert not found.stopping
+    assert list_named(found, "queries.rows_are_not_repeated") == ["q3", "q6"]
+    assert list_named(found, "queries.sentences_are_said_once_of_a_video") == ["q3", "q6", "q9"]
 
 
-def test_data_docs_exist_on_failure_name_the_rows_and_load_nothing_from_elsewhere(broken: tuple[list[str], Path]) -> None:
-    _, docs = broken
-    start_page = (docs / "index.html").read_text()
-    assert "fails for 2: q6, q7" in start_page
-    pages = list(docs.rglob("*.html"))
-    assert {"queries", "videos"} <= {
-        page.parts[page.parts.index("validations") + 1] for page in pages if "validations" in page.parts
-    }
-    for link in re.findall(r'<a href="([^"]+)"', start_page):
-        assert (docs / link).is_file()
-    for page in pages:
-        assert not re.findall(r'<(?:script|link|img)[^>]*(?:src|href)="https?://', page.read_text())
+def test_a_file_in_a_wrong_encoding_stops_the_pipeline(tmp_path: Path) -> None:
+    save_good_corpus(tmp_path)
+    break_rows(tmp_path / "queries.jsonl", "qid", {f"q{number}": {"text": "un cafÃ©"} for number in range(3)})
+    assert "characters_are_mostly_whole" in {finding.rule.name for finding in run(tmp_path).stopping}
+
+
+def test_a_warning_lets_the_corpus_pass_and_leaves_the_verdict_as_it_is(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    validate.main()
+    verdict = REPORT.read_bytes()
+    break_rows(checkout / "data" / "corpus" / "videos.jsonl", "video_id", {"v1": {"fps": 240.0, "num_frames": 2400}})
+    validate.main()
+    assert "warning: videos.frame_rates_are_usual" in capsys.readouterr().out
+    assert REPORT.read_bytes() == verdict
+
+
+def test_a_critical_failure_stops_the_stage_after_report_and_docs_are_written(checkout: Path) -> None:
+    break_rows(checkout / "data" / "corpus" / "queries.jsonl", "qid", {"q1": {"spans": [[1, 99]]}})
+    with pytest.raises(
+        ValueError, match=r"1 rule is broken:\n  queries\.moments_end_inside_their_video: .* fails for 1: q1 \(line 2"
+    ):
+        validate.main()
+    (failure,) = json.loads(REPORT.read_text())["failures"]
+    assert failure["num_failing"] == 1
+    assert failure["rows"] == [
+        {"qid": "q1", "line": 2, "video_duration_s": 10, "last_end_s": 99, "video_id": "v1", "text": "the dog runs 1 times"}
+    ]
+    assert "moments end inside their video" in (validate.DATA_DOCS / "index.html").read_text().lower()
+
+
+def test_both_tables_are_checked_by_one_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stages.support.validation import gate
+
+    save_good_corpus(tmp_path)
+    checkpoints = []
+    run_checkpoint = gate.gx.Checkpoint.run
+
+    def record(checkpoint: Any, *arguments: Any, **named: Any) -> Any:
+        checkpoints.append([definition.name for definition in checkpoint.validation_definitions])
+        return run_checkpoint(checkpoint, *arguments, **named)
+
+    monkeypatch.setattr(gate.gx.Checkpoint, "run", record)
+    run(tmp_path)
+    assert checkpoints == [["videos", "queries"]]
 
 
 def test_an_empty_corpus_fails_the_gate(tmp_path: Path) -> None:
-    save_corpus(Corpus((), ()), tmp_path / "corpus")
-    report = validate_corpus(tmp_path / "corpus", PARAMS, docs_dir=tmp_path / "docs")
-    assert any("queries: expect_table_row_count_to_be_between(min_value=1): found 0" in line for line in report["failures"])
+    save_corpus(Corpus((), ()), tmp_path)
+    messages = [finding.describe() for finding in run(tmp_path).stopping]
+    assert any(re.match(r"queries\.there_are_sentences: .* fails: found 0", line) for line in messages)
+    assert any(re.match(r"videos\.there_are_training_and_.* fails: found no train, val", line) for line in messages)
 
 
-def test_the_message_names_the_failures_the_docs_and_the_remedy() -> None:
-    message = describe_failures(["queries: x fails for q1"], Path("docs"))
-    assert message == (
-        "the corpus is not fit for training, 1 expectations fail:\n  queries: x fails for q1\n"
+def test_videos_that_have_features_only_pass_without_what_a_file_would_tell(tmp_path: Path) -> None:
+    save_good_corpus(tmp_path)
+    of_a_file = {"path": "", "codec": "", "has_audio": False}
+    of_a_file |= dict.fromkeys(("fps", "num_frames", "width", "height", "rotation"), 0)
+    break_rows(tmp_path / "videos.jsonl", "video_id", {f"v{number}": of_a_file for number in range(24)})
+    assert [finding.describe() for finding in run(tmp_path).findings if not finding.success] == []
+
+
+def test_values_of_any_type_are_named_never_a_crash(tmp_path: Path) -> None:
+    save_good_corpus(tmp_path, 12)
+    odd: list[Any] = [["x"], {"a": 1}, 5, "\ud800", True, 10**400, float("inf")]
+    fields = ("video_id", "text", "spans", "elsewhere", "annotators", "saliency", "tags")
+    rows = [
+        {"qid": f"{field}{number}", "video_id": "v0", "text": "a dog", "split": "train", "source": "human", "spans": [[0, 1]]}
+        | {field: value}
+        for field in fields
+        for number, value in enumerate(odd)
+    ]
+    with (tmp_path / "queries.jsonl").open("a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    named = list_named(run(tmp_path), "queries.fields_have_their_types")
+    right = {"elsewhere1", "saliency1", "tags1"}  # a mapping is what they hold
+    assert {row["qid"] for row in rows} - set(named) <= right
+
+
+def test_a_line_that_is_no_object_is_named_with_its_file(tmp_path: Path) -> None:
+    save_good_corpus(tmp_path)
+    with (tmp_path / "queries.jsonl").open("a") as file:
+        file.write("[1]\n")
+    with pytest.raises(ValueError, match=r"queries\.jsonl line 25 holds no JSON object; run: dvc repro --force ingest"):
+        run(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_queries_with_ten_thousand_failing_take_seconds(tmp_path: Path) -> None:
+    save_good_corpus(tmp_path, 99_999)
+    break_rows(tmp_path / "queries.jsonl", "qid", {f"q{number}": {"spans": [[1, 99]]} for number in range(10_000)})
+    started_s = time.process_time()
+    found = run(tmp_path)
+    assert time.process_time() - started_s < 20
+    (failure,) = found.to_verdict()["failures"]
+    assert (failure["num_failing"], len(failure["rows"])) == (10_000, 100)
+    assert describe_failures(found.stopping, tmp_path).count("\n") == 2
+
+
+def test_the_message_names_the_failures_the_docs_and_the_remedy(tmp_path: Path) -> None:
+    save_good_corpus(tmp_path)
+    break_rows(tmp_path / "videos.jsonl", "video_id", {"v1": {"rotation": 45}})
+    assert describe_failures(run(tmp_path).stopping, Path("docs")) == (
+        "the corpus is not fit for training, 1 rule is broken:\n"
+        "  videos.rotations_are_quarter_turns: expect_column_values_to_be_in_set(column='rotation', "
+        "value_set=[0, 90, 180, 270]) fails for 1: v1 (line 2, rotation 45)\n"
         "see docs/index.html; correct the annotations or videos of the corpus, then run: dvc repro"
     )

@@ -1,30 +1,68 @@
-"""What one expectation found."""
+"""What one rule found."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
+
+from stages.support.validation.fields import shorten
+from stages.support.validation.suites import Rule
+from stages.support.validation.tables import KEYS, LINE
+
+_ROWS_IN_MESSAGE = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one expectation. `rows` are the keys of failing rows, the first hundred of `num_failing`."""
+    """The result of one rule. `rows` are the first hundred of `num_failing`: key, line and the values that were looked at.
 
-    table: str
-    expectation: str
-    rule: Mapping[str, Any]
+    `observed` is what was found where a rule is about a whole column; `error` says why a rule could not be checked.
+    """
+
+    rule: Rule
     success: bool
-    num_failing: int
-    rows: tuple[str, ...]
+    num_failing: int = 0
+    rows: Sequence[Mapping[str, Any]] = ()
     observed: Any = None
     error: str = ""
 
+    @property
+    def stops(self) -> bool:
+        """Whether the pipeline must not go on; a rule that cannot be checked is no rule that holds."""
+        return not self.success and (self.rule.severity == "critical" or bool(self.error))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        rule = {name: value for name, value in asdict(self.rule).items() if name != "where"}
+        found = {"success": self.success, "num_failing": self.num_failing, "rows": list(self.rows)}
+        return {**rule, "values": dict(self.rule.values), **found, "observed": self.observed, "error": self.error}
+
     def describe(self) -> str:
         """Return one line for a message."""
-        values = ", ".join(f"{name}={value!r}" for name, value in self.rule.items() if name != "notes")
-        what = f"{self.table}: {self.expectation}({values})"
+        values = ", ".join(f"{name}={value!r}" for name, value in self.rule.values.items())
+        return f"{self.rule.table}.{self.rule.name}: {self.rule.type}({values}) {self._describe_result()}"
+
+    def _describe_result(self) -> str:
+        if self.success:
+            return "holds"
         if self.error:
-            return f"{what}: {self.error}"
-        if self.rows:
-            more = f" and {self.num_failing - 10} more" if self.num_failing > 10 else ""
-            return f"{what}: fails for {', '.join(self.rows[:10])}{more}"
-        return f"{what}: found {self.observed!r}"
+            return f"cannot be checked: {self.error}"
+        if not self.rows:
+            return f"fails: found {show(self.observed)}"
+        more = self.num_failing - _ROWS_IN_MESSAGE
+        rows = "; ".join(self._describe_row(row) for row in self.rows[:_ROWS_IN_MESSAGE])
+        return f"fails for {self.num_failing}: {rows}{f' and {more} more' if more > 0 else ''}"
+
+    def _describe_row(self, row: Mapping[str, Any]) -> str:
+        """Return "q1 (line 2, num_words 77)"."""
+        key = KEYS[self.rule.table]
+        details = ", ".join(f"{name} {shorten(show(row[name]))}" for name in [LINE, *self.rule.columns] if name != key)
+        return f"{shorten(show(row[key]))} ({details})"
+
+
+def show(value: object) -> str:
+    """Return a value as people read it."""
+    if value is None:
+        return "missing"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(show, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,58 +1,102 @@
-"""What must hold of a corpus: the expectations of the data gate on its two tables."""
+"""Suites of expectations from `presets/suite/`: rules by table and name; a suite holds what differs from the default one.
 
-from typing import Any
+Nothing here loads Great Expectations; what a rule's type and values mean is checked where it is built.
+"""
 
-import great_expectations.expectations as gxe
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
-from corpus.records import TRAIN, VALIDATION
+from pydantic import ConfigDict
+
+from corpus.params import Params
+from stages.support.params import load_yaml, preset_path, validate
+
+DEFAULT = "default"
+TABLES = ("videos", "queries")
+Severity = Literal["critical", "warning", "info"]
 
 
-def build_video_expectations() -> list[Any]:
-    """Return what must hold of the table of videos."""
+class RuleParams(Params):
+    """One rule as it is written: an expectation of Great Expectations; what is not named here are its values."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: str
+    severity: Severity = "critical"
+    notes: str = ""
+
+
+class SuiteParams(Params):
+    """A whole suite: rules by table and name."""
+
+    videos: dict[str, RuleParams]
+    queries: dict[str, RuleParams]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What must hold of a table. `where` is the place in the file, for messages."""
+
+    table: str
+    name: str
+    type: str
+    severity: Severity
+    notes: str
+    values: Mapping[str, Any]
+    where: str
+
+    @property
+    def columns(self) -> list[Any]:
+        """The columns that the rule looks at."""
+        single = [self.values[name] for name in ("column", "column_A", "column_B") if name in self.values]
+        listed = self.values.get("column_list")
+        return [*single, *(listed if isinstance(listed, list) else [])]
+
+
+def load_suite(name: str, folder: Path | None = None) -> list[Rule]:
+    """Read `presets/suite/<name>.yaml` over the default suite.
+
+    A rule of the default's name replaces the values that it gives, a new name adds a rule, an empty one drops it.
+
+    Raises:
+        ValueError: naming the file and the key at fault, when a file is missing or malformed.
+    """
+    path = preset_path("suite", name) if folder is None else folder / f"{name}.yaml"
+    default = load_yaml(path.with_name(f"{DEFAULT}.yaml"))
+    content = default if name == DEFAULT else _overlay(default, load_yaml(path), path)
+    suite: SuiteParams = validate(SuiteParams, content, source=path)
     return [
-        gxe.ExpectTableRowCountToBeBetween(min_value=1),
-        *_require_filled("video_id", "path", "split", "codec", "sha256"),
-        gxe.ExpectColumnValuesToBeUnique(column="video_id"),
-        gxe.ExpectColumnDistinctValuesToContainSet(column="split", value_set=[TRAIN, VALIDATION]),
-        *_require_range("duration_s", min_value=0, strict_min=True),
-        *_require_range("fps", min_value=0, strict_min=True, max_value=1000),
-        *_require_range("num_frames", min_value=1),
-        *_require_range("width", min_value=1),
-        *_require_range("height", min_value=1),
-        gxe.ExpectColumnValuesToBeInSet(column="rotation", value_set=[0, 90, 180, 270]),
-        gxe.ExpectColumnValuesToBeInSet(column="has_audio", value_set=[True, False]),
-        gxe.ExpectColumnValuesToMatchRegex(column="sha256", regex="^[0-9a-f]{64}$"),
-        gxe.ExpectColumnValuesToBeBetween(
-            column="splits_of_content", max_value=1, notes="the same bytes must not be in two splits"
-        ),
+        Rule(table, rule, params.type, params.severity, params.notes, params.model_extra or {}, f"{path}: {table}.{rule}")
+        for table in TABLES
+        for rule, params in getattr(suite, table).items()
     ]
 
 
-def build_query_expectations(*, max_query_words: int) -> list[Any]:
-    """Return what must hold of the table of queries."""
-    return [
-        gxe.ExpectTableRowCountToBeBetween(min_value=1),
-        *_require_filled("qid", "video_id", "text", "split", "source"),
-        gxe.ExpectColumnValuesToBeUnique(column="qid"),
-        gxe.ExpectColumnDistinctValuesToContainSet(column="split", value_set=[TRAIN, VALIDATION]),
-        gxe.ExpectColumnValuesToNotBeNull(column="video_duration_s", notes="the video of every query must be in the corpus"),
-        gxe.ExpectColumnPairValuesToBeEqual(column_A="split", column_B="video_split", notes="splits are by video"),
-        gxe.ExpectColumnValuesToBeBetween(column="num_words", min_value=1, max_value=max_query_words),
-        gxe.ExpectColumnValuesToBeBetween(column="num_moments", min_value=1),
-        *_require_range("first_start_s", min_value=0),
-        *_require_range("shortest_moment_s", min_value=0, strict_min=True),
-        gxe.ExpectColumnPairValuesAToBeGreaterThanB(
-            column_A="video_duration_s", column_B="last_end_s", or_equal=True, notes="every moment must end inside its video"
-        ),
-        gxe.ExpectColumnValuesToBeBetween(
-            column="elsewhere_outside_split", max_value=0, notes="moments of other videos must be of the same split"
-        ),
-    ]
+def _overlay(default: Mapping[str, Any], changes: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    merged = {**default, **{table: rules for table, rules in changes.items() if table not in TABLES}}
+    for table in TABLES:
+        rules = changes.get(table) or {}
+        if not isinstance(rules, dict):
+            raise ValueError(f"{path}: {table} must map names of rules to rules, got {rules!r}")
+        merged[table] = _overlay_rules(default[table], rules, f"{path}: {table}")
+    return merged
 
 
-def _require_filled(*columns: str) -> list[Any]:
-    return [gxe.ExpectColumnValuesToNotBeNull(column=column) for column in columns]
-
-
-def _require_range(column: str, **bounds: Any) -> list[Any]:
-    return [gxe.ExpectColumnValuesToNotBeNull(column=column), gxe.ExpectColumnValuesToBeBetween(column=column, **bounds)]
+def _overlay_rules(default: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> dict[str, Any]:
+    merged = dict(default)
+    for name, change in changes.items():
+        if change is None and name not in default:
+            raise ValueError(f"{where}.{name} drops a rule that the default suite does not have; known: {', '.join(default)}")
+        if change is None:
+            del merged[name]
+        elif (
+            isinstance(change, dict)
+            and isinstance(default.get(name), dict)
+            and change.get("type") in (None, default[name]["type"])
+        ):
+            merged[name] = {**default[name], **change}
+        else:
+            merged[name] = change
+    return merged

@@ -1,7 +1,7 @@
 """The two tables that the data gate looks at: one row per video, one row per query."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,65 +9,189 @@ import pandas as pd
 
 from corpus.files import read_jsonl
 from corpus.text import tokenize
-
-Row = Mapping[str, Any]
-
-VIDEO_COLUMNS = (
-    *("video_id", "path", "split", "duration_s", "fps", "num_frames", "width", "height", "rotation"),
-    *("codec", "has_audio", "sha256", "splits_of_content"),
+from stages.support.validation.fields import (
+    ANNOTATORS,
+    FLAG,
+    NUMBER,
+    RATINGS,
+    SPANS,
+    SPANS_BY_VIDEO,
+    TAGS,
+    TEXT,
+    WHOLE,
+    Span,
+    TypedRow,
+    read_row,
 )
-QUERY_COLUMNS = (
-    *("qid", "video_id", "text", "split", "source", "video_split", "video_duration_s", "num_words", "num_moments"),
-    *("first_start_s", "last_end_s", "shortest_moment_s", "elsewhere_outside_split"),
-)
+from stages.support.validation.language import count_broken_characters, find_script, guess_language
+
+LINE = "line"  # of its file, from 1
+KEYS = {"videos": "video_id", "queries": "qid"}  # table -> the column that names its rows
+CONTEXT = {"videos": ("path",), "queries": ("video_id", "text")}  # what helps to recognise a row
+_VIDEO_FIELDS = {
+    **dict.fromkeys(("video_id", "path", "split", "codec", "sha256"), TEXT),
+    **dict.fromkeys(("duration_s", "fps"), NUMBER),
+    **dict.fromkeys(("num_frames", "width", "height", "rotation"), WHOLE),
+    "has_audio": FLAG,
+}
+_OPTIONAL_VIDEO_FIELDS = {**dict.fromkeys(("frame_rate", "audio_codec"), TEXT), "audio_rate_hz": WHOLE, "audio_channels": WHOLE}
+_OF_A_FILE = ("path", "codec", "fps", "num_frames", "width", "height", "rotation", "has_audio")  # unknown where there is none
+_QUERY_FIELDS = {**dict.fromkeys(("qid", "video_id", "text", "split", "source"), TEXT), "spans": SPANS}
+_OPTIONAL_QUERY_FIELDS = {"annotators": ANNOTATORS, "saliency": RATINGS, "elsewhere": SPANS_BY_VIDEO, "tags": TAGS}
+_VIDEO_TYPES = {
+    **{
+        name: {TEXT: "str", FLAG: "boolean"}.get(kind, "float64")
+        for name, kind in {**_VIDEO_FIELDS, **_OPTIONAL_VIDEO_FIELDS}.items()
+    },
+    **dict.fromkeys(("missing_fields", "wrong_types"), "str"),
+    **dict.fromkeys((LINE, "num_queries", "splits_of_video", "splits_of_content"), "int64"),
+    "frames_found_share": "float64",
+}
+_QUERY_TYPES = {
+    **{name: "str" for name, kind in _QUERY_FIELDS.items() if kind == TEXT},
+    **dict.fromkeys(("missing_fields", "wrong_types", "video_split", "sentence", "moments", "script", "language"), "str"),
+    **dict.fromkeys((LINE, "num_words", "num_characters", "broken_characters", "num_moments"), "int64"),
+    **dict.fromkeys(("splits_of_video", "other_moments_outside", "elsewhere_outside_split"), "int64"),
+    **dict.fromkeys(("video_duration_s", "first_start_s", "last_end_s"), "float64"),
+    **dict.fromkeys(("shortest_moment_s", "longest_moment_s", "script_share"), "float64"),
+    "video_is_known": "boolean",
+}
 
 
 class CorpusTables(NamedTuple):
-    """What was read from `data/corpus/`, whether it makes sense or not."""
+    """What was read from `data/corpus/`, whether it makes sense or not. Missing values are missing, never NaN."""
 
     videos: pd.DataFrame
     queries: pd.DataFrame
 
 
+class _Videos(NamedTuple):
+    """What rows of both tables say of the videos."""
+
+    by_id: Mapping[str, Mapping[str, Any]]
+    splits_of_id: Mapping[str, set[str]]
+    splits_of_content: Mapping[str, set[str]]
+    num_queries: Counter[str]
+
+
 def load_tables(folder: Path) -> CorpusTables:
-    """Read videos and queries as they are written: what is wrong with a row is the gate's to say, not the parser's."""
-    videos = [row for _, row in read_jsonl(folder / "videos.jsonl")]
-    queries = [row for _, row in read_jsonl(folder / "queries.jsonl")]
-    return CorpusTables(_tabulate_videos(videos), _tabulate_queries(queries, videos))
+    """Read videos and queries as they are written: what is wrong with a row is the gate's to say, not the parser's.
+
+    Raises:
+        ValueError: naming file and line, where a line is no JSON object.
+    """
+    videos = [(line, _read_video(row)) for line, row in _read_objects(folder / "videos.jsonl")]
+    queries = [
+        (line, read_row(row, _QUERY_FIELDS, optional=_OPTIONAL_QUERY_FIELDS))
+        for line, row in _read_objects(folder / "queries.jsonl")
+    ]
+    known = _collect([row.values for _, row in videos], [row.values for _, row in queries])
+    return CorpusTables(
+        _build_table((_describe_video(line, row, known) for line, row in videos), _VIDEO_TYPES),
+        _build_table((_describe_query(line, row, known) for line, row in queries), _QUERY_TYPES),
+    )
 
 
-def _tabulate_videos(videos: Sequence[Row]) -> pd.DataFrame:
-    splits: dict[Any, set[str]] = defaultdict(set)
-    for video in videos:
-        splits[video.get("sha256")].add(str(video.get("split")))
-    rows = [{**video, "splits_of_content": len(splits[video.get("sha256")])} for video in videos]
-    return pd.DataFrame(rows, columns=list(VIDEO_COLUMNS))
+def _read_objects(path: Path) -> Iterable[tuple[int, Mapping[str, Any]]]:
+    for line, row in read_jsonl(path):
+        if not isinstance(row, dict):
+            raise ValueError(f"{path} line {line} holds no JSON object; run: dvc repro --force ingest")
+        yield line, row
 
 
-def _tabulate_queries(queries: Sequence[Row], videos: Sequence[Row]) -> pd.DataFrame:
-    video_of = {video.get("video_id"): video for video in videos}
-    rows = [{**query, **_derive(query, video_of)} for query in queries]
-    return pd.DataFrame(rows, columns=list(QUERY_COLUMNS))
+def _read_video(row: Mapping[str, Any]) -> TypedRow:
+    """Read the fields of a video; of one that has features only, what a file would tell is unknown."""
+    if row.get("path") != "" or row.get("codec") != "":
+        return read_row(row, _VIDEO_FIELDS, optional=_OPTIONAL_VIDEO_FIELDS)
+    known = {name: kind for name, kind in _VIDEO_FIELDS.items() if name not in _OF_A_FILE}
+    unknown = {name: kind for name, kind in _VIDEO_FIELDS.items() if name in _OF_A_FILE} | _OPTIONAL_VIDEO_FIELDS
+    return read_row({name: row[name] for name in known if name in row}, known, optional=unknown)
 
 
-def _derive(query: Row, video_of: Mapping[Any, Row]) -> dict[str, Any]:
-    video = video_of.get(query.get("video_id"), {})
-    spans = query.get("spans") or []
-    outside = [name for name in query.get("elsewhere") or {} if video_of.get(name, {}).get("split") != query.get("split")]
+def _collect(videos: Sequence[Mapping[str, Any]], queries: Sequence[Mapping[str, Any]]) -> _Videos:
+    of_id, of_content = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
+    for row in (*videos, *queries):
+        of_id[row["video_id"]].add(row["split"])
+    for row in videos:
+        of_content[row["sha256"]].add(row["split"])
+    return _Videos({row["video_id"]: row for row in videos}, of_id, of_content, Counter(row["video_id"] for row in queries))
+
+
+def _build_table(rows: Iterable[Mapping[str, Any]], types: Mapping[str, str]) -> pd.DataFrame:
+    listed = list(rows)
+    return pd.DataFrame({name: pd.Series([row[name] for row in listed], dtype=kind) for name, kind in types.items()})
+
+
+def _describe_video(line: int, row: TypedRow, known: _Videos) -> dict[str, Any]:
+    video = row.values
+    due_frames = (video["duration_s"] or 0) * (video["fps"] or 0)
     return {
-        "video_split": video.get("split"),
-        "video_duration_s": video.get("duration_s"),
-        "num_words": _count_words(str(query.get("text") or "")),
-        "num_moments": len(spans),
-        "first_start_s": min((start for start, _ in spans), default=None),
-        "last_end_s": max((end for _, end in spans), default=None),
-        "shortest_moment_s": min((end - start for start, end in spans), default=None),
-        "elsewhere_outside_split": len(outside),
+        **video,
+        LINE: line,
+        "missing_fields": row.missing or None,
+        "wrong_types": row.wrong or None,
+        "num_queries": known.num_queries[video["video_id"]],
+        "splits_of_video": len(known.splits_of_id[video["video_id"]]) if video["video_id"] else 1,
+        "splits_of_content": len(known.splits_of_content[video["sha256"]]) if video["sha256"] else 1,
+        "frames_found_share": (video["num_frames"] or 0) / due_frames if due_frames > 0 else None,
     }
 
 
-def _count_words(text: str) -> int:
+def _describe_query(line: int, row: TypedRow, known: _Videos) -> dict[str, Any]:
+    query = row.values
+    video = known.by_id.get(query["video_id"], {})
+    elsewhere: Mapping[str, Sequence[Span]] = query["elsewhere"] or {}
+    others = [(query["video_id"], query["annotators"] or []), *elsewhere.items()]
+    return {
+        **{name: query[name] for name in ("qid", "video_id", "text", "split", "source")},
+        LINE: line,
+        "missing_fields": row.missing or None,
+        "wrong_types": row.wrong or None,
+        "video_is_known": bool(video),
+        "video_split": video.get("split"),
+        "video_duration_s": video.get("duration_s"),
+        "splits_of_video": len(known.splits_of_id[query["video_id"]]) if query["video_id"] else 1,
+        "elsewhere_outside_split": sum(known.by_id.get(name, {}).get("split") != query["split"] for name in elsewhere),
+        "other_moments_outside": sum(_count_outside(spans, known.by_id.get(name)) for name, spans in others),
+        **_describe_spans(query["spans"] or []),
+        **_describe_sentence(query["text"] or ""),
+    }
+
+
+def _count_outside(spans: Iterable[Span], video: Mapping[str, Any] | None) -> int:
+    """Count the spans that are no moments of a video; a video that is not known has none."""
+    duration_s = (video or {}).get("duration_s") or 0.0
+    return sum(not 0 <= start_s < end_s <= duration_s for start_s, end_s in spans)
+
+
+def _describe_spans(spans: Sequence[Span]) -> dict[str, Any]:
+    lengths_s = [end_s - start_s for start_s, end_s in spans]
+    return {
+        "num_moments": len(spans),
+        "moments": "; ".join(f"{start_s:g}-{end_s:g}" for start_s, end_s in sorted(spans)),
+        "first_start_s": min((start_s for start_s, _ in spans), default=None),
+        "last_end_s": max((end_s for _, end_s in spans), default=None),
+        "shortest_moment_s": min(lengths_s, default=None),
+        "longest_moment_s": max(lengths_s, default=None),
+    }
+
+
+def _describe_sentence(text: str) -> dict[str, Any]:
+    words = _split(text)
+    script, share = find_script(text)
+    return {
+        "sentence": " ".join(words),
+        "num_words": len(words),
+        "num_characters": len(text),
+        "broken_characters": count_broken_characters(text),
+        "script": script,
+        "script_share": share,
+        "language": guess_language(words),
+    }
+
+
+def _split(text: str) -> list[str]:
     try:
-        return len(tokenize(text))
+        return tokenize(text)
     except ValueError:
-        return 0
+        return []
