@@ -17,9 +17,8 @@ SPLITS = {
 }
 SLICES = {
     "form": "By form of the sentence",
-    "kind": "By kind of event",
+    "verb": "By kind of event",
     "distractors": "By number of distractors",
-    "moment length": "By length of the moment",
 }
 MIN_QUERIES = 10  # of a slice of all seeds together
 MEBIBYTE, GIBIBYTE = 1 << 20, 1 << 30
@@ -63,8 +62,8 @@ def list_stages(record: Record) -> str:
     table = format_table(["stage", "wall, s", "CPU, s", "memory, MiB"], [*rows, total])
     return f"""## Stage by stage
 
-Seed {record["seed"]}, {videos} videos, {record["wall_s"] / 60:.1f} minutes. Memory of a stage is that of its largest process; in the
-last line it is that of all processes together, sampled every second, with shared pages counted once.
+Seed {record["seed"]}, {videos} videos, {record["wall_s"] / 60:.1f} minutes. Memory of a stage is that of its largest process;
+in the last line it is that of all processes together, sampled every second, with shared pages counted once.
 
 {table}"""
 
@@ -116,7 +115,7 @@ def list_slices(records: Sequence[Record], group: str, title: str) -> str:
         if sum(queries) >= MIN_QUERIES:
             figures = [weigh(lines, queries, name) for name in (HEADLINE, "best_floor", "mIoU")]
             rows.append([value, str(sum(queries)), *map(percent, figures)])
-    rows.sort(key=lambda row: -float(row[2]))
+    rows.sort(key=lambda row: int(row[0]) if row[0].isdecimal() else -float(row[2]))
     titles = ["", "sentences", "R@1, IoU > 0.5", "best floor", "mean IoU"]
     return f"### {title}\n\nTest split, all seeds together, in percent.\n\n{format_table(titles, rows)}"
 
