@@ -1,10 +1,10 @@
-"""DVC stage `extract`: videos, data/encoder/ -> data/features/ (packed, fingerprinted shards)."""
+"""DVC stage `extract`: videos and data/encoder/, or feature files -> data/features/ (packed, fingerprinted shards)."""
 
 import functools
 import inspect
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,26 +15,29 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from corpus.files import read_json, sha256_file, sha256_json, write_file, write_json
-from corpus.media import decoder_version, hash_code, iter_clips
+from corpus.isolation import Budget, Report
+from corpus.media import compute_clip_times, decoder_version, hash_code, iter_clips
 from corpus.records import Video, load_corpus
 from corpus.store import Fingerprint, Shard, choose_shard, save_index, save_shard
 from models.exchange.encoder_files import load_encoders
 from models.exchange.roles import VideoEncoder
 from stages.support import paths
+from stages.support.components import load_features
+from stages.support.decoding import decode_videos
 from stages.support.entry import run_stage
-from stages.support.machine import count_workers, map_in_processes, prepare_torch
+from stages.support.feature_packing import pack_features
+from stages.support.machine import count_workers, prepare_torch
 from stages.support.params import load_params
+
+Features = NDArray[np.float16]
 
 _CLIPS_PER_BATCH = 64
 
 
-@dataclass(frozen=True, slots=True)
-class ShardJob:
-    """One shard to make: its videos, where they and their encoder lie, and its place in the cache."""
+class ShardJob(NamedTuple):
+    """One shard to make: its videos and its place in the cache."""
 
     videos: tuple[Video, ...]
-    media_dir: Path
-    encoder_dir: Path
     path: Path
 
 
@@ -62,45 +65,55 @@ def group_videos(videos: Sequence[Video], videos_per_shard: int) -> list[tuple[V
 
 
 @torch.inference_mode()
-def encode_video(video: Video, media_dir: Path, encoder: VideoEncoder) -> NDArray[np.float16]:
-    """Decode and encode a video batch by batch: (S, P, D) float16.
+def encode_video(
+    video: Video, media_dir: Path, encoder: VideoEncoder, *, num_threads: int = 1, report: Report = lambda share: None
+) -> Features:
+    """Decode and encode a video batch by batch: (S, P, D) float16. `report` is called with the share that is done.
 
     Raises:
+        UndecodableError: naming the file and why it cannot be decoded.
         ValueError: when a feature does not fit into float16.
     """
-    batches = iter_clips(media_dir / video.path, encoder.sampling, duration_s=video.duration_s, clips_per_batch=_CLIPS_PER_BATCH)
-    parts = [encoder(torch.from_numpy(clips.reshape(1, -1, *clips.shape[2:])))[0].half().numpy() for clips in batches]
-    features: NDArray[np.float16] = np.concatenate(parts)
+    path, duration_s = media_dir / video.path, video.duration_s
+    num_clips, parts = len(compute_clip_times(duration_s, encoder.sampling)), list[Features]()
+    for clips in iter_clips(
+        path, encoder.sampling, duration_s=duration_s, clips_per_batch=_CLIPS_PER_BATCH, num_threads=num_threads
+    ):
+        report(len(parts) * _CLIPS_PER_BATCH / num_clips)
+        parts.append(encoder(torch.from_numpy(clips.reshape(1, -1, *clips.shape[2:])))[0].half().numpy())
+        report(len(parts) * _CLIPS_PER_BATCH / num_clips)
+    features: Features = np.concatenate(parts)
     if not np.isfinite(features).all():
         raise ValueError(f"video {video.video_id!r}: a feature is not a finite float16; pretrain with a lower learning_rate")
     return features
 
 
-def extract_shard(job: ShardJob, encoder: VideoEncoder) -> Shard:
-    """Write one shard, then its index entry beside it: a shard with an entry is finished."""
-    features = {video.video_id: encode_video(video, job.media_dir, encoder) for video in job.videos}
-    shard = save_shard(features, job.path)
-    write_json(_entry_path(job.path), asdict(shard))
-    return shard
-
-
 def extract(
-    videos: Sequence[Video], *, videos_per_shard: int, encoder_dir: Path, media_dir: Path, out_dir: Path, cache_dir: Path
+    videos: Sequence[Video],
+    *,
+    videos_per_shard: int,
+    encoder_dir: Path,
+    media_dir: Path,
+    out_dir: Path,
+    cache_dir: Path,
+    budget: Budget | None = None,
 ) -> ExtractReport:
     """Write the feature store of the videos; shards that the cache holds are copied, the others made in worker processes.
 
     Raises:
-        ValueError: when there is no video.
+        ValueError: when there is no video, or naming those that cannot be decoded; finished shards stay in the cache.
     """
     if not videos:
         raise ValueError("the corpus has no videos; see data/corpus/ and run: dvc repro ingest")
     start = time.monotonic()
     encoders = load_encoders(encoder_dir)
+    if encoders.video is None or encoders.fingerprint is None:
+        raise ValueError(f"{encoder_dir} holds no video encoder; run: dvc repro --force pretrain")
     fingerprint = Fingerprint(identity=encoders.fingerprint.identity, environment={"decoder": decoder_version()})
     folder = cache_dir / "shards" / _hash_inputs(fingerprint, encoders.video)
-    jobs = [ShardJob(part, media_dir, encoder_dir, _cached_path(folder, part)) for part in group_videos(videos, videos_per_shard)]
+    jobs = [ShardJob(part, _cached_path(folder, part)) for part in group_videos(videos, videos_per_shard)]
     missing = [job for job in jobs if not _is_finished(job.path)]
-    _make_shards(missing)
+    _make_shards(missing, encoder_dir=encoder_dir, media_dir=media_dir, budget=budget)
     shards = [_publish(job.path, out_dir / f"shard-{number:03d}.safetensors") for number, job in enumerate(jobs)]
     save_index(out_dir, fingerprint=fingerprint, clip_rate_hz=encoders.video.sampling.clip_rate_hz, shards=shards)
     _remove_others(folder, jobs)
@@ -108,21 +121,48 @@ def extract(
     return ExtractReport(len(videos), num_clips, sum(len(job.videos) for job in missing), time.monotonic() - start)
 
 
-def _make_shards(jobs: Sequence[ShardJob]) -> None:
-    with tqdm(total=sum(len(job.videos) for job in jobs), desc="extract", unit="video", disable=not jobs) as bar:
-        for shard in map_in_processes(_run_job, jobs, what="extract features"):
-            bar.update(len(shard.num_clips))
+def _make_shards(jobs: Sequence[ShardJob], *, encoder_dir: Path, media_dir: Path, budget: Budget | None) -> None:
+    """Encode the videos of all shards, and write each shard as soon as its last video is done."""
+    videos = {media_dir / video.path: video for job in jobs for video in job.videos}
+    shards = {video.video_id: job for job in jobs for video in job.videos}
+    done: dict[str, Features] = {}
+    work = _VideoWork(videos, media_dir, encoder_dir, num_threads=max(1, count_workers() // max(1, len(videos))))
+    with tqdm(total=len(videos), desc="extract", unit="video", disable=not jobs) as bar:
+        for path, features in decode_videos(work, list(videos), budget=budget):
+            video_id = videos[path].video_id
+            done[video_id] = features
+            job = shards[video_id]
+            if all(video.video_id in done for video in job.videos):
+                _save_shard({video.video_id: done.pop(video.video_id) for video in job.videos}, job.path)
+            bar.update()
 
 
-def _run_job(job: ShardJob) -> Shard:
-    return extract_shard(job, _load_video_encoder(job.encoder_dir))
+def _save_shard(features: Mapping[str, Features], path: Path) -> None:
+    """Write one shard, then its index entry beside it: a shard with an entry is finished."""
+    write_json(_entry_path(path), asdict(save_shard(features, path)))
+
+
+@dataclass(frozen=True, slots=True)
+class _VideoWork:
+    """What a worker process does with a file."""
+
+    videos: Mapping[Path, Video]
+    media_dir: Path
+    encoder_dir: Path
+    num_threads: int  # of the decoder: where there are fewer videos than workers
+
+    def __call__(self, path: Path, report: Report) -> Features:
+        encoder = _load_video_encoder(self.encoder_dir)
+        return encode_video(self.videos[path], self.media_dir, encoder, num_threads=self.num_threads, report=report)
 
 
 @functools.cache
 def _load_video_encoder(encoder_dir: Path) -> VideoEncoder:
     """Load the encoder once per worker process."""
     prepare_torch(1)
-    return load_encoders(encoder_dir).video
+    video = load_encoders(encoder_dir).video
+    assert video is not None  # `extract` has looked
+    return video
 
 
 def _hash_inputs(fingerprint: Fingerprint, encoder: VideoEncoder) -> str:
@@ -166,11 +206,21 @@ def _remove_others(folder: Path, jobs: Sequence[ShardJob]) -> None:
 def main() -> None:
     """Read params and paths, extract, and print the throughput."""
     params = load_params()
-    report = extract(
+    videos, root, videos_per_shard = (
         load_corpus(paths.CORPUS).videos,
-        videos_per_shard=params.extract.videos_per_shard,
+        paths.RAW / params.corpus.name,
+        params.extract.videos_per_shard,
+    )
+    files = load_features(params.corpus.features)
+    if files.streams:
+        num_clips = pack_features(group_videos(videos, videos_per_shard), root=root, files=files, out_dir=paths.FEATURES)
+        print(f"extract: {num_clips} clips of {len(videos)} videos from files ({params.corpus.features})")
+        return
+    report = extract(
+        videos,
+        videos_per_shard=videos_per_shard,
         encoder_dir=paths.ENCODER,
-        media_dir=paths.RAW / params.corpus.name,
+        media_dir=root,
         out_dir=paths.FEATURES,
         cache_dir=paths.find_cache_dir(),
     )

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from corpus.annotations import MAX_EXCESS_S, fit_moments, keep_elsewhere_in_split, name_some
 from corpus.files import write_json, write_jsonl
+from corpus.isolation import Budget
 from corpus.readers import build_reader
 from corpus.readers.base import Reader, ReadResult, RowNote
 from corpus.records import Corpus, Query, Video, save_corpus
@@ -17,7 +18,7 @@ from stages.support import paths
 from stages.support.entry import run_stage
 from stages.support.machine import count_workers
 from stages.support.params import IngestParams, load_params
-from stages.support.probing import Probe, ProbeBudget, probe_files
+from stages.support.probing import PROBE_BUDGET, Probe, probe_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Ingested:
     differing_durations: Mapping[str, tuple[float, float]]
 
 
-def ingest(root: Path, reader: Reader, params: IngestParams, *, cache_dir: Path, budget: ProbeBudget | None = None) -> Ingested:
+def ingest(root: Path, reader: Reader, params: IngestParams, *, cache_dir: Path, budget: Budget = PROBE_BUDGET) -> Ingested:
     """Read, probe, split and check a corpus; nothing is written but the cache of probes.
 
     A moment that ends slightly after its video is clipped. A video that cannot be decoded is left out with its queries.
@@ -127,7 +128,7 @@ def _require_files(root: Path, queries: Sequence[Query], files: Mapping[str, str
         raise ValueError(f'"elsewhere" names videos without a file in {root / "videos"}: {name_some(unknown)}; correct their ids')
 
 
-def _probe(root: Path, files: Mapping[str, str], *, cache_dir: Path, budget: ProbeBudget | None) -> dict[str, Probe]:
+def _probe(root: Path, files: Mapping[str, str], *, cache_dir: Path, budget: Budget) -> dict[str, Probe]:
     video_ids = {root / path: video_id for video_id, path in files.items()}
     found = probe_files(list(video_ids), cache_dir=cache_dir / "probes", num_workers=count_workers(), budget=budget)
     return {video_ids[probe.path]: probe for probe in tqdm(found, total=len(files), desc="ingest", unit="video")}

@@ -14,6 +14,7 @@ PACKAGES = ("corpus", "models", "serving", "stages")
 # What no result depends on: where files lie and how they are read, how params are read, how processes and runs are kept.
 SUPPORT = (
     "components",
+    "decoding",
     "entry",
     "lineage",
     "machine",
@@ -26,7 +27,7 @@ SUPPORT = (
     "training_run",
 )
 NEUTRAL = {
-    *(ROOT / "corpus" / f"{name}.py" for name in ("files", "params", "records", "store")),
+    *(ROOT / "corpus" / f"{name}.py" for name in ("files", "isolation", "params", "records", "store")),
     *(ROOT / "stages" / "support" / f"{name}.py" for name in SUPPORT),
 }
 # Imported beside what is run: these stages read features and never encode a frame.

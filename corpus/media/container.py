@@ -11,7 +11,7 @@ from av.video.stream import VideoStream
 
 # Browsers play these by the file's own clock. FFmpeg's names of the formats.
 _BROWSER_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "ogg"})
-_MAX_PIXELS = 1 << 27  # twice 16K: what a header claims beyond this is not allocated
+_MAX_PIXELS = 1 << 26  # of a frame: twice 8K; for what a header claims beyond this no memory is taken
 
 
 class UndecodableError(ValueError):
@@ -33,9 +33,12 @@ def open_video(path: Path, *, num_threads: int = 1, discard_others: bool = True)
     Raises:
         FileNotFoundError: naming a file that is not there.
         UndecodableError: when it cannot be opened, and for every error of the decoder within the block.
+        MemoryError: when memory does not suffice, which says nothing about the file.
     """
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
+    if not path.is_file():
+        raise UndecodableError(path, "it is no regular file")
     if path.stat().st_size == 0:
         raise UndecodableError(path, "the file is empty (0 bytes)")
     # An absolute path and this list keep a file from naming another protocol or host.
@@ -43,6 +46,7 @@ def open_video(path: Path, *, num_threads: int = 1, discard_others: bool = True)
     try:
         with av.open(str(path.resolve()), options=options) as container:
             stream = _find_stream(path, container)
+            _require_size(path, stream)
             stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
             stream.codec_context.thread_count = num_threads
             if discard_others:
@@ -50,6 +54,8 @@ def open_video(path: Path, *, num_threads: int = 1, discard_others: bool = True)
                     if other is not stream:
                         other.discard = Discard.all
             yield container, stream
+    except av.error.MemoryError:
+        raise
     except av.error.FFmpegError as error:
         raise UndecodableError(path, f"it cannot be decoded: {error.strerror}") from error
 
@@ -59,6 +65,12 @@ def _find_stream(path: Path, container: InputContainer) -> VideoStream:
         if not stream.disposition & Disposition.attached_pic:
             return stream
     raise UndecodableError(path, "it holds no video stream")
+
+
+def _require_size(path: Path, stream: VideoStream) -> None:
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > _MAX_PIXELS:
+        raise UndecodableError(path, f"its header claims {width} x {height} pixels; at most {_MAX_PIXELS} are decoded")
 
 
 def has_own_clock(container: InputContainer) -> bool:

@@ -1,48 +1,58 @@
 """Decoded clips on disk, one file per video, so that epochs and runs decode every video once. A cache: it changes no result."""
 
+import io
+import math
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from corpus.files import sha256_json, write_file
+from corpus.isolation import Budget, Report
 from corpus.media import ClipSampling, compute_clip_times, decoder_version, hash_code, iter_clips
 from corpus.records import Video
-from stages.support.machine import map_in_processes
-
-
-class _Job(NamedTuple):
-    video: Path
-    duration_s: float
-    sampling: ClipSampling
-    target: Path
+from stages.support.decoding import decode_videos
+from stages.support.machine import count_workers
 
 
 class ClipCache:
     """The clips of videos as `<folder>/<sampling and decoder>/<sha256 of the video>.npy`, each (S, K, H, W, 3) uint8."""
 
-    def __init__(self, folder: Path, *, videos: Sequence[Video], media_dir: Path, sampling: ClipSampling) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        videos: Sequence[Video],
+        media_dir: Path,
+        sampling: ClipSampling,
+        budget: Budget | None = None,
+    ) -> None:
         """Name the videos and how their clips are sampled; nothing is decoded yet."""
         self.folder = folder / sha256_json([sampling.model_dump(mode="json"), decoder_version(), hash_code()])[:16]
         self._videos = {video.video_id: video for video in videos}
-        self._media_dir, self._sampling = media_dir, sampling
+        self._media_dir, self._sampling, self._budget = media_dir, sampling, budget
 
     def fill(self) -> None:
-        """Decode the videos that are missing, in worker processes; what is finished stays when this is interrupted."""
-        videos = {self._find_path(video): video for video in self._videos.values()}
-        jobs = [
-            _Job(self._media_dir / video.path, video.duration_s, self._sampling, path)
-            for path, video in videos.items()
-            if not path.is_file()
-        ]
-        if jobs:
-            finished = map_in_processes(_decode, jobs, what="decode videos")
-            for _ in tqdm(finished, total=len(jobs), desc="decode", unit="video"):
-                pass
+        """Decode the videos that are missing, in worker processes; what is finished stays when this is interrupted.
+
+        Raises:
+            ValueError: naming the videos that cannot be decoded, when the others are finished.
+        """
+        targets = {self._find_path(video): video for video in self._videos.values()}
+        missing = {
+            self._media_dir / video.path: (video, path)
+            for path, video in targets.items()
+            if not _is_whole(path, video, self._sampling)
+        }
+        work = _DecodeWork(missing, self._sampling, num_threads=max(1, count_workers() // max(1, len(missing))))
+        done = decode_videos(work, list(missing), budget=self._budget)
+        for _ in tqdm(done, total=len(missing), desc="decode", unit="video", disable=not missing):
+            pass
 
     def count_clips(self, video_id: str) -> int:
         """Return the number of clips of a video."""
@@ -62,17 +72,46 @@ class ClipCache:
         return self.folder / f"{video.sha256}.npy"
 
 
-def _decode(job: _Job) -> None:
-    batches = iter_clips(job.video, job.sampling, duration_s=job.duration_s)
-    shape = (len(compute_clip_times(job.duration_s, job.sampling)), len(job.sampling.offsets_s))
-    header = {"descr": "|u1", "fortran_order": False, "shape": (*shape, job.sampling.size_px, job.sampling.size_px, 3)}
+def _is_whole(path: Path, video: Video, sampling: ClipSampling) -> bool:
+    """Trust a file only when it has all its bytes."""
+    shape = _compute_shape(video.duration_s, sampling)
+    return path.is_file() and path.stat().st_size == len(_build_header(shape)) + math.prod(shape)
 
-    def write(file: object) -> None:
-        np.lib.format.write_array_header_1_0(file, header)  # type: ignore[arg-type]
-        for clips in batches:
-            file.write(np.ascontiguousarray(clips).data)  # type: ignore[attr-defined]
 
-    write_file(job.target, write)
+def _compute_shape(duration_s: float, sampling: ClipSampling) -> tuple[int, ...]:
+    """Return (S, K, H, W, 3)."""
+    num_clips = len(compute_clip_times(duration_s, sampling))
+    return num_clips, len(sampling.offsets_s), sampling.size_px, sampling.size_px, 3
+
+
+def _build_header(shape: tuple[int, ...]) -> bytes:
+    """Return the start of an npy file of bytes."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return header.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class _DecodeWork:
+    """What a worker process does with a file: `videos` are those to decode, and where their clips go."""
+
+    videos: Mapping[Path, tuple[Video, Path]]
+    sampling: ClipSampling
+    num_threads: int  # of the decoder: where there are fewer videos than workers
+
+    def __call__(self, path: Path, report: Report) -> None:
+        video, target = self.videos[path]
+        shape = _compute_shape(video.duration_s, self.sampling)
+
+        def write(file: BinaryIO) -> None:
+            file.write(_build_header(shape))
+            num_done = 0
+            for clips in iter_clips(path, self.sampling, duration_s=video.duration_s, num_threads=self.num_threads):
+                file.write(np.ascontiguousarray(clips).data)
+                num_done += len(clips)
+                report(num_done / shape[0])
+
+        write_file(target, write, num_bytes=len(_build_header(shape)) + math.prod(shape))
 
 
 def _remove_all_but(folder: Path, kept: Iterable[Path]) -> None:

@@ -1,8 +1,15 @@
 """The stage `extract` on a few videos drawn here."""
 
 import json
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -10,6 +17,7 @@ import pytest
 import torch
 
 from corpus.files import sha256_file
+from corpus.isolation import Budget
 from corpus.media import ClipSampling, iter_clips
 from corpus.records import Video
 from corpus.store import FeatureStore
@@ -25,8 +33,12 @@ NUM_VIDEOS = 6
 
 @pytest.fixture(autouse=True)
 def _in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shards are made in this process: starting workers takes seconds, and one test does it with real ones."""
-    monkeypatch.setattr(stage, "map_in_processes", lambda function, items, *, what: map(function, items))
+    """Videos are encoded in this process: starting workers takes seconds, and the slow tests do it with real ones."""
+
+    def decode_here(function: Any, paths: Sequence[Path], *, budget: Budget | None) -> Iterator[tuple[Path, Any]]:
+        return ((path, function(path, lambda share: None)) for path in paths)
+
+    monkeypatch.setattr(stage, "decode_videos", decode_here)
 
 
 def draw_video(path: Path, seed: int) -> Video:
@@ -76,7 +88,15 @@ def write_encoders(folder: Path, *, seed: int) -> None:
     )
 
 
-def run(videos: list[Video], media_dir: Path, encoder_dir: Path, folder: Path, *, per_shard: int = 2) -> ExtractReport:
+def run(
+    videos: list[Video],
+    media_dir: Path,
+    encoder_dir: Path,
+    folder: Path,
+    *,
+    per_shard: int = 2,
+    budget: Budget | None = None,
+) -> ExtractReport:
     """Run the stage as DVC does: with its output emptied first."""
     for path in (folder / "features").glob("*"):
         path.unlink()
@@ -87,6 +107,7 @@ def run(videos: list[Video], media_dir: Path, encoder_dir: Path, folder: Path, *
         media_dir=media_dir,
         out_dir=folder / "features",
         cache_dir=folder / "cache",
+        budget=budget,
     )
 
 
@@ -187,12 +208,64 @@ def test_missing_encoders_are_named_with_the_command_that_makes_them(
 
 
 @pytest.mark.slow
-def test_worker_processes_give_the_bytes_of_a_single_process(
-    videos: list[Video], media_dir: Path, encoder_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("num_videos", [1, NUM_VIDEOS])  # one: then the decoder gets two threads
+def test_two_workers_give_the_bytes_of_a_single_process(
+    num_videos: int, videos: list[Video], media_dir: Path, encoder_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.set_num_threads(1)
-    run(videos, media_dir, encoder_dir, tmp_path / "one")
+    run(videos[:num_videos], media_dir, encoder_dir, tmp_path / "one")
     monkeypatch.undo()
     monkeypatch.setenv("CUEPOINT_WORKERS", "2")
-    run(videos, media_dir, encoder_dir, tmp_path / "two")
+    run(videos[:num_videos], media_dir, encoder_dir, tmp_path / "two")
     assert hash_files(tmp_path / "one" / "features") == hash_files(tmp_path / "two" / "features")
+
+
+def signal_first_worker(number: signal.Signals) -> threading.Thread:
+    """Send a signal to the first worker process as soon as there is one."""
+
+    def wait_and_send() -> None:
+        while not multiprocessing.active_children():
+            time.sleep(0.02)
+        os.kill(multiprocessing.active_children()[0].pid or 0, number)
+
+    thread = threading.Thread(target=wait_and_send)
+    thread.start()
+    return thread
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [(signal.SIGSEGV, "ended with code -11"), (signal.SIGSTOP, "said nothing for 25 s")],
+    ids=["crash", "hang"],
+)
+def test_a_decoder_that_crashes_or_hangs_is_named_and_finished_shards_stay(  # noqa: PLR0913 # fixtures
+    number: signal.Signals,
+    reason: str,
+    videos: list[Video],
+    media_dir: Path,
+    encoder_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setenv("CUEPOINT_WORKERS", "1")
+    (tmp_path / "videos").mkdir()
+    for video in videos:
+        (tmp_path / video.path).symlink_to(media_dir / video.path)
+    (tmp_path / videos[-1].path).unlink()
+    (tmp_path / videos[-1].path).touch()
+    first = group_videos(videos, 1)[0][0]
+    assert first != videos[-1]
+    thread = signal_first_worker(number)
+    with pytest.raises(ValueError, match="2 of 6 videos cannot be used") as caught:
+        run(videos, tmp_path, encoder_dir, tmp_path, per_shard=1, budget=Budget(silence_s=25.0, silence_s_per_mebibyte=0.0))
+    thread.join()
+    assert f"{tmp_path / first.path}: the process that read it {reason}" in str(caught.value)
+    assert f"{tmp_path / videos[-1].path}: the file is empty (0 bytes)" in str(caught.value)
+    finished = {
+        video_id for path in (tmp_path / "cache").rglob("*.json") for video_id in json.loads(path.read_text())["num_clips"]
+    }
+    assert finished == {video.video_id for video in videos} - {
+        video.video_id for shard in group_videos(videos, 1) for video in shard if {first, videos[-1]} & set(shard)
+    }

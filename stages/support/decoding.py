@@ -1,0 +1,57 @@
+"""Work on the videos of a corpus in child processes with a budget: a video that ends or stops its process is named."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from corpus.files import NoRoomError
+from corpus.isolation import Budget, Failure, Report, Success, run_isolated
+from stages.support.machine import count_workers
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Work(Generic[T]):
+    """Passes on that the disk is full: that is no fault of the video at work."""
+
+    function: Callable[[Path, Report], T]
+
+    def __call__(self, path: Path, report: Report) -> T | NoRoomError:
+        try:
+            return self.function(path, report)
+        except NoRoomError as error:
+            return error
+
+
+def decode_videos(
+    function: Callable[[Path, Report], T], paths: Sequence[Path], *, budget: Budget | None = None
+) -> Iterator[tuple[Path, T]]:
+    """Yield each file with what a function gives for it, in any order; see `corpus.isolation` for the budget.
+
+    A file that fails costs itself alone: the others are finished before the error is raised.
+
+    Raises:
+        ValueError: naming the files that could not be worked on, each with its reason.
+        NoRoomError: when the function ran out of room.
+    """
+    failures: list[Failure] = []
+    for event in run_isolated(_Work(function), paths, num_workers=count_workers(), budget=budget or Budget()):
+        if isinstance(event, Success):
+            if isinstance(event.value, NoRoomError):
+                raise event.value
+            yield event.path, event.value
+        elif isinstance(event, Failure):
+            failures.append(event)
+    if failures:
+        reasons = "\n".join(sorted(_describe(failure) for failure in failures))
+        raise ValueError(
+            f"{len(failures)} of {len(paths)} videos cannot be used:\n{reasons}\n"
+            "replace or remove these files, then run: dvc repro; what was made of the others is kept"
+        )
+
+
+def _describe(failure: Failure) -> str:
+    path, reason = str(failure.path), failure.reason
+    return reason if path in reason else f"{path}: {reason}"
