@@ -49,7 +49,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@touch $@
 
 repro: setup ## run the pipeline, from raw videos to a packaged search, as far as something changed
-	@dvc repro
+	@python -m flows.dvc_process repro
 	@python -m stages.support.summary
 
 index: setup ## index videos without annotations: make index VIDEOS=/path/to/folder INDEX=/path/to/folder-index

@@ -84,11 +84,21 @@ def explain_no_room(error: OSError, path: Path, amount: str) -> NoRoomError:
 
 
 def describe_room(path: Path) -> str:
-    """Return how many bytes are free where `path` lies or would lie."""
+    """Say how many bytes are free where a path lies or would lie."""
+    folder = _find_folder(path)
+    return f"{measure_free_bytes(folder)} bytes are free in {folder}"
+
+
+def measure_free_bytes(path: Path) -> int:
+    """Return how many bytes are free where a path lies or would lie."""
+    return shutil.disk_usage(_find_folder(path)).free
+
+
+def _find_folder(path: Path) -> Path:
     folder = path.absolute()
     while not folder.is_dir():
         folder = folder.parent
-    return f"{shutil.disk_usage(folder).free} bytes are free in {folder}"
+    return folder
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -1,7 +1,8 @@
 """DVC as a child that never outlives its flow: in a process group of its own, ended as a whole.
 
 Prefect cancels by a signal to one process, and DVC does not end its stage: without this a cancelled flow would keep the GPU.
-Run as a program it is `dvc`, but it ends when the process that started it dies.
+Run as a program it is `dvc`, but it ends when the process that started it dies, and it survives a full disk: see
+`flows.dvc_guards`.
 """
 
 import os
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from stages.support.entry import TELEMETRY_OFF
+from stages.support.entry import TELEMETRY_OFF, run_main
 from stages.support.process import die_with_parent
 
 Log = Callable[[str], object]
@@ -120,10 +121,10 @@ def _signal_group(group: int, number: int) -> bool:
 def main() -> None:
     """Run `dvc` with this program's arguments."""
     die_with_parent()
-    from dvc.cli import main as dvc_main
+    from flows.dvc_guards import run_guarded_dvc
 
-    sys.exit(dvc_main(sys.argv[1:]))
+    sys.exit(run_guarded_dvc(sys.argv[1:], Path.cwd()))
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main, name="dvc")

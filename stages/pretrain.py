@@ -12,7 +12,7 @@ from typing import cast
 import torch
 from tqdm import tqdm
 
-from corpus.files import sha256_file, sha256_json, write_bytes, write_file, write_json
+from corpus.files import sha256_file, sha256_json, write_bytes, write_json
 from corpus.media import decoder_version
 from corpus.records import TRAIN, VALIDATION, Corpus, load_corpus
 from corpus.text import Vocabulary
@@ -116,7 +116,14 @@ def run_fit(fit: ObjectiveFit, state_dir: Path, *, max_epochs: int | None = None
         while fit.epoch < last:
             means = fit.run_epoch(on_step=bar.update)
             bar.set_postfix({name: f"{means[name]:.3g}" for name in ("loss", "accuracy") if name in means})
-            write_file(state_path, lambda file: torch.save(fit.get_state(), file))
+            _save_state(fit, state_path)
+
+
+def _save_state(fit: ObjectiveFit, path: Path) -> None:
+    """Write the state by way of memory: torch hides what goes wrong with a file."""
+    content = io.BytesIO()
+    torch.save(fit.get_state(), content)
+    write_bytes(path, content.getvalue())
 
 
 def _hash_inputs(plan: PretrainPlan, corpus: Corpus, objective: Objective | None) -> str:

@@ -27,7 +27,8 @@ def describe_no_room(error: BaseException) -> str | None:
             return _describe_file(one, Path(one.filename2 or one.filename))
     for one in chain:
         if any(word in str(one) for word in _WORDS):
-            return f"{error}; {describe_rooms()}; free some and run it again"
+            reason = str(error) if one is error else f"{error} ({one})"
+            return f"{reason}; {describe_rooms()}; free some and run it again"
     return None
 
 

@@ -5,6 +5,8 @@ import sys
 import warnings
 from collections.abc import Callable
 
+from stages.support.commit_room import require_room_to_commit
+from stages.support.disk_room import describe_no_room
 from stages.support.paths import find_cache_dir
 from stages.support.process import AlreadyRunningError, die_with_parent, hold_lock
 from stages.support.timings import record_timing
@@ -20,6 +22,7 @@ TELEMETRY_OFF = {
 _ORPHAN_S = 8.0  # the stage of a killed `dvc` is gone by then
 _EXTRA_OF = {
     "torch": "train",
+    "h5py": "train",
     "pytorch_lightning": "train",
     "mlflow": "train",
     "great_expectations": "train",
@@ -58,20 +61,34 @@ def run_main(main: Callable[[], None], *, name: str) -> None:
         _fail(name, describe_missing_module(error))
     except KeyboardInterrupt:
         _fail(name, "interrupted; run it again to go on", code=130)
-    except (ValueError, OSError, KeyError, AlreadyRunningError) as error:
-        if os.environ.get("CUEPOINT_TRACEBACK"):
+    except Exception as error:
+        message = describe_no_room(error) or _describe_foreseen(error)
+        if message is None or os.environ.get("CUEPOINT_TRACEBACK"):
             raise
-        _fail(name, str(error.args[0]) if isinstance(error, KeyError) else str(error))
+        _fail(name, message)
+
+
+def _describe_foreseen(error: Exception) -> str | None:
+    """Return the message of an error that needs no traceback."""
+    if isinstance(error, KeyError):
+        return str(error.args[0])
+    return str(error) if isinstance(error, ValueError | OSError | AlreadyRunningError) else None
 
 
 def run_stage(main: Callable[[], None], *, name: str) -> None:
-    """Run a stage as its only process: a second one is refused, and it ends with the `dvc` that started it."""
+    """Run a stage as its only process: a second one is refused, and it ends with the `dvc` that started it.
+
+    A stage that DVC runs fails when what it made does not fit into DVC's cache.
+    """
     die_with_parent()
+    dvc_stage = os.environ.get("DVC_STAGE", "")
 
     def guarded() -> None:
         lock = find_cache_dir() / "locks" / f"{name}.lock"
-        with hold_lock(lock, what=f"stage {name}", wait_s=_ORPHAN_S), record_timing(os.environ.get("DVC_STAGE", name)):
+        with hold_lock(lock, what=f"stage {name}", wait_s=_ORPHAN_S), record_timing(dvc_stage or name):
             main()
+            if dvc_stage:
+                require_room_to_commit(dvc_stage)
 
     run_main(guarded, name=name)
 

@@ -120,6 +120,11 @@ def test_a_worker_process_says_the_same(small_disk: SmallDisk) -> None:
     assert os.listdir(small_disk.path) == ["ballast"]
 
 
+def save_by_torch(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        torch.save({"weights": torch.zeros(50_000)}, file)
+
+
 def fill_a_database(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE numbers (value)")
@@ -129,14 +134,13 @@ def fill_a_database(path: Path) -> None:
 @pytest.mark.parametrize(
     "write",
     [
-        lambda path: torch.save({"weights": torch.zeros(50_000)}, path.open("wb")),
+        save_by_torch,
         lambda path: save_file({"weights": np.zeros(50_000)}, path),
         fill_a_database,
         lambda path: path.write_bytes(NOISE),
     ],
     ids=["torch", "safetensors", "sqlite", "system"],
 )
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_libraries_that_hide_the_reason_are_understood(write: Write, small_disk: SmallDisk) -> None:
     small_disk.fill(leaving=ROOM_BYTES)
     with pytest.raises(Exception) as caught:  # noqa: PT011 # each library has its own

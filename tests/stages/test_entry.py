@@ -1,6 +1,7 @@
 """What a person sees when a stage cannot do its work, and what a stage leaves on record when it could."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,13 @@ def run_failing_stage(folder: Path, error: str) -> subprocess.CompletedProcess[s
 def test_a_foreseen_error_is_one_line_without_a_traceback(tmp_path: Path, error: str) -> None:
     result = run_failing_stage(tmp_path, error)
     assert (result.returncode, result.stdout, result.stderr) == (1, "", "extract: error: v1 has no video\n")
+
+
+def test_a_full_disk_is_one_line_whatever_library_noticed_it(tmp_path: Path) -> None:
+    result = run_failing_stage(tmp_path, "RuntimeError('unexpected pos') from OSError(28, 'No space left on device')")
+    assert result.returncode == 1
+    reason = r"unexpected pos \(\[Errno 28\] No space left on device\); \d+ bytes are free in .*; free some and run it again"
+    assert re.fullmatch(rf"extract: error: {reason}\n", result.stderr)
 
 
 def test_an_unforeseen_error_keeps_its_traceback(tmp_path: Path) -> None:
