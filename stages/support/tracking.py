@@ -1,7 +1,7 @@
 """MLflow, and the only module that imports it: runs delivered from their spools, stale runs reaped, the registry of bundles.
 
-`MLFLOW_TRACKING_URI` names the server; without it runs lie in `.cache/mlflow/mlflow.db` of the main checkout, artifacts
-beside it. MLflow is imported by the first call, not by this module.
+`MLFLOW_TRACKING_URI` names the server or a SQLite file; without it runs lie in `.cache/mlflow/mlflow.db` of the main checkout.
+Artifacts lie beside a SQLite file. MLflow is imported by the first call, not by this module.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "cuepoint"
 MODEL = "cuepoint"
 CHAMPION = "champion"
+_SQLITE = "sqlite:///"
 _SPOOL_TAG = "cuepoint.spool"
 DIGEST_TAG = "cuepoint.bundle_sha256"
 _BUNDLE = "bundle"
@@ -46,7 +47,7 @@ class RegisteredVersion(NamedTuple):
 
 def find_tracking_uri() -> str:
     """Return `MLFLOW_TRACKING_URI`, or the SQLite file of the main checkout."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_find_local_folder() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{_find_local_folder() / 'mlflow.db'}"
 
 
 def _find_local_folder() -> Path:
@@ -67,8 +68,8 @@ def _open_client() -> Iterator["MlflowClient"]:
 
     uri = find_tracking_uri()
     try:
-        if uri.startswith("sqlite:///"):
-            _create_store(Path(uri.removeprefix("sqlite:///")))
+        if uri.startswith(_SQLITE):
+            _create_store(Path(uri.removeprefix(_SQLITE)))
         yield MlflowClient(tracking_uri=uri)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         reason = str(error).splitlines()[0][:300]
@@ -84,7 +85,7 @@ def _create_store(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mlflow-") as folder:
         unfinished = Path(folder) / path.name
-        MlflowClient(tracking_uri=f"sqlite:///{unfinished}").search_experiments(max_results=1)
+        MlflowClient(tracking_uri=f"{_SQLITE}{unfinished}").search_experiments(max_results=1)
         with contextlib.suppress(FileExistsError):  # another process was faster
             os.link(unfinished, path)
 
@@ -115,8 +116,15 @@ def _find_experiment(client: "MlflowClient") -> str:
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is not None:
         return str(experiment.experiment_id)
-    is_local = not os.environ.get("MLFLOW_TRACKING_URI")
-    return str(client.create_experiment(EXPERIMENT, (_find_local_folder() / "artifacts").as_uri() if is_local else None))
+    return str(client.create_experiment(EXPERIMENT, _choose_artifacts_uri()))
+
+
+def _choose_artifacts_uri() -> str | None:
+    """Return a folder beside a SQLite store, where MLflow would take the working folder; a server has its own place: None."""
+    uri = find_tracking_uri()
+    if not uri.startswith(_SQLITE):
+        return None
+    return (Path(uri.removeprefix(_SQLITE)).absolute().parent / "artifacts").as_uri()
 
 
 def _find_run(client: "MlflowClient", spool: Spool) -> str | None:

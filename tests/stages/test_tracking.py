@@ -88,6 +88,14 @@ def test_a_run_has_parameters_curves_final_metrics_tags_and_files(store: str, tm
         assert [item.path for item in client.list_artifacts(run.info.run_id)] == ["metrics.json"]
 
 
+def test_files_of_runs_lie_beside_their_sqlite_store_and_not_in_the_working_folder(
+    empty_store: Path, store: str, tmp_path: Path
+) -> None:
+    run_id = finish(start_run(tmp_path))
+    assert (empty_store.parent / "artifacts" / str(run_id) / "artifacts" / "metrics.json").is_file()  # its copy is used
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db", "spool", "state"]
+
+
 def test_a_run_that_was_delivered_leaves_no_spool(store: str, tmp_path: Path) -> None:
     finish(start_run(tmp_path))
     assert list((tmp_path / "spool").iterdir()) == []
