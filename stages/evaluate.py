@@ -1,7 +1,11 @@
-"""DVC stage `evaluate`: data/corpus/, data/features/, data/encoder/, data/checkpoints/ -> data/reports/evaluation/."""
+"""DVC stage `evaluate`: data/corpus/, data/features/, data/encoder/, data/checkpoints/ -> data/reports/evaluation/.
 
+With arguments it scores prediction files or compares two runs: python -m stages.evaluate --help.
+"""
+
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +31,7 @@ from models.metrics.spans import RankedSpans
 from models.metrics.tan2d import Tan2dConvention
 from serving.search import SearchSettings
 from stages.support import paths
-from stages.support.entry import run_stage
+from stages.support.entry import run_main, run_stage
 from stages.support.evaluation.collection_table import score_collection
 from stages.support.evaluation.predictions import (
     TrainedModels,
@@ -40,10 +44,13 @@ from stages.support.evaluation.predictions import (
     swap_videos,
 )
 from stages.support.evaluation.questions import Questions, prepare_questions
+from stages.support.evaluation.qvhighlights_table import score_qvhighlights, summarise_qvhighlights
 from stages.support.evaluation.report import SplitResult, write_report
 from stages.support.evaluation.tables import HEADLINE, LOCALIZER, Scoring, condense, score_rows, summarise
+from stages.support.evaluation.wording import collect_combinations
 from stages.support.machine import count_workers
 from stages.support.params import EvaluateParams, SearchParams, load_params
+from stages.support.scoring import command
 
 IOU_RULE = IoURule.ABOVE  # of the 2D-TAN convention
 ANSWERS_KEPT = 10
@@ -73,12 +80,15 @@ class Examiner:
         text, cells = encode_text(self.models, questions), load_split_cells(self.models, questions)
         answers = {LOCALIZER: self._localize(questions, text, cells)} | self._answer_floors(questions, text, cells)
         rows = score_rows(answers, questions, self.scoring)
+        others = score_qvhighlights(rows, questions, self.scoring)
         summary = summarise(rows, questions, self.scoring)
+        summary["qvhighlights"] = summarise_qvhighlights(others, questions, self.scoring)
+        result = SplitResult(questions, rows, others, summary)
         if not with_collection:
-            return SplitResult(questions, rows, summary)
+            return result
         found = search_questions(self.models, questions, text, cells, settings=self.settings, top_k=max(RANKS))
         collection = score_collection(found, questions, self.scoring, moments_per_video=self.settings.moments_per_video)
-        return SplitResult(questions, rows, summary | {"collection": collection.summary}, collection.ranks)
+        return replace(result, summary=summary | {"collection": collection.summary}, collection=collection)
 
     def localize_rows(self, questions: Questions, rows: Ints) -> RankedSpans:
         """Return all candidates of the chosen queries as the localizer scores them, before any suppression."""
@@ -157,7 +167,8 @@ def build_examiner(params: EvaluateParams, search: SearchParams, *, models: Trai
         unit_truth = normalise_truth(training.truth, training.durations_s)
         prior = rank_frequent_cells(unit_truth, unit_cells, max_iou=search.max_iou, max_kept=ANSWERS_KEPT)
     convention = Tan2dConvention(iou_rule=IOU_RULE, max_iou=search.max_iou, max_kept=ANSWERS_KEPT)
-    scoring = Scoring(convention, unit_cells, params.bootstrap_samples, params.seed)
+    seen = collect_combinations(training.queries)
+    scoring = Scoring(convention, unit_cells, params.bootstrap_samples, params.seed, seen)
     return Examiner(models, scoring, SearchSettings.model_validate(search.model_dump()), prior)
 
 
@@ -192,4 +203,7 @@ def _require_queries(corpus: Corpus, split: str) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, name="evaluate")
+    if len(sys.argv) > 1:
+        run_main(partial(command.main, sys.argv[1:]), name="evaluate")
+    else:
+        run_stage(main, name="evaluate")

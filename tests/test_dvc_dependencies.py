@@ -30,10 +30,10 @@ NEUTRAL = {
     *(ROOT / "corpus" / f"{name}.py" for name in ("files", "isolation", "params", "records", "store")),
     *(ROOT / "stages" / "support" / f"{name}.py" for name in SUPPORT),
 }
-# Imported beside what is run: these stages read features and never encode a frame.
+# Imported beside what is run: these stages read features and never encode a frame, and score no files of others.
 NOT_RUN = {
     "train": {ROOT / "models" / "encoders", ROOT / "corpus" / "media"},
-    "evaluate": {ROOT / "models" / "encoders"},
+    "evaluate": {ROOT / "models" / "encoders", ROOT / "stages" / "support" / "scoring"},
 }
 STAGES = [stage.addressing for stage in Repo(str(ROOT)).index.stages]
 

@@ -50,12 +50,12 @@ class Answer:
         }
 
     def to_qvhighlights(self) -> dict[str, Any]:
-        """Return the row of a prediction file in the format of QVHighlights."""
+        """Return the row of a prediction file in the format of QVHighlights, not rounded: it scores as these answers do."""
         return {
             "qid": self.query.qid,
             "query": self.query.text,
             "vid": self.video.video_id,
-            "pred_relevant_windows": self.list_windows(),
+            "pred_relevant_windows": np.column_stack([self.spans, self.scores]).tolist(),
         }
 
     def list_windows(self) -> list[list[float]]:

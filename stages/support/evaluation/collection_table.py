@@ -18,20 +18,24 @@ from models.metrics.collection import (
     compute_first_ranks,
     compute_right_video,
 )
-from models.metrics.convention import Figures
+from models.metrics.convention import CHANCE_DRAWS, Figures
 from models.metrics.floors import draw_derangement
 from models.metrics.intervals import estimate_median
+from models.metrics.ndcg import compute_ndcg
 from models.metrics.spans import PaddedSpans, compute_best_iou
 from stages.support.evaluation.questions import Questions, build_collection_truth
 from stages.support.evaluation.tables import Scoring, flatten_estimates
 
 IOU_THRESHOLD = 0.5
+NDCG = "NDCG10"  # of the first ten answers; every true moment is equally relevant
+_NDCG_RANK = 10
 
 
 class CollectionScores(NamedTuple):
     """The rank of each query's first right answer, and the split's figures."""
 
     ranks: Floats  # (Q,), infinity where no answer is right
+    figures: Figures
     summary: dict[str, Any]  # the group `collection` of `summary.json`
 
 
@@ -42,13 +46,33 @@ def score_collection(
     truth, found = build_collection_truth(questions), _to_arrays(answers, questions)
     ranks = _rank_hits(found, truth, scoring)
     right = {"right_video": compute_right_video(found, truth)}
-    ours = scoring.estimate({**compute_collection_figures(ranks), **right}, questions)
+    figures = {**compute_collection_figures(ranks), **right, NDCG: _compute_ndcg(found, truth, scoring)}
+    ours = scoring.estimate(figures, questions)
     median = estimate_median(ranks, questions.video_index, num_samples=scoring.bootstrap_samples, seed=scoring.seed)
     hits = _count_right_cells(questions, truth, scoring)
     chance = compute_collection_chance(hits, num_candidates=len(scoring.unit_cells), num_kept=moments_per_video)
     summary = flatten_estimates(ours | {"median_rank": median})
+    chance = {**chance, NDCG: _draw_ndcg(truth, questions, scoring)}
     summary |= _prefix_means("chance", chance) | _score_shuffled(found, truth, questions, scoring)
-    return CollectionScores(ranks, {"videos": len(questions.videos)} | summary)
+    return CollectionScores(ranks, figures, {"videos": len(questions.videos)} | summary)
+
+
+def _compute_ndcg(found: CollectionAnswers, truth: CollectionTruth, scoring: Scoring) -> Floats:
+    relevance = np.ones(truth.videos.shape)
+    rule = scoring.convention.iou_rule
+    return compute_ndcg(found, truth, relevance, rank=_NDCG_RANK, threshold=IOU_THRESHOLD, rule=rule)
+
+
+def _draw_ndcg(truth: CollectionTruth, questions: Questions, scoring: Scoring) -> Floats:
+    """Return the mean NDCG of answers drawn uniformly, with replacement, from the cells of all videos: (Q,)."""
+    rng, shape = np.random.default_rng(scoring.seed), (len(questions), _NDCG_RANK)
+    durations_s = np.array([video.duration_s for video in questions.videos])
+    total = np.zeros(len(questions))
+    for _ in range(CHANCE_DRAWS):
+        videos, cells = rng.integers(len(durations_s), size=shape), rng.integers(len(scoring.unit_cells), size=shape)
+        spans = scoring.unit_cells[cells] * durations_s[videos][..., None]
+        total += _compute_ndcg(CollectionAnswers(videos, spans), truth, scoring)
+    return total / CHANCE_DRAWS
 
 
 def _to_arrays(answers: Sequence[Sequence[RankedMoment]], questions: Questions) -> CollectionAnswers:
@@ -84,14 +108,15 @@ def _score_shuffled(found: CollectionAnswers, truth: CollectionTruth, questions:
     """Score the answers to a sentence about another video: what the index and the localizer find whatever is asked."""
     asked, video_of_query = np.unique(questions.video_index, return_inverse=True)
     if len(asked) < 2:
-        return {"shuffled_R1": None, "shuffled_R10": None, "shuffled_R100": None}
+        return {"shuffled_R1": None, "shuffled_R10": None, "shuffled_R100": None, f"shuffled_{NDCG}": None}
     others = draw_derangement(len(asked), scoring.seed)
     queries_of = [np.flatnonzero(video_of_query == video) for video in range(len(asked))]
     rows = np.zeros(len(questions), dtype=np.int64)
     for video, own in enumerate(queries_of):
         rows[own] = np.resize(queries_of[others[video]], len(own))
-    ranks = _rank_hits(CollectionAnswers(found.videos[rows], found.spans[rows]), truth, scoring)
-    return _prefix_means("shuffled", compute_collection_figures(ranks))
+    swapped = CollectionAnswers(found.videos[rows], found.spans[rows])
+    figures = {**compute_collection_figures(_rank_hits(swapped, truth, scoring)), NDCG: _compute_ndcg(swapped, truth, scoring)}
+    return _prefix_means("shuffled", figures)
 
 
 def _prefix_means(prefix: str, figures: Figures) -> dict[str, Any]:

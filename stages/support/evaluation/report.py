@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from corpus.files import write_bytes, write_jsonl
-from corpus.moments import Floats, Ints
+from corpus.moments import Ints
 from models.metrics.calibration import compute_reliability
 from models.metrics.spans import RankedSpans
 from stages.support.evaluation.answers import (
@@ -21,12 +21,13 @@ from stages.support.evaluation.answers import (
     choose_worst,
     list_answers,
 )
+from stages.support.evaluation.collection_table import CollectionScores
 from stages.support.evaluation.diagrams import ScoreMap, draw_calibration, draw_curve, draw_lengths, draw_score_map
 from stages.support.evaluation.pictures import read_strip, write_sheet
 from stages.support.evaluation.questions import Questions
 from stages.support.evaluation.report_page import ROW_LABELS, Gallery, ReportContent, build_page
 from stages.support.evaluation.slices import score_slices
-from stages.support.evaluation.tables import LOCALIZER, Row, Scoring, compute_curve, list_estimates
+from stages.support.evaluation.tables import LOCALIZER, Row, Scoring, compute_curve, list_estimates, round_figure
 
 _SPREAD, _EXTREMES = 12, 4
 
@@ -35,21 +36,24 @@ Localize = Callable[[Ints], RankedSpans]  # all candidates of chosen queries, by
 
 @dataclass(frozen=True)
 class SplitResult:
-    """One scored split: its lines, its group of `summary.json`, and the ranks over the collection where it was searched."""
+    """One scored split: its lines under both conventions, its group of `summary.json`, and the scores of its search."""
 
     questions: Questions
     rows: Mapping[str, Row]
+    qvhighlights: Mapping[str, Row]  # the same lines under that convention
     summary: dict[str, Any]
-    ranks: Floats | None = None  # (Q,)
+    collection: CollectionScores | None = None
 
 
 def write_report(result: SplitResult, scoring: Scoring, localize: Localize, *, raw_dir: Path, output_dir: Path) -> None:
     """Write tables, answers, pictures and `index.html` of one split. `raw_dir` holds its videos."""
     found = result.rows[LOCALIZER].answers
     assert found is not None
-    answers = list_answers(found, result.ranks, result.questions)
+    answers = list_answers(found, None if result.collection is None else result.collection.ranks, result.questions)
     write_jsonl(output_dir / "per_query.jsonl", (answer.to_json() for answer in answers))
     write_jsonl(output_dir / "predictions.jsonl", (answer.to_qvhighlights() for answer in answers))
+    write_csv(output_dir / "figures.csv", list_query_figures(result))
+    write_csv(output_dir / "qvhighlights.csv", list_estimates(result.qvhighlights, result.questions, scoring))
     estimates = list_estimates(result.rows, result.questions, scoring)
     curve = compute_curve(result.rows, result.questions, scoring)
     slices = score_slices(result.rows, result.questions, scoring)
@@ -75,6 +79,18 @@ def write_report(result: SplitResult, scoring: Scoring, localize: Localize, *, r
         score_maps=score_maps,
     )
     write_bytes(output_dir / "index.html", build_page(content).encode())
+
+
+def list_query_figures(result: SplitResult) -> list[dict[str, Any]]:
+    """Return every figure of the localizer and of the search, one row a query: what two runs are compared by."""
+    groups = {"": result.rows[LOCALIZER].figures, "qvhighlights_": result.qvhighlights[LOCALIZER].figures}
+    groups["collection_"] = None if result.collection is None else result.collection.figures
+    columns = {f"{prefix}{name}": values for prefix, figures in groups.items() for name, values in (figures or {}).items()}
+    return [
+        {"qid": query.qid, "video_id": query.video_id}
+        | {name: round_figure(float(values[row])) for name, values in columns.items()}
+        for row, query in enumerate(result.questions.queries)
+    ]
 
 
 def read_galleries(answers: Sequence[Answer], raw_dir: Path) -> list[Gallery]:

@@ -1,6 +1,7 @@
 """Slices of a table: the same figures on the queries that share a tag, a length or a place in the video."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from models.metrics.spans import Bools
 from models.metrics.tan2d import MEAN_IOU
 from stages.support.evaluation.questions import Questions
 from stages.support.evaluation.tables import FLOORS, HEADLINE, LOCALIZER, Row, Scoring, round_estimate
+from stages.support.evaluation.wording import VERB_TAGS, find_combination, find_verb
 
 _MAX_VALUES = 24  # of a tag; one with more values (an id, say) is no slice
 
@@ -23,8 +25,12 @@ class Slice(NamedTuple):
     rows: Bools  # (Q,)
 
 
-def list_slices(questions: Questions) -> list[Slice]:
-    """Return the slices of a split that are not empty: moment length, position and words in thirds, then every tag."""
+def list_slices(questions: Questions, seen: Set[tuple[str, ...]]) -> list[Slice]:
+    """Return the slices of a split that are not empty.
+
+    Moment length, position and number of words in thirds; the verb; whether training shows the combination that a sentence
+    joins; then every tag.
+    """
     first, last = questions.truth.spans[:, 0, 0], questions.truth.spans[:, 0, 1]  # (Q,) of the first true moment
     words = np.array([len(tokenize(query.text)) for query in questions.queries], dtype=np.float64)
     measured = [
@@ -32,7 +38,11 @@ def list_slices(questions: Questions) -> list[Slice]:
         *_slice_thirds("position", (first + last) / 2 / questions.durations_s, unit=" of the video"),
         *_slice_thirds("query length", words, unit=" words"),
     ]
-    return [one for one in [*measured, *_slice_tags(questions)] if one.rows.any()]
+    verbs = [find_verb(query) for query in questions.queries]
+    combinations = [find_combination(query) for query in questions.queries]
+    novelty = ["" if not one else "no" if one in seen else "yes" for one in combinations]
+    worded = [*_slice_values("verb", _group_rare(verbs)), *_slice_values("unseen combination", novelty if seen else [])]
+    return [one for one in [*measured, *worded, *_slice_tags(questions)] if one.rows.any()]
 
 
 def _slice_thirds(group: str, values: Floats, *, unit: str) -> Iterator[Slice]:
@@ -44,13 +54,23 @@ def _slice_thirds(group: str, values: Floats, *, unit: str) -> Iterator[Slice]:
 
 
 def _slice_tags(questions: Questions) -> Iterator[Slice]:
-    for tag in sorted({tag for query in questions.queries for tag in query.tags}):
-        found = np.array([query.tags.get(tag, "") for query in questions.queries])
-        values = sorted(set(found) - {""}, key=_order_value)
-        if len(values) > _MAX_VALUES:
-            continue
-        for value in values:
-            yield Slice(tag, str(value), found == value)
+    tags = {tag for query in questions.queries for tag in query.tags} - VERB_TAGS
+    for tag in sorted(tags):
+        found = [query.tags.get(tag, "") for query in questions.queries]
+        if len(set(found) - {""}) <= _MAX_VALUES:
+            yield from _slice_values(tag, found)
+
+
+def _slice_values(group: str, values: Sequence[str]) -> Iterator[Slice]:
+    """Make a slice of each value; a query with an empty one is in none."""
+    for value in sorted(set(values) - {""}, key=_order_value):
+        yield Slice(group, value, np.array([one == value for one in values]))
+
+
+def _group_rare(values: Sequence[str]) -> list[str]:
+    """Replace all but the most frequent values by "other", so that no more are left than a table can show."""
+    frequent = {value for value, _ in Counter(filter(None, values)).most_common(_MAX_VALUES)}
+    return [value if not value or value in frequent else "other" for value in values]
 
 
 def _order_value(value: str) -> tuple[float, str]:
@@ -67,7 +87,7 @@ def score_slices(rows: Mapping[str, Row], questions: Questions, scoring: Scoring
     assert ours is not None
     floors = [figures for name in FLOORS if (figures := rows[name].figures) is not None]
     lines = []
-    for one in list_slices(questions):
+    for one in list_slices(questions, scoring.seen):
         estimates = scoring.estimate({name: ours[name] for name in (HEADLINE, MEAN_IOU)}, questions, one.rows)
         headline = round_estimate(estimates[HEADLINE])
         lines.append(

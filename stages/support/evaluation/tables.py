@@ -42,6 +42,7 @@ class Scoring:
     unit_cells: Floats  # (M, 2) candidates of chance, as fractions of the duration
     bootstrap_samples: int
     seed: int
+    seen: frozenset[tuple[str, ...]] = frozenset()  # the combinations that training shows
 
     def estimate(self, figures: Figures, questions: Questions, rows: Bools | None = None) -> dict[str, Estimate]:
         """Return means with intervals, over all queries or the chosen ones."""
@@ -58,7 +59,8 @@ def score_rows(answers: Mapping[str, RankedSpans | str], questions: Questions, s
         if isinstance(given, str):
             rows[name] = Row(name, reason=given)
         else:
-            rows[name] = Row(name, scoring.convention.compute_figures(given, questions.truth), given)
+            found = given.widen()
+            rows[name] = Row(name, scoring.convention.compute_figures(found, questions.truth), found)
     candidates = scale_unit_spans(scoring.unit_cells, questions.durations_s)  # (Q, M, 2)
     rows["chance"] = Row("chance", scoring.convention.compute_chance(candidates, questions.truth))
     return {name: rows[name] for name in (LOCALIZER, *FLOORS) if name in rows}
@@ -107,10 +109,11 @@ def list_estimates(rows: Mapping[str, Row], questions: Questions, scoring: Scori
 
 def round_estimate(estimate: Estimate) -> dict[str, float | None]:
     """Return value, low and high with six decimals; infinity becomes None."""
-    return {key: _round(number) for key, number in estimate._asdict().items()}
+    return {key: round_figure(number) for key, number in estimate._asdict().items()}
 
 
-def _round(number: float | None) -> float | None:
+def round_figure(number: float | None) -> float | None:
+    """Return a number with six decimals, None for what is not finite."""
     return round(number, 6) + 0.0 if number is not None and np.isfinite(number) else None  # no negative zero
 
 
@@ -143,6 +146,7 @@ def condense(group: Mapping[str, Any]) -> dict[str, Any]:
     Every figure of the localizer and of the collection, intervals of the leading ones, and two figures a floor.
     """
     kept = dict(group)
+    kept.pop("qvhighlights", None)
     for part in (LOCALIZER, "collection"):
         if part in group:
             kept[part] = {
