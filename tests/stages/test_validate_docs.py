@@ -103,6 +103,7 @@ def test_pages_of_great_expectations_name_rows_by_id_and_line(docs: Path) -> Non
     assert re.search(r">q0, q1, q3</div>.*>1, 2, 4</div>", table, re.DOTALL)
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [1280, 390])
 def test_every_page_is_readable_in_a_browser_without_network_and_runs_nothing_of_the_rows(
@@ -125,6 +126,7 @@ def test_every_page_is_readable_in_a_browser_without_network_and_runs_nothing_of
     context.close()
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_the_filter_of_great_expectations_works_without_its_libraries(docs: Path, browser: Any) -> None:
     (path,) = (docs / "validations" / "queries").rglob("*.html")

@@ -115,8 +115,11 @@ def test_a_rule_that_cannot_be_checked_stops_the_pipeline_whatever_its_severity(
     ],
 )
 def test_what_is_wrong_in_a_rule_is_named_with_its_file_and_what_is_known(tmp_path: Path, rule: str, message: str) -> None:
+    from stages.support.validation.expectations import build_expectations
+
+    rules = [find(load(tmp_path, f"queries: {{odd: {rule}}}"), "queries.odd")]
     with pytest.raises(ValueError, match=rf"mine\.yaml: queries\.odd: .*{message}"):
-        check(tmp_path, f"queries: {{odd: {rule}}}")
+        build_expectations(rules, ["qid", "video_id", "text", "split", "sentence", "num_words"])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 _WIDTH, _HEIGHT, _BASE = 320, 132, 108  # in units of the view box; _BASE is where bars stand
-_NUM_BINS = 24
+_MAX_BINS = 24
+_MAX_BAR = 40
 _NUM_NAMES = 6
 _ROW = 20
 _LABEL_LETTERS = 16
@@ -27,12 +28,15 @@ def draw_numbers(values: "pd.Series[float]", broken: "pd.Series[bool]") -> str:
     numbers = np.asarray(values[given], dtype=np.float64)
     edges = _choose_edges(numbers)
     clipped = np.minimum(numbers, edges[-1])
-    counts, _ = np.histogram(clipped, edges)  # (_NUM_BINS,)
-    marked, _ = np.histogram(clipped[broken[given].to_numpy(dtype=bool)], edges)  # (_NUM_BINS,)
-    bars = "".join(_draw_bar(index, counts, marked, edges) for index in range(_NUM_BINS) if counts[index])
+    counts, _ = np.histogram(clipped, edges)
+    marked, _ = np.histogram(clipped[broken[given].to_numpy(dtype=bool)], edges)
+    width = min(_MAX_BAR, _WIDTH / len(counts))
+    bars = "".join(_draw_bar(index, counts, marked, edges, width) for index in range(len(counts)) if counts[index])
     lowest, highest = float(numbers.min()), float(numbers.max())
     end = _format(highest) if highest <= edges[-1] else f"{_format(edges[-1])} … {_format(highest)}"
-    labels = _text(0, _BASE + 17, _format(lowest)) + _text(_WIDTH, _BASE + 17, end, anchor="end")
+    labels = _text(0, _BASE + 17, _format(lowest))
+    if highest > lowest:
+        labels += _text(len(counts) * width, _BASE + 17, end, anchor="end")
     return _svg(_HEIGHT, f'{bars}<path class="axis" d="M0 {_BASE}H{_WIDTH}"/>{labels}')
 
 
@@ -53,31 +57,29 @@ def draw_names(values: "pd.Series[str]", broken: "pd.Series[bool]") -> str:
 
 
 def _choose_edges(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the borders of the bars, (_NUM_BINS + 1,)."""
+    """Return the borders of the bars, one more than bars."""
     low, high = float(numbers.min()), float(numbers.max())
     usual = float(np.percentile(numbers, 99))
     if high - low > _FAR * (usual - low) > 0:
-        high = usual + (usual - low) / _NUM_BINS
-    if high <= low:
-        margin = max(0.5, abs(low) / 20)
-        low, high = low - margin, low + margin
+        high = usual + (usual - low) / _MAX_BINS
+    if low == high:
+        return np.array([low - 0.5, high + 0.5])
     if (numbers == np.round(numbers)).all():
-        width = math.ceil((high - low + 1) / _NUM_BINS)  # each bar holds as many whole numbers
-        return math.floor(low) - 0.5 + width * np.arange(_NUM_BINS + 1.0)
-    return np.linspace(low, high, _NUM_BINS + 1)
+        step = math.ceil((high - low + 1) / _MAX_BINS)  # each bar holds as many whole numbers
+        return math.floor(low) - 0.5 + step * np.arange(math.ceil((high - low + 1) / step) + 1.0)
+    return np.linspace(low, high, _MAX_BINS + 1)
 
 
-def _draw_bar(index: int, counts: NDArray[np.int64], marked: NDArray[np.int64], edges: NDArray[np.float64]) -> str:
+def _draw_bar(index: int, counts: NDArray[np.int64], marked: NDArray[np.int64], edges: NDArray[np.float64], width: float) -> str:
     scale = (_BASE - 6) / counts.max()
     title = f"<title>{_format(edges[index])} to {_format(edges[index + 1])}: {counts[index]}</title>"
-    bar = _draw_box(index, "bar", max(2.0, counts[index] * scale), title)
-    mark = _draw_box(index, "mark", max(3.0, marked[index] * scale), title) if marked[index] else ""
+    bar = _draw_box(index * width, width, "bar", max(2.0, counts[index] * scale), title)
+    mark = _draw_box(index * width, width, "mark", max(3.0, marked[index] * scale), title) if marked[index] else ""
     return bar + mark
 
 
-def _draw_box(index: int, kind: str, height: float, title: str) -> str:
-    width = _WIDTH / _NUM_BINS
-    shape = f'x="{index * width + 0.75:.2f}" y="{_BASE - height:.2f}" width="{width - 1.5:.2f}" height="{height:.2f}" rx="1.5"'
+def _draw_box(x: float, width: float, kind: str, height: float, title: str) -> str:
+    shape = f'x="{x + 0.75:.2f}" y="{_BASE - height:.2f}" width="{width - 1.5:.2f}" height="{height:.2f}" rx="1.5"'
     return f'<rect class="{kind}" {shape}>{title}</rect>'
 
 
