@@ -35,7 +35,7 @@ NOT_RUN = {
     "train": {ROOT / "models" / "encoders", ROOT / "corpus" / "media"},
     "evaluate": {ROOT / "models" / "encoders", ROOT / "stages" / "support" / "scoring"},
 }
-STAGES = [stage.addressing for stage in Repo(str(ROOT)).index.stages]
+STAGES = [stage.addressing for stage in Repo(str(ROOT)).index.stages if stage.cmd]  # not the data that users track
 
 
 def load_stage(name: str) -> Stage:
