@@ -38,7 +38,7 @@ def _describe_stream(stream: Stream) -> dict[str, Any]:
     context = stream.codec_context
     known: dict[str, Any] = {
         "index": stream.index,
-        "codec_name": context.name,
+        "codec_name": context.codec.canonical_name,
         "codec_type": stream.type,
         "time_base": _to_ratio(stream.time_base),
         "start_pts": stream.start_time,

@@ -50,8 +50,8 @@ def probe(path: Path) -> MediaInfo:
     with open_video(path, discard_others=False) as (container, stream):
         duration_s, num_frames = _read_duration(container), stream.frames
         sound = next(iter(container.streams.audio), None)
-        audio = (sound.codec_context.name, sound.rate or 0, sound.channels) if sound else ("", 0, 0)
-        codec, rate = stream.codec_context.name, stream.average_rate
+        audio = (sound.codec_context.codec.canonical_name, sound.rate or 0, sound.channels) if sound else ("", 0, 0)
+        codec, rate = stream.codec_context.codec.canonical_name, stream.average_rate
         first = next(container.decode(stream), None)
         if first is None:
             raise UndecodableError(path, "no frame can be decoded")
