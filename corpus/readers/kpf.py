@@ -46,7 +46,7 @@ class _Actor(BaseModel):
     id1: str
 
 
-class _Activity(BaseModel):
+class _Act(BaseModel):
     timespan: list[_Timespan] = Field(min_length=1)
     actors: list[_Actor] = []
 
@@ -58,6 +58,14 @@ class _Clip(NamedTuple):
     split: str
     activities: Path
     types: Path
+
+
+class _Activity(NamedTuple):
+    """A sentence and the frames [first, end) where it is true."""
+
+    line: int
+    sentence: str
+    frames: list[tuple[int, int]]
 
 
 class KPFReader(Reader):
@@ -106,29 +114,33 @@ class KPFParams(ReaderParams):
 
 
 def _read_clip(collector: Collector, root: Path, clip: _Clip) -> None:
+    activities: dict[str, list[_Activity]] = defaultdict(list)  # by sentence
+    for activity in _iter_activities(collector, root, clip):
+        activities[activity.sentence].append(activity)
     file = clip.activities.relative_to(root)
+    for number, (sentence, found) in enumerate(activities.items(), start=1):
+        row = f"{file} {'lines' if len(found) > 1 else 'line'} {', '.join(str(activity.line) for activity in found)}"
+        frames = _join([span for activity in found for span in activity.frames])
+        moments = tuple(Moment(first / _FPS, end / _FPS) for first, end in frames)
+        query = Query(f"{clip.video_id}-{number}", clip.video_id, sentence, moments, split=clip.split, source="generated")
+        with collector.reading(row):
+            collector.add(query, row, num_rows=len(found))
+
+
+def _iter_activities(collector: Collector, root: Path, clip: _Clip) -> Iterator[_Activity]:
     types = dict(_iter_types(collector, root, clip.types))
-    frames: dict[str, list[tuple[int, int]]] = defaultdict(list)  # sentence -> [first, end)
-    lines: dict[str, list[int]] = defaultdict(list)
     for line, record in iter_records(clip.activities, origin=_ORIGIN):
-        row = f"{file} line {line}"
+        row = f"{clip.activities.relative_to(root)} line {line}"
         with collector.reading(row):
             body = _unwrap(record, "act")
             if body is None:
                 continue
             sentence, spans = _parse_activity(body, types)
             if any(first > last for first, last in spans):
-                frames_shown = ", ".join(f"frames {first} to {last}" for first, last in spans)
-                collector.drop(row, "", f"it ends before it starts: {frames_shown}", clip.split)
-                continue
-            frames[sentence] += [(first, last + 1) for first, last in spans]
-            lines[sentence].append(line)
-    for number, sentence in enumerate(frames, start=1):
-        named = f"{file} line{'s' * (len(lines[sentence]) > 1)} {', '.join(map(str, lines[sentence]))}"
-        moments = tuple(Moment(first / _FPS, end / _FPS) for first, end in _join(frames[sentence]))
-        query = Query(f"{clip.video_id}-{number}", clip.video_id, sentence, moments, split=clip.split, source="generated")
-        with collector.reading(named):
-            collector.add(query, named, num_rows=len(lines[sentence]))
+                shown = ", ".join(f"frames {first} to {last}" for first, last in spans)
+                collector.drop(row, "", f"it ends before it starts: {shown}", clip.split)
+            else:
+                yield _Activity(line, sentence, [(first, last + 1) for first, last in spans])
 
 
 def _iter_types(collector: Collector, root: Path, path: Path) -> Iterator[tuple[str, str]]:
@@ -156,7 +168,7 @@ def _parse_activity(body: Mapping[str, Any], types: Mapping[str, str]) -> tuple[
     names = next((value for key, value in body.items() if _ACT.fullmatch(key)), None)
     if not names:
         raise ValueError(f"an activity needs its name, act2, got {show(body)}")
-    parsed = parse_row(_Activity, body)
+    parsed = parse_row(_Act, body)
     sentence = write_sentence(_choose_name(names), [types[actor.id1] for actor in parsed.actors if actor.id1 in types])
     if not sentence:
         raise ValueError(f"the activity {show(names)} has no words")
