@@ -45,6 +45,12 @@ from stages.support.evaluation.predictions import (
 )
 from stages.support.evaluation.questions import Questions, prepare_questions
 from stages.support.evaluation.qvhighlights_table import score_qvhighlights, summarise_qvhighlights
+from stages.support.evaluation.reliability import (
+    FirstAnswers,
+    collect_first_answers,
+    compare_scores,
+    summarise_reliability,
+)
 from stages.support.evaluation.report import SplitResult, write_report
 from stages.support.evaluation.tables import HEADLINE, LOCALIZER, Scoring, condense, score_rows, summarise
 from stages.support.evaluation.wording import collect_combinations
@@ -144,19 +150,36 @@ def evaluate(params: EvaluateParams, search: SearchParams, *, inputs: Evaluation
     models = load_models(encoder_dir=inputs.encoder_dir, features_dir=inputs.features_dir, checkpoints_dir=inputs.checkpoints_dir)
     examiner = build_examiner(params, search, models=models, corpus=corpus)
     summary: dict[str, Any] = {}
+    results: dict[str, SplitResult] = {}
     for split in list_splits(corpus, params.split):
         questions = prepare_questions(corpus, split)
         if not len(questions):
             summary[split] = {"queries": 0, "videos": len(questions.videos)}
             continue
-        result = examiner.score(questions, with_collection=split in (params.split, VALIDATION))
-        summary[split] = result.summary
-        if split == params.split:
-            localize = partial(examiner.localize_rows, questions)
-            write_report(result, examiner.scoring, localize, raw_dir=inputs.raw_dir, output_dir=output_dir)
+        results[split] = examiner.score(questions, with_collection=split in (params.split, VALIDATION))
+        summary[split] = results[split].summary
+    shown = add_reliability(results[params.split], results.get(VALIDATION))
+    summary[params.split] = shown.summary
+    localize = partial(examiner.localize_rows, shown.questions)
+    write_report(shown, examiner.scoring, localize, raw_dir=inputs.raw_dir, output_dir=output_dir)
     write_json(output_dir / "summary.json", summary)
     write_json(output_dir / "metrics.json", {split: condense(group) for split, group in summary.items()})
     return summary
+
+
+def add_reliability(shown: SplitResult, validation: SplitResult | None) -> SplitResult:
+    """Add how far the scores of a split can be trusted; they are scaled on validation, never on the split itself."""
+
+    def collect(result: SplitResult) -> FirstAnswers:
+        answers = result.rows[LOCALIZER].answers
+        assert answers is not None
+        return collect_first_answers(answers, result.questions)
+
+    held_out = None if validation is None or validation is shown else collect(validation)
+    reliability = compare_scores(collect(shown), held_out)
+    return replace(
+        shown, summary=shown.summary | {"calibration_error": summarise_reliability(reliability)}, reliability=reliability
+    )
 
 
 def build_examiner(params: EvaluateParams, search: SearchParams, *, models: TrainedModels, corpus: Corpus) -> Examiner:

@@ -1,7 +1,8 @@
-"""Whether scores mean what they say: the reliability diagram and the expected calibration error.
+"""Whether scores mean what they say: the reliability diagram, the expected calibration error, and Platt scaling.
 
 Source: Guo et al. 2017 (arXiv:1706.04599), section 2 and eq. 3. Deviation: bins hold equally many answers instead of
-equally wide ranges of score, so that no bin rests on a handful of answers.
+equally wide ranges of score, so that no bin rests on a handful of answers. Platt scaling: Platt 1999, "Probabilistic
+outputs for support vector machines", with the stable form of Lin, Lin and Weng 2007.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from models.metrics.spans import Bools
 class ReliabilityBin(NamedTuple):
     """Answers of similar score: how many, their mean score, and the share of them that is right."""
 
-    count: int
+    answers: int
     score: float
     accuracy: float
 
@@ -43,5 +44,45 @@ def compute_reliability(scores: Floats, hits: Bools, *, num_bins: int = 10) -> l
 
 def compute_calibration_error(bins: Sequence[ReliabilityBin]) -> float:
     """Return the mean distance between score and accuracy, weighted by the answers of each bin; 0 without answers."""
-    total = sum(one.count for one in bins)
-    return sum(one.count * abs(one.score - one.accuracy) for one in bins) / total if total else 0.0
+    total = sum(one.answers for one in bins)
+    return sum(one.answers * abs(one.score - one.accuracy) for one in bins) / total if total else 0.0
+
+
+class PlattScaling(NamedTuple):
+    """The map from a logit to the probability that the answer is right: the logistic function of slope * logit + intercept."""
+
+    slope: float
+    intercept: float
+
+    def apply(self, logits: Floats) -> Floats:
+        """Return probabilities of the shape of the logits."""
+        return squash(self.slope * logits + self.intercept)
+
+
+def squash(logits: Floats) -> Floats:
+    """Return the logistic function of logits, without overflow."""
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)), dtype=np.float64)
+
+
+def fit_platt(logits: Floats, hits: Bools, *, num_steps: int = 50) -> PlattScaling:
+    """Fit the scaling on answers whose truth is known: (Q,), (Q,).
+
+    The targets are Platt's, (N+ + 1) / (N+ + 2) and 1 / (N- + 2), so that a perfect or constant ranking has a finite slope.
+
+    Raises:
+        ValueError: when there is no answer, or a logit is not finite.
+    """
+    if not len(logits) or not np.isfinite(logits).all():
+        raise ValueError(f"Platt scaling needs finite logits, got {len(logits)} of which {np.isfinite(logits).sum()} are finite")
+    num_hits = int(hits.sum())
+    targets = np.where(hits, (num_hits + 1) / (num_hits + 2), 1 / (len(hits) - num_hits + 2))
+    centre, spread = float(logits.mean()), float(logits.std()) or 1.0
+    inputs = np.stack([(logits - centre) / spread, np.ones(len(logits))], axis=1)  # (Q, 2)
+    weights = np.zeros(2)
+    for _ in range(num_steps):
+        given = squash(inputs @ weights)
+        curvature = inputs.T @ (inputs * (given * (1 - given))[:, None]) + 1e-6 * np.eye(2)
+        step = np.linalg.solve(curvature, inputs.T @ (given - targets))
+        weights = weights - step * min(1.0, 2.0 / float(np.abs(step).max() or 1.0))
+    slope = float(weights[0]) / spread
+    return PlattScaling(slope, float(weights[1]) - slope * centre)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.metrics.calibration import ReliabilityBin, compute_calibration_error, compute_reliability
+from models.metrics.calibration import ReliabilityBin, compute_calibration_error, compute_reliability, fit_platt, squash
 
 
 def test_two_bins_of_a_hand_computed_case() -> None:
@@ -41,13 +41,49 @@ def test_bins_hold_every_answer_once_in_the_order_of_scores_whatever_the_order_g
         return compute_reliability(np.array([score for score, _ in rows]), np.array([hit for _, hit in rows]), num_bins=4)
 
     bins = bin_up(answers)
-    assert sum(one.count for one in bins) == len(answers)
+    assert sum(one.answers for one in bins) == len(answers)
     assert [one.score for one in bins] == sorted(one.score for one in bins)
     shuffled = list(answers)
     random.shuffle(shuffled)
-    assert [one.count for one in bin_up(shuffled)] == [one.count for one in bins]
+    assert [one.answers for one in bin_up(shuffled)] == [one.answers for one in bins]
 
 
 def test_scores_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match=r"scores must lie in \[0, 1\], got 0.5 to 1.5"):
         compute_reliability(np.array([0.5, 1.5]), np.array([True, False]))
+
+
+def test_platt_scaling_finds_the_slope_and_intercept_that_drew_the_hits() -> None:
+    generator = np.random.default_rng(0)
+    logits = generator.normal(5, 3, 20_000)
+    hits = generator.random(len(logits)) < squash(0.5 * logits - 2)
+    scaling = fit_platt(logits, hits)
+    assert scaling.slope == pytest.approx(0.5, abs=0.03)
+    assert scaling.intercept == pytest.approx(-2, abs=0.15)
+    assert compute_calibration_error(compute_reliability(scaling.apply(logits), hits)) < 0.02
+
+
+def test_platt_scaling_is_the_minimum_of_its_cross_entropy() -> None:
+    logits, hits = np.array([-1.0, 0.5, 2.0, 3.0, 0.0]), np.array([False, True, True, False, False])
+    targets = np.where(hits, 3 / 4, 1 / 5)
+
+    def compute_loss(slope: float, intercept: float) -> float:
+        given = squash(slope * logits + intercept)
+        return float(-(targets * np.log(given) + (1 - targets) * np.log(1 - given)).sum())
+
+    slope, intercept = fit_platt(logits, hits)
+    best = compute_loss(slope, intercept)
+    for change in (-0.01, 0.01):
+        assert best < compute_loss(slope + change, intercept)
+        assert best < compute_loss(slope, intercept + change)
+
+
+@pytest.mark.parametrize("hits", [np.zeros(4, dtype=bool), np.ones(4, dtype=bool), np.array([False, False, True, True])])
+def test_platt_scaling_stays_finite_on_constant_and_perfect_rankings(hits: np.ndarray) -> None:
+    for logits in (np.arange(4.0), np.full(4, 7.0)):
+        assert np.isfinite(fit_platt(logits, hits)).all()
+
+
+def test_platt_scaling_refuses_logits_that_are_not_finite() -> None:
+    with pytest.raises(ValueError, match="got 2 of which 1 are finite"):
+        fit_platt(np.array([1.0, np.nan]), np.array([True, False]))

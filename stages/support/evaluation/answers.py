@@ -8,6 +8,7 @@ import numpy as np
 
 from corpus.moments import Floats
 from corpus.records import Query, Video
+from models.metrics.calibration import squash
 from models.metrics.spans import RankedSpans, compute_best_iou
 from stages.support.evaluation.questions import Questions
 
@@ -69,7 +70,7 @@ class Answer:
 def list_answers(found: RankedSpans, ranks: Floats | None, questions: Questions) -> list[Answer]:
     """Pair every query with its answers; logits become scores in [0, 1] by the sigmoid. `ranks` (Q,) are the collection's."""
     best = np.where(found.valid, compute_best_iou(found.spans, questions.truth), 0.0)  # (Q, K)
-    scores = 0.5 * (1 + np.tanh(0.5 * found.scores))
+    scores = squash(found.scores)
     answers = []
     for row, query in enumerate(questions.queries):
         valid = found.valid[row]

@@ -53,16 +53,16 @@ def draw_curve(curve: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) ->
     return _to_svg(figure)
 
 
-def draw_calibration(bins: Sequence[ReliabilityBin]) -> str:
-    """Draw the share of right answers against their score, each dot a bin of equally many answers."""
+def draw_calibration(lines: Mapping[str, Sequence[ReliabilityBin]]) -> str:
+    """Draw the share of right answers against their score, a line for each way of scoring; a dot is a bin of equal count."""
     figure, axes = _make_figure(4.2, 3.7)
     axes.plot([0, 100], [0, 100], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
-    scores, shares = [100 * one.score for one in bins], [100 * one.accuracy for one in bins]
-    axes.vlines(scores, scores, shares, color=GRID, linewidth=2)
-    axes.plot(scores, shares, color=FOUND_COLOUR, marker="o", markersize=6, linewidth=1.6, clip_on=False)
+    for (name, bins), colour in zip(lines.items(), (MUTED, FOUND_COLOUR), strict=False):
+        scores, shares = [100 * one.score for one in bins], [100 * one.accuracy for one in bins]
+        label = f"{name}: {100 * compute_calibration_error(bins):.1f} points off"
+        axes.plot(scores, shares, color=colour, marker="o", markersize=5.5, linewidth=1.6, clip_on=False, label=label)
     axes.set(xlim=(0, 100), ylim=(0, 100), xlabel="score of the first answer (%)", ylabel="right answers (%)")
-    error = f"mean distance from the diagonal: {100 * compute_calibration_error(bins):.1f} points"
-    axes.text(0.03, 0.95, error, transform=axes.transAxes, fontsize=9, color=MUTED)
+    axes.legend(frameon=False, fontsize=9.5, loc="upper left")
     return _to_svg(figure)
 
 
@@ -71,8 +71,8 @@ def draw_lengths(found_s: Floats, true_s: Floats) -> str:
     figure, axes = _make_figure(4.2, 3.7)
     longest = max(float(np.max(lengths, initial=0.0)) for lengths in (found_s, true_s)) or 1.0
     edges = np.linspace(0, longest, _LENGTH_BINS + 1)
-    axes.hist(true_s, edges, color=TRUTH_COLOUR, alpha=0.35, label="true")
-    axes.hist(found_s, edges, color=FOUND_COLOUR, histtype="step", linewidth=2.2, label="found")
+    axes.hist(true_s, edges.tolist(), color=TRUTH_COLOUR, alpha=0.35, label="true")
+    axes.hist(found_s, edges.tolist(), color=FOUND_COLOUR, histtype="step", linewidth=2.2, label="found")
     axes.set(xlim=(0, longest), xlabel="length of the moment (s)", ylabel="sentences")
     axes.legend(frameon=False, fontsize=9.5)
     return _to_svg(figure)

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from corpus.files import write_bytes, write_jsonl
 from corpus.moments import Ints
-from models.metrics.calibration import compute_reliability
 from models.metrics.spans import RankedSpans
 from stages.support.evaluation.answers import (
     Answer,
@@ -25,6 +24,7 @@ from stages.support.evaluation.collection_table import CollectionScores
 from stages.support.evaluation.diagrams import ScoreMap, draw_calibration, draw_curve, draw_lengths, draw_score_map
 from stages.support.evaluation.pictures import read_strip, write_sheet
 from stages.support.evaluation.questions import Questions
+from stages.support.evaluation.reliability import Reliability
 from stages.support.evaluation.report_page import ROW_LABELS, Gallery, ReportContent, build_page
 from stages.support.evaluation.slices import score_slices
 from stages.support.evaluation.tables import LOCALIZER, Row, Scoring, compute_curve, list_estimates, round_figure
@@ -43,6 +43,7 @@ class SplitResult:
     qvhighlights: Mapping[str, Row]  # the same lines under that convention
     summary: dict[str, Any]
     collection: CollectionScores | None = None
+    reliability: Reliability = field(default_factory=dict)  # of the scores of the first answers
 
 
 def write_report(result: SplitResult, scoring: Scoring, localize: Localize, *, raw_dir: Path, output_dir: Path) -> None:
@@ -62,7 +63,7 @@ def write_report(result: SplitResult, scoring: Scoring, localize: Localize, *, r
     galleries = read_galleries(answers, raw_dir)
     write_sheet(galleries[0].answers, galleries[0].strips, output_dir / "answers.png")
     write_sheet(galleries[1].answers[:1], galleries[1].strips[:1], output_dir / "filmstrip.png", columns=1)
-    diagrams = draw_diagrams(answers, curve)
+    diagrams = draw_diagrams(answers, curve, result.reliability)
     score_maps = draw_score_maps([*galleries[1].answers, *galleries[3].answers], result.questions, localize)
     for name, svg in diagrams.items():
         write_bytes(output_dir / f"{name}.svg", svg.encode())
@@ -110,16 +111,14 @@ def read_galleries(answers: Sequence[Answer], raw_dir: Path) -> list[Gallery]:
     return [Gallery(title, rule, part, [strips[answer.video.video_id] for answer in part]) for title, rule, part in chosen]
 
 
-def draw_diagrams(answers: Sequence[Answer], curve: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def draw_diagrams(answers: Sequence[Answer], curve: Sequence[Mapping[str, Any]], reliability: Reliability) -> dict[str, str]:
     """Draw how exact, how sure and how long the answers are, as SVG by name."""
     given = [answer for answer in answers if len(answer.spans)]
-    hits = np.array([answer.is_hit for answer in given], dtype=bool)
     found_s = np.array([answer.spans[0, 1] - answer.spans[0, 0] for answer in given], dtype=np.float64)
     true_s = np.array([answer.query.spans[0].end_s - answer.query.spans[0].start_s for answer in answers], dtype=np.float64)
-    scores = np.array([answer.score for answer in given], dtype=np.float64)
     return {
         "recall_curve": draw_curve(curve, ROW_LABELS),
-        "calibration": draw_calibration(compute_reliability(scores, hits)),
+        "calibration": draw_calibration(reliability),
         "lengths": draw_lengths(found_s, true_s),
     }
 
