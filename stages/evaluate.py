@@ -53,7 +53,9 @@ from stages.support.evaluation.reliability import (
 )
 from stages.support.evaluation.report import SplitResult, write_report
 from stages.support.evaluation.tables import HEADLINE, LOCALIZER, Scoring, condense, score_rows, summarise
+from stages.support.evaluation.tracked import read_run_ids, track_evaluation
 from stages.support.evaluation.wording import collect_combinations
+from stages.support.lineage import collect_lineage
 from stages.support.machine import count_workers
 from stages.support.params import EvaluateParams, SearchParams, load_params
 from stages.support.scoring import command
@@ -133,6 +135,12 @@ def main() -> None:
         checkpoints_dir=paths.CHECKPOINTS,
     )
     summary = evaluate(params.evaluate, params.search, inputs=inputs, output_dir=paths.REPORTS / "evaluation")
+    track_evaluation(
+        paths.REPORTS / "evaluation",
+        cache_dir=paths.find_cache_dir(),
+        params={"evaluate": params.evaluate.model_dump(mode="json"), "search": params.search.model_dump(mode="json")},
+        tags={"role": "evaluation"} | read_run_ids(paths.CHECKPOINTS) | collect_lineage([paths.CORPUS, paths.FEATURES]),
+    )
     for split, group in summary.items():
         print(describe_group(split, group))
 

@@ -24,7 +24,7 @@ SUPPORT = (
     "timings",
     "tracking",
     "tracking_spool",
-    "training_run",
+    "tracked_run",
 )
 NEUTRAL = {
     *(ROOT / "corpus" / f"{name}.py" for name in ("files", "isolation", "params", "records", "store")),

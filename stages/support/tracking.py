@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stages.support.paths import find_cache_dir
-from stages.support.tracking_spool import Spool, SpoolState, is_owner_dead
+from stages.support.tracking_spool import Spool, SpoolState, is_owner_dead, unpack_files
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -153,9 +153,18 @@ def _send(client: "MlflowClient", run_id: str, event: Mapping[str, Any]) -> None
             _send_metrics(client, run_id, event, event["values"], {})
         case "end":
             _send_metrics(client, run_id, event, event["metrics"], {})
-            for name, text in event["files"].items():
-                client.log_text(run_id, text, name)
+            _send_files(client, run_id, unpack_files(event["files_base64"]))
             client.set_terminated(run_id, event["status"], event["time_ms"])
+
+
+def _send_files(client: "MlflowClient", run_id: str, files: Mapping[str, bytes]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        for path, content in files.items():
+            target = Path(name) / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        if files:
+            client.log_artifacts(run_id, name)
 
 
 def _send_metrics(

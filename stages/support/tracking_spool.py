@@ -4,6 +4,7 @@ A spool is two files: `<name>.jsonl`, one event a line in the order they happene
 server has and under which run. Who delivers is `stages.support.tracking`.
 """
 
+import base64
 import fcntl
 import json
 import os
@@ -96,6 +97,16 @@ class Spool:
         self.events_path.unlink(missing_ok=True)
         self.state_path.unlink(missing_ok=True)
         self.events_path.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def pack_files(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Return files in the form of an event; `unpack_files` reads it back."""
+    return {name: base64.b64encode(content).decode() for name, content in files.items()}
+
+
+def unpack_files(packed: Mapping[str, str]) -> dict[str, bytes]:
+    """Return the files of an event by name."""
+    return {name: base64.b64decode(content) for name, content in packed.items()}
 
 
 def _is_lockable(handle: int) -> bool:

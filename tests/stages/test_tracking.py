@@ -14,9 +14,9 @@ import pytest
 
 from stages.support import tracking
 from stages.support.lineage import collect_lineage, load_output_hashes
+from stages.support.tracked_run import TrackedRun, deliver_waiting
 from stages.support.tracking import RegisteredVersion, TrackingError
 from stages.support.tracking_spool import Spool, describe_owner, is_owner_dead
-from stages.support.training_run import TrainingRun, deliver_waiting
 
 PARAMS = {"component.num_cells": 16, "losses.0.name": "iou_bce"}
 
@@ -55,14 +55,14 @@ def dead_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
 
-def start_run(folder: Path) -> TrainingRun:
-    return TrainingRun(folder / "spool", folder / "state", name="blind", params=PARAMS, tags={"role": "blind"})
+def start_run(folder: Path) -> TrackedRun:
+    return TrackedRun(folder / "spool", folder / "state", name="blind", params=PARAMS, tags={"role": "blind"})
 
 
-def finish(run: TrainingRun, num_steps: int = 3) -> str | None:
+def finish(run: TrackedRun, num_steps: int = 3) -> str | None:
     for step in range(num_steps):
         run.log(step, {"val/R1_iou0.5": step / 10, "train/loss": 1.0})
-    return run.end("FINISHED", metrics={"best/val/mIoU": 0.5}, files={"metrics.json": "{}"})
+    return run.end("FINISHED", metrics={"best/val/mIoU": 0.5}, files={"metrics.json": b"{}"})
 
 
 def read_runs() -> list[Any]:

@@ -231,12 +231,12 @@ spec.loader.exec_module(tests)
 folder = Path(sys.argv[2])
 tests.torch.set_num_threads(1)
 from stages.support import role_training
-original = role_training.TrainingRun.log
+original = role_training.TrackedRun.log
 def log_slowly(self, step, values):
     original(self, step, values)
     print("epoch", step, flush=True)
     time.sleep(float(sys.argv[3]))
-role_training.TrainingRun.log = log_slowly
+role_training.TrackedRun.log = log_slowly
 tests.train_tracked(
     tests.make_plan("localizer", max_epochs=5), tests.load_inputs(folder),
     out_dir=folder / "killed", cache_dir=folder / "cache", tags={},

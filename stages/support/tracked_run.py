@@ -1,7 +1,7 @@
-"""The tracked run of one training: it writes to a spool at once, and a thread brings the spool to the server.
+"""A tracked run of a stage: it writes to a spool at once, and a thread brings the spool to the server.
 
-Whatever the server does, a training neither stops nor waits for it; what could not be delivered is delivered by the next
-training of this checkout.
+Whatever the server does, a stage neither stops nor waits for it; what could not be delivered is delivered by the next
+tracked run of this checkout.
 """
 
 import threading
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from corpus.files import read_json, write_json
 from stages.support import tracking
-from stages.support.tracking_spool import RunStatus, Spool, describe_owner, find_spools
+from stages.support.tracking_spool import RunStatus, Spool, describe_owner, find_spools, pack_files
 
 _PAUSE_S = 20.0  # after a failed delivery
 _DRAIN_S = 15.0  # that the end of a training waits for its delivery
 
 
-class TrainingRun:
-    """One training's run. A training that was killed and goes on, with the same `state_dir`, goes on with its run."""
+class TrackedRun:
+    """One stage's run. A stage that was killed and goes on, with the same `state_dir`, goes on with its run."""
 
     def __init__(
         self, spool_dir: Path, state_dir: Path, *, name: str, params: Mapping[str, object], tags: Mapping[str, str]
@@ -57,13 +57,13 @@ class TrainingRun:
             self._wake.set()
 
     def end(
-        self, status: RunStatus, *, metrics: Mapping[str, float] | None = None, files: Mapping[str, str] | None = None
+        self, status: RunStatus, *, metrics: Mapping[str, float] | None = None, files: Mapping[str, bytes] | None = None
     ) -> str | None:
-        """Note the end with final metrics and small text files, and return the run's id, None where it is not known yet.
+        """Note the end with final metrics and files of a few megabytes, and return the run's id, None where it is not known yet.
 
         Warns once when the server could not be used.
         """
-        self.spool.append("end", status=status, metrics=dict(metrics or {}), files=dict(files or {}))
+        self.spool.append("end", status=status, metrics=dict(metrics or {}), files_base64=pack_files(files or {}))
         self._stop.set()
         self._wake.set()
         self._thread.join(_DRAIN_S)
@@ -114,3 +114,15 @@ def deliver_waiting(spool_dir: Path) -> list[str]:
                 delivered.append(spool.name)
     tracking.reap_stale_runs()
     return delivered
+
+
+def flatten(value: object, *, separator: str = ".") -> dict[str, object]:
+    """Return nested mappings and lists as one mapping whose keys are the joined keys."""
+    if not isinstance(value, Mapping | list):
+        return {"": value}
+    items = value.items() if isinstance(value, Mapping) else enumerate(value)
+    return {
+        f"{name}{separator}{key}" if key else str(name): leaf
+        for name, part in items
+        for key, leaf in flatten(part, separator=separator).items()
+    }
