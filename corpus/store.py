@@ -1,7 +1,8 @@
 """The feature store: packed shards of clip features with the fingerprint of everything that made them.
 
 A store is a folder: `index.json` (fingerprint, clip rate, one entry per shard) and `shard-000.safetensors`, ... with one
-float16 tensor (S, P, D) per video. S clips, P places of a clip (1 where the encoder keeps none), D width.
+float16 tensor (S, P, D) per video. S clips, P places of a clip (1 where the encoder keeps none), D width. Without a clip
+rate, the clips of each video span it evenly.
 """
 
 import warnings
@@ -91,7 +92,7 @@ def save_shard(features: Mapping[str, Half], path: Path) -> Shard:
     return Shard(path.name, sha256_file(path), {video_id: len(array) for video_id, array in ordered.items()})
 
 
-def save_index(folder: Path, *, fingerprint: Fingerprint, clip_rate_hz: float, shards: list[Shard]) -> None:
+def save_index(folder: Path, *, fingerprint: Fingerprint, clip_rate_hz: float | None, shards: list[Shard]) -> None:
     """Write the store's index: with it, the store is complete."""
     index = {
         "fingerprint": fingerprint.to_json(),
@@ -116,7 +117,7 @@ class FeatureStore:
         index = read_json(index_path)
         self.folder = folder
         self.fingerprint = Fingerprint.from_json(index["fingerprint"])
-        self.clip_rate_hz = float(index["clip_rate_hz"])
+        self.clip_rate_hz: float | None = index["clip_rate_hz"]
         self._shards = [Shard(**entry) for entry in index["shards"]]
         self._shard_of = {video_id: shard for shard in self._shards for video_id in shard.num_clips}
         self._verified: set[str] = set()

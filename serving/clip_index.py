@@ -23,11 +23,21 @@ _UNIT_TOLERANCE = 1e-2
 
 
 class ClipIndex:
-    """Unit clip vectors of many videos, searched exactly by inner product; equal inputs give equal answers."""
+    """Unit clip vectors of many videos, searched exactly by inner product; equal inputs give equal answers.
 
-    def __init__(self, vectors: Vectors, num_clips: Mapping[str, int], *, clip_rate_hz: float, fingerprint: Fingerprint) -> None:
+    `clip_rate_hz` is the rate of all videos, or that of each by its id.
+    """
+
+    def __init__(
+        self,
+        vectors: Vectors,
+        num_clips: Mapping[str, int],
+        *,
+        clip_rate_hz: float | Mapping[str, float],
+        fingerprint: Fingerprint,
+    ) -> None:
         """Index a matrix whose rows are the clips of the videos in the order of `num_clips`; see `build`."""
-        self.clip_rate_hz = clip_rate_hz
+        self._clip_rate_hz = clip_rate_hz
         self.fingerprint = fingerprint
         self.video_ids = tuple(num_clips)
         self._vectors = vectors
@@ -40,7 +50,9 @@ class ClipIndex:
         self._faiss.add(vectors)
 
     @classmethod
-    def build(cls, vectors: Mapping[str, Vectors], *, clip_rate_hz: float, fingerprint: Fingerprint) -> "ClipIndex":
+    def build(
+        cls, vectors: Mapping[str, Vectors], *, clip_rate_hz: float | Mapping[str, float], fingerprint: Fingerprint
+    ) -> "ClipIndex":
         """Index the clip vectors of each video, (S, E) float32 of unit length; the order of the videos does not matter.
 
         Raises:
@@ -81,6 +93,10 @@ class ClipIndex:
                 return sorted(best.items(), key=lambda item: (-item[1], item[0]))[:wanted]
             num_hits = min(self.num_clips, 4 * num_hits)
 
+    def get_clip_rate(self, video_id: str) -> float:
+        """Return the clips a second of a video."""
+        return self._clip_rate_hz[video_id] if isinstance(self._clip_rate_hz, Mapping) else self._clip_rate_hz
+
     def clip_scores(self, query: Vectors, video_id: str) -> Vectors:
         """Return the inner products of a query (E,) with the clips of one video, (S,).
 
@@ -97,7 +113,7 @@ class ClipIndex:
         """Write the vectors and, with their checksum, the index file that makes them complete."""
         write_bytes(folder / _VECTORS_FILE, save({"vectors": self._vectors}))
         index = {
-            "clip_rate_hz": self.clip_rate_hz,
+            "clip_rate_hz": self._clip_rate_hz,
             "fingerprint": self.fingerprint.to_json(),
             "sha256": sha256_file(folder / _VECTORS_FILE),
             "videos": [[video_id, rows.stop - rows.start] for video_id, rows in self._rows.items()],
@@ -122,7 +138,7 @@ class ClipIndex:
         return cls(
             load_file(path)["vectors"],
             dict(index["videos"]),
-            clip_rate_hz=float(index["clip_rate_hz"]),
+            clip_rate_hz=index["clip_rate_hz"],
             fingerprint=Fingerprint.from_json(index["fingerprint"]),
         )
 

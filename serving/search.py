@@ -46,7 +46,8 @@ def search_collection(
     survivors = [video_id for video_id, _ in index.search_videos(query, settings.survivors)]
     moments: list[RankedMoment] = []
     for video_id, candidates in zip(survivors, localize(survivors), strict=True):
-        scores = fuse_scores(index.clip_scores(query, video_id), candidates, settings, clip_rate_hz=index.clip_rate_hz)
+        rate_hz = index.get_clip_rate(video_id)
+        scores = fuse_scores(index.clip_scores(query, video_id), candidates, settings, clip_rate_hz=rate_hz)
         moments += _rank(video_id, candidates.spans, scores, settings.max_iou, settings.moments_per_video)
     return sort_moments(moments)[:top_k]
 

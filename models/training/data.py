@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from corpus.moments import find_clips
+from corpus.moments import compute_clip_rate, find_clips
 from corpus.records import Corpus
 from corpus.store import Half
 from models.exchange.batches import Targets, TextFeatures, VideoFeatures
@@ -106,15 +106,24 @@ class RetrieverData:
     durations_s: Tensor  # (V,)
 
     @classmethod
-    def from_corpus(cls, corpus: Corpus, text: TextFeatures, features: Sequence[Half], clip_rate_hz: float) -> Self:
-        """Pack the split's videos; `features` are their clips (S, P, D) and `text` the queries' sentences, in order."""
+    def from_corpus(cls, corpus: Corpus, text: TextFeatures, features: Sequence[Half], clip_rate_hz: float | None) -> Self:
+        """Pack the split's videos; `features` are their clips (S, P, D) and `text` the queries' sentences, in order.
+
+        Without a clip rate, the clips of each video span it evenly.
+        """
         queries = QueryTable.from_corpus(corpus, text)
         lengths = np.array([len(clips) for clips in features])
         first_clip = np.concatenate([[0], np.cumsum(lengths)])
         row_query, column = queries.mask.nonzero(as_tuple=True)
         row_span = queries.spans[row_query, column]
         video = queries.video_index[row_query].numpy()
-        inside = find_clips(row_span.numpy(), num_clips=lengths[video], clip_rate_hz=clip_rate_hz)  # (R, 2)
+        rates_hz = np.array(
+            [
+                compute_clip_rate(clip_rate_hz, num_clips=length, duration_s=video.duration_s)
+                for length, video in zip(lengths.tolist(), corpus.videos, strict=True)
+            ]
+        )
+        inside = find_clips(row_span.numpy(), num_clips=lengths[video], clip_rate_hz=rates_hz[video])  # (R, 2)
         row_clips = inside + first_clip[video][:, None]
         return cls(
             queries=queries,

@@ -77,7 +77,7 @@ def test_a_saved_index_answers_as_before_and_saves_to_the_same_bytes(tmp_path: P
     query = random_vectors(seed=2)["v00"][0]
     assert loaded.search_videos(query, 10) == index.search_videos(query, 10)
     assert loaded.fingerprint == FINGERPRINT
-    assert loaded.clip_rate_hz == 2.0
+    assert loaded.get_clip_rate("v00") == 2.0
     assert all((tmp_path / "a" / file.name).read_bytes() == file.read_bytes() for file in (tmp_path / "b").iterdir())
 
 

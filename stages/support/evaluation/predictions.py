@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from corpus.moments import RankedMoment
+from corpus.moments import RankedMoment, compute_clip_rate
 from corpus.store import FeatureStore, Half, require_same_fingerprint
 from models.exchange.batches import TextFeatures
 from models.exchange.checkpoint import CheckpointConfig, load_blind, load_localizer, load_retriever
@@ -101,11 +101,15 @@ def swap_videos(questions: Questions, cells: Mapping[str, Half], *, seed: int) -
 def build_index(models: TrainedModels, questions: Questions) -> ClipIndex:
     """Index the clips of every video of a split."""
     vectors: dict[str, NDArray[np.float32]] = {}
+    rates_hz: dict[str, float] = {}
     with torch.no_grad():
         for video in tqdm(questions.videos, desc="embed clips", unit="video", disable=None, leave=False):
             features = torch.from_numpy(models.store.load(video.video_id)).float()  # (S, P, D)
             vectors[video.video_id] = models.retriever.embed_clips(features).numpy()
-    return ClipIndex.build(vectors, clip_rate_hz=models.store.clip_rate_hz, fingerprint=models.store.fingerprint)
+            rates_hz[video.video_id] = compute_clip_rate(
+                models.store.clip_rate_hz, num_clips=len(features), duration_s=video.duration_s
+            )
+    return ClipIndex.build(vectors, clip_rate_hz=rates_hz, fingerprint=models.store.fingerprint)
 
 
 def search_questions(
