@@ -122,7 +122,8 @@ def print_moments(found: "Sequence[RankedMoment]", predictor: "MomentPredictor",
         table.add_column(name, justify="right" if name in ("rank", "score") else "left", no_wrap=name != "play", overflow="fold")
     for rank, moment in enumerate(found, start=1):
         time = f"{format_time(moment.start_s)} - {format_time(moment.end_s)}"
-        play = format_play(root / collection.find_video(moment.video_id).path, moment)
+        path = collection.find_video(moment.video_id).path
+        play = format_play(root / path, moment) if path else "features only"
         table.add_row(str(rank), moment.video_id, time, f"{moment.score:.3f}", play)
     Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False).print(table)
 

@@ -17,7 +17,8 @@ from serving.search import SearchSettings
 
 FORMAT_VERSION: Final = 1
 MANIFEST, VOCABULARY = "manifest.json", "vocabulary.json"
-NETWORKS = ("video_encoder", "text_encoder", "retriever_clips", "retriever_queries", "localizer")
+VIDEO_ENCODER = "video_encoder"
+NETWORKS = (VIDEO_ENCODER, "text_encoder", "retriever_clips", "retriever_queries", "localizer")
 
 
 class BundleFile(Params):
@@ -40,7 +41,7 @@ class Manifest(Params):
     """What the files of a bundle are and belong to. Equal models give equal manifests."""
 
     format_version: Literal[1] = 1
-    sampling: ClipSampling
+    sampling: ClipSampling | None  # None where the bundle has no video encoder: its features came from files
     fingerprint: Fingerprint  # of the features that `video_encoder` makes and the other networks read
     text_digest: str  # of the text encoder and its vocabulary
     search: SearchSettings
@@ -55,10 +56,24 @@ class Manifest(Params):
         """The hash of all that decides an answer: files, settings and fingerprint."""
         return sha256_json(self.model_dump(mode="json", exclude={"parity"}))
 
+    def require_sampling(self) -> ClipSampling:
+        """Return how videos are sampled to be encoded.
 
-def describe_files(folder: Path) -> dict[str, BundleFile]:
-    """Return the networks and the vocabulary that lie in a folder, with their hashes."""
-    names = [f"{name}.onnx" for name in NETWORKS] + [VOCABULARY]
+        Raises:
+            ValueError: when the bundle cannot encode videos.
+        """
+        if self.sampling is None:
+            raise ValueError(
+                "this bundle has no video encoder: its models read features that came from files; "
+                "it searches the videos it was built with and cannot encode new ones"
+            )
+        return self.sampling
+
+
+def describe_files(folder: Path, *, has_video_encoder: bool) -> dict[str, BundleFile]:
+    """Return the networks of a bundle, with or without a video encoder, and its vocabulary, with their hashes."""
+    networks = [name for name in NETWORKS if name != VIDEO_ENCODER or has_video_encoder]
+    names = [f"{name}.onnx" for name in networks] + [VOCABULARY]
     return {
         name: BundleFile(sha256=sha256_file(folder / name), size_bytes=(folder / name).stat().st_size) for name in sorted(names)
     }

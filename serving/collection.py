@@ -20,6 +20,7 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from corpus.files import read_json, sha256_file, sha256_json, write_bytes, write_json
+from corpus.moments import compute_clip_rate
 from corpus.store import Fingerprint, Half, require_same_fingerprint
 from serving.bundle import Manifest
 from serving.clip_index import ClipIndex
@@ -93,7 +94,7 @@ def save_collection(
         ValueError: as `ClipIndex.build`.
     """
     vectors = {entry.video.video_id: entry.encoded.vectors for entry in entries}
-    clips = ClipIndex.build(vectors, clip_rate_hz=manifest.sampling.clip_rate_hz, fingerprint=fingerprint)
+    clips = ClipIndex.build(vectors, clip_rate_hz=_find_clip_rates(manifest, entries), fingerprint=fingerprint)
     files_dir, hashes = _write_files(folder, entries, clips)
     index = {
         "format_version": FORMAT_VERSION,
@@ -109,6 +110,16 @@ def save_collection(
     write_json(folder / INDEX, index)
     _remove_others(folder, files_dir)
     return clips.num_clips
+
+
+def _find_clip_rates(manifest: Manifest, entries: Sequence[CollectionEntry]) -> float | dict[str, float]:
+    """Return the clip rate of the bundle's sampling; without one, clips span each video evenly."""
+    if manifest.sampling:
+        return manifest.sampling.clip_rate_hz
+    return {
+        entry.video.video_id: compute_clip_rate(None, num_clips=len(entry.encoded.vectors), duration_s=entry.video.duration_s)
+        for entry in entries
+    }
 
 
 def _write_files(folder: Path, entries: Sequence[CollectionEntry], clips: ClipIndex) -> tuple[Path, dict[str, str]]:

@@ -52,11 +52,12 @@ def index_folder(
 
     Raises:
         NoReadableVideoError: when no video can be indexed; an index that exists stays as it is.
-        ValueError: when a folder cannot be used, or the bundle is damaged.
+        ValueError: when a folder cannot be used, or the bundle is damaged or cannot encode videos.
         OSError: when the bundle is missing or the output cannot be written.
     """
     folder, output_dir = Path(os.path.abspath(folder)), Path(os.path.abspath(output_dir))
     bundle = load_bundle(bundle_dir)
+    bundle.manifest.require_sampling()
     videos, left_out = find_videos(folder)
     if not videos and not left_out:
         raise ValueError(f"{folder} holds no videos; put files such as NAME.mp4 into it or into its sub-folders")

@@ -40,12 +40,13 @@ class VideoIndexer:
 
         Raises:
             UndecodableError: naming the file and why it cannot be decoded.
-            ValueError: when a feature does not fit into float16.
+            ValueError: when a feature does not fit into float16, or the bundle has no video encoder.
             OSError: when the file cannot be read.
         """
+        sampling = self._manifest.require_sampling()
         duration_s = probe(path).duration_s
         check_decodable(path)
-        num_clips = len(compute_clip_times(duration_s, self._manifest.sampling))
+        num_clips = len(compute_clip_times(duration_s, sampling))
         return self._encode(self._iter_features(path, duration_s, num_clips, report), num_clips, duration_s)
 
     def encode_features(self, features: Half, *, duration_s: float) -> EncodedVideo:
@@ -55,7 +56,7 @@ class VideoIndexer:
 
     def _iter_features(self, path: Path, duration_s: float, num_clips: int, report: Callable[[float], None]) -> Iterator[Half]:
         done = 0
-        sampling = self._manifest.sampling
+        sampling = self._manifest.require_sampling()
         for clips in iter_clips(path, sampling, duration_s=duration_s, clips_per_batch=CLIPS_PER_BATCH):  # (n, K, H, W, 3)
             with np.errstate(over="ignore"):  # the next lines say it
                 features = self._networks.encode_clips(clips).astype(np.float16)  # (n, P, D)

@@ -27,7 +27,7 @@ class VideoCache:
         """Use a folder for what a bundle encodes."""
         code = [hash_code(), sha256_file(Path(serving.indexing.__file__))]
         networks = [manifest.files[name].sha256 for name in _NETWORKS]
-        sampling = manifest.sampling.model_dump(mode="json")
+        sampling = manifest.require_sampling().model_dump(mode="json")
         key = sha256_json([networks, sampling, manifest.num_cells, decoder_version(), code])
         self._folder = folder / key[:16]
 

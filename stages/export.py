@@ -9,9 +9,9 @@ from tqdm import tqdm
 
 from corpus.files import read_json, write_bytes, write_json
 from corpus.records import load_corpus
-from corpus.store import FeatureStore, Fingerprint, require_same_fingerprint
+from corpus.store import FeatureStore, require_same_fingerprint
 from models.exchange.checkpoint import CheckpointConfig, load_localizer, load_retriever
-from models.exchange.encoder_files import CONFIG, Encoders, load_encoders
+from models.exchange.encoder_files import CONFIG, Encoders, load_encoders, require_own_features
 from models.exchange.roles import Localizer, Retriever
 from models.exporting.networks import (
     OnnxNetwork,
@@ -100,8 +100,7 @@ def export(inputs: ExportInputs, search: SearchSettings, *, max_difference: floa
 def load_parts(inputs: ExportInputs) -> TrainedParts:
     """Load encoders, checkpoints and features, and refuse those that were not made from one another."""
     encoders, store = load_encoders(inputs.encoder_dir), FeatureStore(inputs.features_dir)
-    expected = Fingerprint(encoders.fingerprint.identity, store.fingerprint.environment)
-    require_same_fingerprint(expected=expected, found=store.fingerprint, what=f"the feature store {store.folder}")
+    require_own_features(encoders, store)
     retriever, retriever_config = load_retriever(inputs.checkpoints_dir / "retriever")
     localizer, localizer_config = load_localizer(inputs.checkpoints_dir / "localizer")
     for config in (retriever_config, localizer_config):
@@ -115,10 +114,14 @@ def load_parts(inputs: ExportInputs) -> TrainedParts:
 
 
 def build_networks(parts: TrainedParts, samples: Samples) -> list[tuple[OnnxNetwork, Sequence[Inputs]]]:
-    """Return each network with the cases it is tried on; the last case is the largest."""
+    """Return each network with the cases it is tried on; the last case is the largest.
+
+    There is no network for videos where their features come from files.
+    """
     encoders, num_cells = parts.encoders, parts.localizer.num_cells
+    video = [(build_video_network(encoders.video), build_video_cases(encoders.video.sampling))] if encoders.video else []
     return [
-        (build_video_network(encoders.video), build_video_cases(encoders.video.sampling)),
+        *video,
         (build_text_network(encoders.text), build_text_cases(samples, encoders)),
         (build_clip_network(parts.retriever), build_clip_cases(samples)),
         (build_query_network(parts.retriever), build_encoded_cases(samples, encoders)),
@@ -133,14 +136,15 @@ def build_manifest(
     encoder_config = read_json(encoder_dir / CONFIG)
     components = {config.role: dict(config.component) for config in parts.configs}
     return Manifest(
-        sampling=parts.encoders.video.sampling,
+        sampling=parts.encoders.video.sampling if parts.encoders.video else None,
         fingerprint=parts.store.fingerprint,
         text_digest=parts.encoders.text_digest,
         search=search,
         num_cells=parts.localizer.num_cells,
         dims=BundleDims(**asdict(parts.configs[0].dims), embedding_dim=parts.retriever.embedding_dim),
-        files=describe_files(bundle_dir),
-        components=components | {role: encoder_config[role] for role in ("video_encoder", "text_encoder")},
+        files=describe_files(bundle_dir, has_video_encoder=parts.encoders.video is not None),
+        components=components
+        | {role: encoder_config[role] for role in ("video_encoder", "text_encoder") if encoder_config[role]},
         parity=parity,
     )
 

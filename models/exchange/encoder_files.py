@@ -1,4 +1,7 @@
-"""The folder that holds a pair of encoders: weights, vocabulary, and the hashes that make the feature fingerprint."""
+"""The folder that holds the encoders: weights, vocabulary, and the hashes that make the feature fingerprint.
+
+Where the features of videos come from files, there is a text encoder only.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,7 +14,7 @@ from torch import Tensor, nn
 
 from corpus.files import read_json, sha256_file, sha256_json, write_bytes, write_json
 from corpus.params import Params
-from corpus.store import Fingerprint
+from corpus.store import FeatureStore, Fingerprint, FingerprintMismatchError, require_same_fingerprint
 from corpus.text import Vocabulary
 from models.encoders import EncoderParams
 from models.exchange.roles import TextEncoder, TextEncoderParams, VideoEncoder, VideoEncoderParams
@@ -28,31 +31,34 @@ VIDEO_WEIGHTS, TEXT_WEIGHTS, VOCABULARY, CONFIG = (
 class Encoders(NamedTuple):
     """Trained encoders, ready to use: in evaluation mode and frozen."""
 
-    video: VideoEncoder
+    video: VideoEncoder | None
     text: TextEncoder
     vocabulary: Vocabulary
-    fingerprint: Fingerprint  # of the features that `video` makes
+    fingerprint: Fingerprint | None  # of the features that `video` makes
     text_digest: str  # hash of the text encoder's values, weights and vocabulary
 
 
 def save_encoders(
     folder: Path,
     *,
-    video_params: VideoEncoderParams,
-    video: VideoEncoder,
+    video_params: VideoEncoderParams | None,
+    video: VideoEncoder | None,
     text_params: TextEncoderParams,
     text: TextEncoder,
     vocabulary: Vocabulary,
 ) -> None:
     """Write weights, vocabulary and config; `config.json` comes last, and with it the folder is complete."""
-    write_bytes(folder / VIDEO_WEIGHTS, save(_copy_state(video)))
+    names = [TEXT_WEIGHTS, VOCABULARY]
+    if video is not None:
+        names.append(VIDEO_WEIGHTS)
+        write_bytes(folder / VIDEO_WEIGHTS, save(_copy_state(video)))
     write_bytes(folder / TEXT_WEIGHTS, save(_copy_state(text)))
     vocabulary.save(folder / VOCABULARY)
     config = {
-        "video_encoder": video_params.model_dump(mode="json"),
+        "video_encoder": video_params.model_dump(mode="json") if video_params else None,
         "text_encoder": text_params.model_dump(mode="json"),
-        "sha256": {name: sha256_file(folder / name) for name in (VIDEO_WEIGHTS, TEXT_WEIGHTS, VOCABULARY)},
-        "fingerprint": dict(compute_identity(video_params, video)),
+        "sha256": {name: sha256_file(folder / name) for name in names},
+        "fingerprint": compute_identity(video_params, video) if video_params and video else None,
         "text_digest": compute_text_digest(text_params, text, vocabulary),
     }
     write_json(folder / CONFIG, config)
@@ -71,17 +77,32 @@ def load_encoders(folder: Path) -> Encoders:
     config = read_json(config_path)
     _verify_files(folder, config["sha256"])
     vocabulary = Vocabulary.load(folder / VOCABULARY)
-    video_params = TypeAdapter(EncoderParams).validate_python(config["video_encoder"])
+    video_params = TypeAdapter(EncoderParams | None).validate_python(config["video_encoder"])
     text_params = TypeAdapter(TextEncoderRegistry).validate_python(config["text_encoder"])
-    video = _load_weights(video_params.build(), folder / VIDEO_WEIGHTS)
+    video = _load_weights(video_params.build(), folder / VIDEO_WEIGHTS) if video_params else None
     text = _load_weights(text_params.build(len(vocabulary)), folder / TEXT_WEIGHTS)
-    identity = compute_identity(video_params, video)
+    identity = compute_identity(video_params, video) if video_params and video else None
     digest = compute_text_digest(text_params, text, vocabulary)
-    _require_equal(config_path, config, {"fingerprint": dict(identity), "text_digest": digest})
-    return Encoders(video, text, vocabulary, Fingerprint(identity=identity, environment={}), digest)
+    _require_equal(config_path, config, {"fingerprint": identity, "text_digest": digest})
+    fingerprint = Fingerprint(identity=identity, environment={}) if identity else None
+    return Encoders(video, text, vocabulary, fingerprint, digest)
 
 
-def compute_identity(params: VideoEncoderParams, encoder: VideoEncoder) -> Mapping[str, str]:
+def require_own_features(encoders: Encoders, store: FeatureStore) -> None:
+    """Refuse a store whose features another video encoder made, or any video encoder where there is none here.
+
+    Raises:
+        FingerprintMismatchError: naming what differs.
+    """
+    what = f"the feature store {store.folder}"
+    if encoders.fingerprint:
+        expected = Fingerprint(encoders.fingerprint.identity, store.fingerprint.environment)
+        require_same_fingerprint(expected=expected, found=store.fingerprint, what=what)
+    elif "weights" in store.fingerprint.identity:
+        raise FingerprintMismatchError(f"{what} was made by a video encoder, but the encoders hold none; run: dvc repro")
+
+
+def compute_identity(params: VideoEncoderParams, encoder: VideoEncoder) -> dict[str, str]:
     """Return the fingerprint's identity: hashes of the sampling, of all component values (normalisation too), of the weights."""
     return {
         "sampling": sha256_json(params.sampling.model_dump(mode="json")),

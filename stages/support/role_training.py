@@ -17,10 +17,10 @@ import torch
 
 from corpus.files import NoRoomError, sha256_file, sha256_json, write_bytes, write_json
 from corpus.records import TRAIN, VALIDATION, Corpus
-from corpus.store import FeatureStore, Fingerprint, require_same_fingerprint
+from corpus.store import FeatureStore
 from models.exchange.batches import InputDims, TextFeatures
 from models.exchange.checkpoint import CONFIG, CheckpointConfig, save_checkpoint
-from models.exchange.encoder_files import Encoders
+from models.exchange.encoder_files import Encoders, require_own_features
 from models.exchange.inputs import encode_queries, load_cells
 from models.exchange.roles import LocalizerParams, RetrieverParams
 from models.losses.base import WeightedLosses
@@ -31,7 +31,7 @@ from models.training.retriever import RetrieverModule
 from models.training.schema import derive_seed
 from stages.support.components import TrainedComponent, load_blind, load_localizer, load_retriever
 from stages.support.machine import choose_device
-from stages.support.training_run import TrainingRun
+from stages.support.tracked_run import TrackedRun, flatten
 
 METRICS, CURVES, RUN = "metrics.json", "curves.csv", "run.json"
 
@@ -65,8 +65,7 @@ class TrainInputs:
 
     def __post_init__(self) -> None:
         """Refuse features of other encoders, and a corpus with nothing to train on."""
-        expected = Fingerprint(self.encoders.fingerprint.identity, self.store.fingerprint.environment)
-        require_same_fingerprint(expected=expected, found=self.store.fingerprint, what=f"the feature store {self.store.folder}")
+        require_own_features(self.encoders, self.store)
         if not self.corpus.of_split(TRAIN).queries:
             raise ValueError("the corpus has no query in the split 'train'; add videos or lower ingest.test_share")
 
@@ -205,7 +204,7 @@ def train_tracked(plan: TrainPlan, inputs: TrainInputs, *, out_dir: Path, cache_
     key = compute_key(plan, inputs)
     state_dir = cache_dir / "training" / key
     tags = {**tags, "role": plan.role, "features": inputs.store.fingerprint.digest, "cuepoint.key": key}
-    run = TrainingRun(cache_dir / "tracking", state_dir, name=plan.role, params=flatten(plan.to_json()), tags=tags)
+    run = TrackedRun(cache_dir / "tracking", state_dir, name=plan.role, params=flatten(plan.to_json()), tags=tags)
 
     def report(row: Metrics) -> None:
         run.log(int(row["epoch"]), {name: value for name, value in row.items() if name != "epoch"})
@@ -216,18 +215,8 @@ def train_tracked(plan: TrainPlan, inputs: TrainInputs, *, out_dir: Path, cache_
         with contextlib.suppress(NoRoomError):  # where the training failed for the same reason, that is what to report
             run.end("FAILED" if isinstance(error, Exception) else "KILLED")
         raise
-    files = {name: (out_dir / name).read_text(encoding="utf-8") for name in (CONFIG, METRICS, CURVES)}
+    files = {name: (out_dir / name).read_bytes() for name in (CONFIG, METRICS, CURVES)}
     best = {f"best/{name}": value for name, value in result.best.items()}
     write_json(out_dir / RUN, {"run_id": run.end("FINISHED", metrics=best, files=files), "spool": run.spool.name})
     shutil.rmtree(state_dir, ignore_errors=True)
     return result
-
-
-def flatten(value: object, prefix: str = "") -> dict[str, object]:
-    """Return nested mappings and lists as one mapping with dotted keys."""
-    if isinstance(value, Mapping | list):
-        items = value.items() if isinstance(value, Mapping) else enumerate(value)
-        return {
-            key: leaf for name, part in items for key, leaf in flatten(part, f"{prefix}.{name}" if prefix else str(name)).items()
-        }
-    return {prefix: value}

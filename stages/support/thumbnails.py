@@ -20,9 +20,13 @@ JPEG_QUALITY = 80
 
 
 def save_thumbnails(videos: Sequence[IndexedVideo], media_dir: Path, folder: Path, *, per_video: int) -> int:
-    """Write `per_video` JPEG files for each video, at the middles of equal parts; return how many were written."""
+    """Write `per_video` JPEG files for each video, at the middles of equal parts; return how many were written.
+
+    Videos of which there are only features have none.
+    """
+    videos = [video for video in videos if video.path]
     folder.mkdir(parents=True, exist_ok=True)
-    if per_video == 0:
+    if per_video == 0 or not videos:
         return 0
     draw = partial(draw_thumbnails, media_dir=media_dir, folder=folder, count=per_video)
     done = map_in_processes(draw, videos, what="thumbnails")
