@@ -23,7 +23,7 @@ from models.objectives.clips import PretrainingVideo, build_pretraining_videos
 from models.objectives.fit import FitState, ObjectiveFit, measure_objective
 from stages.support import paths
 from stages.support.clip_cache import ClipCache
-from stages.support.components import load_encoder, load_objective, load_text_encoder
+from stages.support.components import load_encoder, load_features, load_objective, load_text_encoder
 from stages.support.entry import run_stage
 from stages.support.machine import choose_device, count_workers, prepare_torch
 from stages.support.params import load_params
@@ -31,9 +31,9 @@ from stages.support.params import load_params
 
 @dataclass(frozen=True, slots=True)
 class PretrainPlan:
-    """The chosen components and the seed."""
+    """The chosen components and the seed. Without a video encoder, for features from files, nothing is trained."""
 
-    encoder: VideoEncoderParams
+    encoder: VideoEncoderParams | None
     text_encoder: TextEncoderParams
     objective: ObjectiveParams
     seed: int
@@ -61,8 +61,8 @@ def pretrain(plan: PretrainPlan, corpus: Corpus, *, media_dir: Path, out_dir: Pa
     texts = [query.text for query in train.queries]
     vocabulary = Vocabulary.from_texts(texts)
     torch.manual_seed(plan.seed)
-    video, text = plan.encoder.build(), plan.text_encoder.build(len(vocabulary))
-    objective = plan.objective.build(video, text, vocabulary, texts)
+    video, text = plan.encoder.build() if plan.encoder else None, plan.text_encoder.build(len(vocabulary))
+    objective = plan.objective.build(video, text, vocabulary, texts) if video else None
     figures = Figures(metrics={"steps": 0}, curves=[])
     state_dir = cache_dir / "pretrain" / _hash_inputs(plan, corpus, objective)
     if objective is not None:
@@ -81,12 +81,14 @@ def _train(
     plan: PretrainPlan, corpus: Corpus, objective: Objective, media_dir: Path, cache_dir: Path, state_dir: Path
 ) -> tuple[Objective, Figures]:
     assert plan.objective.schedule is not None
+    assert plan.encoder is not None
     schedule = plan.objective.schedule
     splits = {split: corpus.of_split(split) for split in (TRAIN, VALIDATION)}
     videos = [video for part in splits.values() for video in part.videos]
     clips = ClipCache(cache_dir / "clips", videos=videos, media_dir=media_dir, sampling=plan.encoder.sampling)
     clips.fill()
-    prepared = {split: _prepare_videos(plan, part, objective, clips) for split, part in splits.items()}
+    rate_hz = plan.encoder.sampling.clip_rate_hz
+    prepared = {split: _prepare_videos(part, objective, clips, rate_hz) for split, part in splits.items()}
     fit = ObjectiveFit(objective, schedule, prepared[TRAIN], load_clips=clips.load, seed=plan.seed)
     run_fit(fit, state_dir)
     final = {
@@ -97,9 +99,8 @@ def _train(
     return fit.average, Figures({"steps": fit.num_epochs * fit.steps_per_epoch, **final}, fit.curves)
 
 
-def _prepare_videos(plan: PretrainPlan, part: Corpus, objective: Objective, clips: ClipCache) -> list[PretrainingVideo]:
+def _prepare_videos(part: Corpus, objective: Objective, clips: ClipCache, rate_hz: float) -> list[PretrainingVideo]:
     num_clips = {video.video_id: clips.count_clips(video.video_id) for video in part.videos}
-    rate_hz = plan.encoder.sampling.clip_rate_hz
     return build_pretraining_videos(num_clips, part.queries, clip_rate_hz=rate_hz, reads=objective.reads)
 
 
@@ -133,7 +134,7 @@ def _hash_inputs(plan: PretrainPlan, corpus: Corpus, objective: Objective | None
     )
     return sha256_json(
         {
-            "values": [part.model_dump(mode="json") for part in (plan.encoder, plan.text_encoder, plan.objective)],
+            "values": [part and part.model_dump(mode="json") for part in (plan.encoder, plan.text_encoder, plan.objective)],
             "seed": plan.seed,
             "videos": [video.to_json() for video in corpus.videos],
             "queries": [query.to_json() for query in corpus.queries],
@@ -158,7 +159,7 @@ def main() -> None:
     chosen = params.pretrain
     prepare_torch(count_workers())
     plan = PretrainPlan(
-        encoder=load_encoder(chosen.encoder),
+        encoder=None if load_features(params.corpus.features).streams else load_encoder(chosen.encoder),
         text_encoder=load_text_encoder(chosen.text_encoder),
         objective=load_objective(chosen.objective),
         seed=chosen.seed,
@@ -170,6 +171,8 @@ def main() -> None:
         out_dir=paths.ENCODER,
         cache_dir=paths.find_cache_dir(),
     )
+    if plan.encoder is None:
+        print(f"pretrain: features come from files ({params.corpus.features}): no video encoder, and word vectors as drawn")
     for name, value in figures.metrics.items():
         print(f"pretrain: {name}: {value}")
 

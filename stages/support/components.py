@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from stages.support.params import load_yaml, preset_path, validate
 
 if TYPE_CHECKING:
+    from corpus.feature_files.schema import FeatureFilesParams
     from models.exchange.roles import LocalizerParams, RetrieverParams, TextEncoderParams, VideoEncoderParams
     from models.losses.base import TermParams
     from models.objectives.base import ObjectiveParams
@@ -24,6 +25,15 @@ class TrainedComponent(Generic[C]):
     component: C
     losses: "tuple[TermParams, ...]"
     training: "TrainingParams"
+
+
+def load_features(name: str) -> "FeatureFilesParams":
+    """Return which files the features of videos come from; no streams where the encoder makes them."""
+    from corpus.feature_files.schema import FeatureFilesParams
+
+    path = preset_path("features", name)
+    files: FeatureFilesParams = validate(FeatureFilesParams, load_yaml(path), source=path)
+    return files
 
 
 def load_encoder(name: str) -> "VideoEncoderParams":

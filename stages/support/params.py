@@ -13,10 +13,11 @@ PRESETS = Path("presets")
 
 
 class CorpusParams(Params):
-    """Which corpus, and which reader of `corpus.readers` reads it."""
+    """Which corpus, which reader of `corpus.readers` reads it, and where features come from, a preset."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     reader: str
+    features: str
 
 
 class RenderParams(Params):
