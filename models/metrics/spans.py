@@ -67,11 +67,12 @@ def compute_rowwise_iou(spans: Floats, others: Floats) -> Floats:
 def compute_hull_iou(spans: Floats, others: Floats) -> Floats:
     """Return the intersection over the hull row by row: (..., 2) and (..., 2), broadcast -> (...), 0 where the hull is empty.
 
-    It equals the IoU where two spans overlap, but for rounding, and is 0 where they do not: public evaluators use both forms.
+    It equals the IoU where two spans overlap, but for rounding, and is 0 where they do not. Evaluators score with it, and
+    suppress with the true union; at a threshold the two can differ.
     """
     intersection = np.maximum(np.minimum(spans[..., 1], others[..., 1]) - np.maximum(spans[..., 0], others[..., 0]), 0)
     hull = np.maximum(spans[..., 1], others[..., 1]) - np.minimum(spans[..., 0], others[..., 0])
-    iou: Floats = np.divide(intersection, hull, out=np.zeros_like(intersection), where=hull != 0)
+    iou: Floats = intersection / np.maximum(hull, np.finfo(hull.dtype).tiny)  # where there is no hull there is no intersection
     return iou
 
 
@@ -90,7 +91,7 @@ def compute_best_iou(spans: Floats, truth: PaddedSpans) -> Floats:
     """Return the IoU of each span with the true moment it overlaps most: (Q, K, 2) -> (Q, K), 0 without true moments."""
     best = np.zeros(spans.shape[:2])
     for column in range(truth.mask.shape[1]):
-        iou = compute_rowwise_iou(spans, truth.spans[:, None, column])
+        iou = compute_hull_iou(spans, truth.spans[:, None, column])
         best = np.where(truth.mask[:, None, column], np.maximum(best, iou), best)
     return best
 

@@ -1,7 +1,4 @@
-"""Floors without a model, and the published annotation files' golden figures."""
-
-import csv
-from pathlib import Path
+"""Floors without a model."""
 
 import numpy as np
 import pytest
@@ -11,58 +8,15 @@ from models.metrics.convention import IoURule
 from models.metrics.floors import (
     build_constant_answers,
     build_unit_cells,
-    build_whole_video_answers,
     count_best_cells,
     draw_derangement,
     normalise_truth,
     rank_frequent_cells,
-    scale_unit_spans,
 )
-from models.metrics.spans import PaddedSpans, pad_moments
+from models.metrics.spans import pad_moments
 from models.metrics.tan2d import Tan2dConvention
 
 CONVENTION = Tan2dConvention(iou_rule=IoURule.AT_LEAST, max_iou=0.5)
-
-
-def read_charades(folder: Path, split: str) -> tuple[PaddedSpans, np.ndarray]:
-    """The moments of Charades-STA, clipped to the durations; rows without length are dropped."""
-    with (folder / f"Charades_v1_{split}.csv").open() as file:
-        lengths = {row["id"]: float(row["length"]) for row in csv.DictReader(file)}
-    rows = [line.partition("##")[0].split() for line in (folder / f"charades_sta_{split}.txt").read_text().splitlines()]
-    clipped = [(video, float(start), min(float(end), lengths[video])) for video, start, end in rows]
-    kept = [(video, Moment(start, end)) for video, start, end in clipped if start < end]
-    return pad_moments([[moment] for _, moment in kept]), np.array([lengths[video] for video, _ in kept])
-
-
-@pytest.fixture(scope="module")
-def charades(shared_dir: Path) -> dict[str, tuple[PaddedSpans, np.ndarray]]:
-    """Training and test moments with their durations."""
-    return {split: read_charades(shared_dir / "annotations" / "charades_sta", split) for split in ("train", "test")}
-
-
-def to_percent(figures: dict[str, np.ndarray], *names: str) -> list[float]:
-    """The means of the named figures, in percent with two decimals."""
-    return [round(100 * float(figures[name].mean()), 2) for name in names]
-
-
-def test_chance_on_charades_has_its_published_figures(charades: dict[str, tuple[PaddedSpans, np.ndarray]]) -> None:
-    truth, durations_s = charades["test"]
-    figures = CONVENTION.compute_chance(scale_unit_spans(build_unit_cells(16), durations_s), truth)
-    assert to_percent(figures, "R1_iou0.3", "R1_iou0.5", "R1_iou0.7", "mIoU") == [29.51, 11.97, 3.56, 19.51]
-
-
-def test_the_whole_video_on_charades_has_its_published_figures(charades: dict[str, tuple[PaddedSpans, np.ndarray]]) -> None:
-    truth, durations_s = charades["test"]
-    figures = CONVENTION.compute_figures(build_whole_video_answers(durations_s), truth)
-    assert to_percent(figures, "R1_iou0.3", "R1_iou0.5", "R1_iou0.7", "mIoU") == [35.00, 0.43, 0.00, 27.13]
-
-
-def test_the_frequency_prior_on_charades_has_its_published_figures(charades: dict[str, tuple[PaddedSpans, np.ndarray]]) -> None:
-    prior = rank_frequent_cells(normalise_truth(*charades["train"]), build_unit_cells(16), max_iou=0.5, max_kept=5)
-    truth, durations_s = charades["test"]
-    figures = CONVENTION.compute_figures(build_constant_answers(prior, durations_s), truth)
-    names = ("R1_iou0.3", "R1_iou0.5", "R1_iou0.7", "mIoU", "R5_iou0.5", "R5_iou0.7")
-    assert to_percent(figures, *names) == [31.88, 19.89, 9.09, 20.66, 58.47, 41.72]
 
 
 def test_the_prior_of_one_constant_moment_is_always_right() -> None:
