@@ -1,5 +1,6 @@
-"""Web videos with sound through every stage, to an answer that names one of them and plays in a browser."""
+"""Web videos with sound and a table of sentences through every stage, to an answer that plays in a browser; odd files beside."""
 
+import csv
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,6 +19,7 @@ from loopback import find_free_port, is_ready, wait_until
 pytestmark = pytest.mark.slow
 
 RunIn = Callable[..., str]
+WEB_VIDEOS = ("Y1HGC", "v_GGSY1Qvo990", "v_ZNVhz7ctTq0")
 SENTENCE = "a woman lifts a barbell over her head"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PLAY_FROM_5_S = """async (video) => {
@@ -28,13 +31,13 @@ PLAY_FROM_5_S = """async (video) => {
 
 @pytest.fixture(scope="module")
 def web_videos(shared_dir: Path, tiny_pipeline: Path, run_in: RunIn, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout in which the pipeline has run on a folder of real videos, chosen by one option."""
+    """A checkout in which the pipeline has run on a folder of real and odd videos with a CSV file, chosen by one option."""
     checkout = tmp_path_factory.mktemp("web") / "checkout"
     run_in(checkout.parent, "git", "clone", "-q", str(tiny_pipeline), str(checkout))
     raw = checkout / "data" / "raw" / "web"
-    shutil.copytree(shared_dir / "real" / "videos", raw / "videos")
-    shutil.copy(shared_dir / "real" / "annotations.jsonl", raw)
-    shutil.copy(shared_dir / "real" / "odd" / "corrupted.mp4", raw / "videos" / "corrupted.mp4")
+    for folder in ("videos", "odd"):
+        shutil.copytree(shared_dir / "real" / folder, raw / "videos", dirs_exist_ok=True)
+    write_table(raw / "annotations.csv", read_rows(shared_dir / "real" / "annotations.jsonl"))
     run_in(checkout, "dvc", "add", "-q", "data/raw/web")
     run_in(checkout, "dvc", "exp", "run", "-q", "-S", "corpus.name=web", "package", "evaluate")
     return checkout
@@ -56,17 +59,39 @@ def service(web_videos: Path, tmp_path: Path) -> Iterator[str]:
         server.wait(30)
 
 
-def read_rows(path: Path) -> list[dict[str, object]]:
+def read_rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["video", "start", "end", "query"])
+        for row in rows:
+            table.writerows([f"{row['vid']}.mp4", start_s, end_s, row["query"]] for start_s, end_s in row["relevant_windows"])
 
 
 def test_all_ten_sentences_and_three_videos_are_used_and_the_broken_file_is_quarantined(web_videos: Path) -> None:
     corpus = web_videos / "data" / "corpus"
     assert len(read_rows(corpus / "queries.jsonl")) == 10
-    assert {row["split"] for row in read_rows(corpus / "videos.jsonl")} == {"train", "val", "test"}
+    annotated = [row["split"] for row in read_rows(corpus / "videos.jsonl") if row["split"] != "unlabelled"]
+    assert sorted(annotated) == ["test", "train", "val"]
     (broken,) = read_rows(corpus / "quarantine.jsonl")
-    assert broken["video_id"] == "corrupted"
-    assert broken["reason"]
+    assert broken["path"] == "videos/corrupted.mp4"
+    assert "it cannot be decoded" in broken["reason"]
+
+
+def test_turned_videos_are_upright_and_an_avi_joins_the_collection(web_videos: Path) -> None:
+    videos = {row["video_id"]: row for row in read_rows(web_videos / "data" / "corpus" / "videos.jsonl")}
+    turned = [videos[f"video_{angle}"] for angle in (0, 90, 180, 270)]  # each is stored as 568x320
+    assert [(row["rotation"], row["width"], row["height"]) for row in turned] == [
+        (0, 568, 320),
+        (90, 320, 568),
+        (180, 568, 320),
+        (270, 320, 568),
+    ]
+    assert videos["avi_container"]["path"] == "videos/avi_container.avi"
+    assert videos["avi_container"]["codec"] == "mpeg4"
 
 
 def test_an_experiment_on_real_videos_is_scored(web_videos: Path) -> None:
@@ -76,7 +101,7 @@ def test_an_experiment_on_real_videos_is_scored(web_videos: Path) -> None:
 
 
 def test_the_search_command_names_a_real_video(web_videos: Path, run_in: RunIn) -> None:
-    assert "v_GGSY1Qvo990" in run_in(web_videos, sys.executable, "-m", "serving", SENTENCE, "-k", "15")
+    assert "v_GGSY1Qvo990" in run_in(web_videos, sys.executable, "-m", "serving", "search", SENTENCE, "-k", "40")
 
 
 @pytest.mark.browser
@@ -84,7 +109,8 @@ def test_the_search_command_names_a_real_video(web_videos: Path, run_in: RunIn) 
 def test_an_answer_plays_in_a_browser(service: str) -> None:
     from playwright.sync_api import sync_playwright
 
-    (moment, *_) = httpx.post(f"{service}/search", json={"query": SENTENCE, "top_k": 3}, timeout=60).raise_for_status().json()
+    found = httpx.post(f"{service}/search", json={"query": SENTENCE, "top_k": 40}, timeout=60).raise_for_status().json()
+    moment = next(moment for moment in found if moment["video_id"] in WEB_VIDEOS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()

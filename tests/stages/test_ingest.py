@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,11 +18,13 @@ import numpy as np
 import pytest
 
 from corpus.files import read_json, read_jsonl
+from corpus.isolation import Budget
+from corpus.moments import Moment
 from corpus.readers import build_reader
 from corpus.records import load_corpus
 from stages.ingest import Ingested, ingest, save_ingested
 from stages.support.params import IngestParams
-from stages.support.probing import ProbeBudget, probe_files
+from stages.support.probing import probe_files
 
 PARAMS = IngestParams(validation_share=0.2, test_share=0.2, max_quarantine_share=0.02, seed=1)
 
@@ -31,13 +34,13 @@ def _one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUEPOINT_WORKERS", "1")
 
 
-def write_clip(path: Path, brightness: int, *, num_frames: int = 20) -> None:
+def write_clip(path: Path, brightness: int, *, num_frames: int = 20, size: tuple[int, int] = (32, 24)) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10, options={"threads": "1", "x264-params": "mbtree=0"})
-        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         for _ in range(num_frames):
-            image = np.full((24, 32, 3), brightness, np.uint8)
+            image = np.full((*size[::-1], 3), brightness, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode(None))
 
@@ -133,18 +136,17 @@ def test_a_corpus_of_which_no_video_can_be_decoded_is_empty(root: Path, tmp_path
 def test_a_hanging_decoder_costs_only_its_own_file(root: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")  # to read it is to wait for ever
     files = [root / "videos" / "v0.mp4", tmp_path / "pipe.mp4", root / "videos" / "v1.mp4"]
-    budget = ProbeBudget(base_s=8.0, s_per_mebibyte=0)
+    budget = Budget(silence_s=8.0, silence_s_per_mebibyte=0)
     probes = {probe.path.name: probe for probe in probe_files(files, cache_dir=tmp_path, num_workers=1, budget=budget)}
-    assert probes["pipe.mp4"].reason == "decoding took longer than 8 s"
+    assert probes["pipe.mp4"].reason == "the process that read it said nothing for 8 s"
     assert probes["v0.mp4"].info == probes["v1.mp4"].info is not None
 
 
 def test_a_crash_or_want_of_memory_of_the_decoder_costs_only_its_own_file(root: Path, tmp_path: Path) -> None:
-    files = [root / "videos" / "v0.mp4"]
-    budget = ProbeBudget(memory_bytes=1 << 20)  # not even enough to go on
-    (probe,) = probe_files(files, cache_dir=tmp_path, num_workers=1, budget=budget)
+    write_clip(tmp_path / "large.mp4", 0, num_frames=2, size=(1920, 1080))  # a frame of 3 MiB
+    (probe,) = probe_files([tmp_path / "large.mp4"], cache_dir=tmp_path, num_workers=1, budget=Budget(memory_bytes=1 << 20))
     assert probe.info is None
-    assert re.search("decoder's process ended with code|cannot be (read|decoded)", probe.reason)
+    assert re.search("process that read it ended with code|cannot be (read|decoded)|needs more than 1 MiB", probe.reason)
 
 
 def test_a_killed_decoder_costs_only_its_own_file(root: Path, tmp_path: Path) -> None:
@@ -161,7 +163,7 @@ def test_a_killed_decoder_costs_only_its_own_file(root: Path, tmp_path: Path) ->
     killer.start()
     probes = {probe.path.name: probe for probe in probe_files(files, cache_dir=tmp_path, num_workers=1)}
     killer.join()
-    assert probes["pipe.mp4"].reason == "the decoder's process ended with code -11"
+    assert probes["pipe.mp4"].reason == "the process that read it ended with code -11"
     assert probes["v0.mp4"].info is not None
 
 
@@ -205,18 +207,155 @@ def test_a_folder_without_videos_says_where_they_belong(tmp_path: Path) -> None:
         run(tmp_path, tmp_path)
 
 
-def run_program(folder: Path, corpus: str) -> "subprocess.CompletedProcess[str]":
+PUBLISHED = {
+    "Charades_v1_train.csv": "id,length\n" + "".join(f"v{number},2.0\n" for number in range(4)),
+    "Charades_v1_test.csv": "id,length\nv4,2.0\n",
+    "charades_sta_train.txt": "".join(f"v{number} 0.5 2.4##a dog runs.\n" for number in range(4)) + "v0 2 3##a cat.\n",
+    "charades_sta_test.txt": "v4 0.5 1.5##a dog runs.\n",
+}
+
+
+def write_published(root: Path, files: dict[str, str]) -> None:
+    (root / "annotations.jsonl").unlink(missing_ok=True)
+    for name, content in files.items():
+        (root / name).write_text(content)
+
+
+def read_published(root: Path, tmp_path: Path, reader: str) -> Ingested:
+    return ingest(root, build_reader(reader), PARAMS, cache_dir=tmp_path / ".cache")
+
+
+def test_a_public_corpus_without_validation_gets_one_held_out_of_its_training_videos(root: Path, tmp_path: Path) -> None:
+    write_published(root, PUBLISHED)
+    found = read_published(root, tmp_path, "charades_sta")
+    splits = [video.split for video in found.corpus.videos]
+    assert sorted(splits[:4]) == ["train", "train", "train", "val"]
+    assert splits[4] == "test"
+    assert [(note.row, note.qid) for note in found.dropped] == [("charades_sta_train.txt line 5", "train-5")]
+    assert len(found.clipped) == 5
+
+
+def test_a_public_corpus_with_a_video_in_two_splits_is_refused_before_any_video_is_read(root: Path, tmp_path: Path) -> None:
+    leak = {"Charades_v1_test.csv": "id,length\nv0,2.0\n", "charades_sta_test.txt": "v0 0.5 1.5##a dog runs.\n"}
+    write_published(root, PUBLISHED | leak)
+    shutil.rmtree(root / "videos")
+    with pytest.raises(ValueError, match=r"the queries of a video are in two splits: v0 \(test, train\); give them one split"):
+        read_published(root, tmp_path, "charades_sta")
+
+
+def test_a_public_corpus_with_one_video_under_two_names_in_two_splits_is_refused(root: Path, tmp_path: Path) -> None:
+    write_published(root, PUBLISHED)
+    (root / "videos" / "v4.mp4").write_bytes((root / "videos" / "v0.mp4").read_bytes())
+    with pytest.raises(ValueError, match=r"the same video is in two splits: v0 \((train|val)\) = v4 \(test\)"):
+        read_published(root, tmp_path, "charades_sta")
+
+
+def test_validation_rows_about_videos_that_the_test_split_annotates_again_are_left_out(root: Path, tmp_path: Path) -> None:
+    def annotate(*videos: str) -> str:
+        return json.dumps({v: {"duration": 2.0, "timestamps": [[0, 1]], "sentences": ["A dog runs."]} for v in videos})
+
+    files = {"train.json": annotate("v0", "v1"), "val_1.json": annotate("v2", "v3"), "val_2.json": annotate("v3", "v4")}
+    write_published(root, files)
+    found = read_published(root, tmp_path, "activitynet_captions")
+    assert {video.video_id: video.split for video in found.corpus.videos} == {
+        "v0": "train", "v1": "train", "v2": "val", "v3": "test", "v4": "test"
+    }  # fmt: skip
+    assert [(note.qid, note.reason) for note in found.dropped] == [("val-v3-1", "the video 'v3' is in the split test too")]
+
+
+def test_moments_in_frames_follow_the_rate_of_the_video(root: Path, tmp_path: Path) -> None:
+    for number in range(5):
+        act = "{ act: { act2: {person_sits_down: 1.0}, id2: 1, timespan: [{tsr0: [5, 14]}], actors: [] } }"
+        write_published(root, {f"v{number}.activities.yml": f"- {act}\n", f"v{number}.types.yml": "[]\n"})
+    found = read_published(root, tmp_path, "kpf")
+    assert {query.spans for query in found.corpus.queries} == {(Moment(0.5, 1.5),)}  # the videos have 10 frames a second
+
+
+def test_a_last_segment_of_5_s_is_cut_at_the_end_of_its_video(root: Path, tmp_path: Path) -> None:
+    def annotate(*videos: str) -> str:
+        rows = [{"annotation_id": v, "description": "a dog", "video": f"{v}.mov", "times": [[0, 0], [0, 0]]} for v in videos]
+        return json.dumps(rows)
+
+    files = {"train_data.json": annotate("v0", "v1"), "val_data.json": annotate("v2"), "test_data.json": annotate("v3", "v4")}
+    write_published(root, files)
+    found = read_published(root, tmp_path, "didemo")
+    assert {query.spans for query in found.corpus.queries} == {(Moment(0.0, 2.0),)}
+    assert {query.annotators for query in found.corpus.queries} == {((Moment(0.0, 2.0),), (Moment(0.0, 2.0),))}
+
+
+def test_a_table_of_windows_is_enough(root: Path, tmp_path: Path) -> None:
+    rows = "".join(f"v{number}.mp4;0,5;0:01.5;a dog runs\n" for number in range(5))
+    write_published(root, {"annotations.csv": "\ufeffvideo;start;end;query\r\n" + rows})
+    found = read_published(root, tmp_path, "folder")
+    assert [query.spans for query in found.corpus.queries] == [(Moment(0.5, 1.5),)] * 5
+    assert found.differing_durations == {}
+
+
+def run_program(folder: Path, corpus: str, *options: str) -> "subprocess.CompletedProcess[str]":
     checkout = Path(__file__).resolve().parents[2]
     params = (checkout / "params.yaml").read_text().replace("name: shapes", f"name: {corpus}")
     (folder / "params.yaml").write_text(params)
-    command = [sys.executable, "-m", "stages.ingest"]
+    (folder / "presets").symlink_to(checkout / "presets")
+    command = [sys.executable, "-m", "stages.ingest", *options]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_the_summary_is_json_on_stdout_needs_no_videos_and_writes_nothing(tmp_path: Path) -> None:
+    write_published(tmp_path, PUBLISHED)
+    before = {path.name for path in tmp_path.iterdir()} | {"params.yaml", "presets"}
+    result = run_program(tmp_path, "shapes", "--summary", "--reader", "charades_sta", "--root", str(tmp_path))
+    summary = json.loads(result.stdout)
+    assert (summary["reader"], summary["root"]) == ("charades_sta", str(tmp_path))
+    assert list(summary["splits"]) == ["train", "test"]
+    assert {key: summary["splits"]["train"][key] for key in ("rows", "queries", "dropped", "clipped")} == {
+        "rows": 5, "queries": 4, "dropped": 1, "clipped": 5
+    }  # fmt: skip
+    assert summary["dropped"][0]["row"] == "charades_sta_train.txt line 5"
+    assert len(summary["clipped"]) == 5
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def test_the_summary_reads_the_chosen_corpus_by_default(root: Path, tmp_path: Path) -> None:
+    result = run_program(tmp_path, "mine", "--summary")
+    assert json.loads(result.stdout)["splits"]["(none published)"]["queries"] == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (
+            ["--summary", "--reader", "charade"],
+            1,
+            "ingest: error: there is no reader named 'charade'; known: activitynet_captions",
+        ),
+        (
+            ["--summary", "--reader", "tacos", "--root", "nowhere"],
+            1,
+            "ingest: error: nowhere/train.json does not exist; it is in",
+        ),
+        (["--reader", "tacos"], 2, "--reader and --root need --summary; the stage itself reads params.yaml"),
+        (["--sumary"], 2, "unrecognized arguments: --sumary"),
+    ],
+)
+def test_a_wrong_command_ends_with_one_message(tmp_path: Path, options: list[str], code: int, message: str) -> None:
+    result = run_program(tmp_path, "shapes", *options)
+    assert (result.returncode, result.stdout) == (code, "")
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_help_names_the_readers(tmp_path: Path) -> None:
+    result = run_program(tmp_path, "shapes", "--help")
+    assert result.returncode == 0
+    assert "charades_sta, didemo, folder, kpf, qvhighlights, tacos" in " ".join(result.stdout.split())
 
 
 def test_the_program_ends_with_a_message_and_no_output_when_there_is_nothing_to_read(tmp_path: Path) -> None:
     result = run_program(tmp_path, "nothing")
     assert result.returncode == 1
-    assert "ingest: error: data/raw/nothing/annotations.jsonl does not exist; put videos/ and annotations.jsonl" in result.stderr
+    assert (
+        "ingest: error: data/raw/nothing/annotations.jsonl does not exist; put videos/ and annotations.jsonl or" in result.stderr
+    )
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "data").exists()
 
