@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from models.exchange.batches import Candidates, InputDims, TextFeatures, VideoFeatures
 from models.exchange.roles import Localizer, LocalizerParams
 from models.layers.candidate_map import CandidateGrid, list_candidates, plan_proposals
+from models.layers.map_convolution.choice import Speed
 from models.layers.map_convolution.stack import MapConvolution
 from models.layers.proposals import ConvProposals, PoolProposals
 from models.layers.sentence_lstm import SentenceLSTM
@@ -43,7 +44,11 @@ class Tan2D(Localizer):
         self.text_linear = nn.Linear(hidden_dim, hidden_dim)
         self.map_linear = nn.Linear(hidden_dim, hidden_dim)
         self.map_conv = MapConvolution(
-            hidden_dim, kernel_size=params.kernel_size, num_layers=params.num_layers, scale_layers=scale_layers
+            hidden_dim,
+            kernel_size=params.kernel_size,
+            num_layers=params.num_layers,
+            scale_layers=scale_layers,
+            speed=params.map_convolution,
         )
         self.predict = nn.Linear(hidden_dim, 1)
 
@@ -119,6 +124,7 @@ class Tan2DValues(LocalizerParams):
     num_layers: PositiveInt = 2
     kernel_size: int = Field(default=5, ge=1)
     lstm_layers: PositiveInt = 1
+    map_convolution: Speed = "auto"  # how it is computed on a CPU: fast, in little memory or plainly
 
     @model_validator(mode="after")
     def _check_map(self) -> Self:

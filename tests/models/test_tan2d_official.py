@@ -1,5 +1,6 @@
 """Published 2D-TAN checkpoints: the authors' scores from the authors' parameters, inputs and shapes."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,15 @@ from models.localizers.tan2d import Tan2D
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = tuple(OFFICIAL)
 SMALL = {"hidden_dim": 6, "lstm_layers": 3}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Take one thread: threads that wait for each other on shapes this small cost more than they compute."""
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(num_threads)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from models.layers.candidate_map import list_candidates
 Flags = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CellSet:
     """Some cells of a canvas that extends `margin` cells beyond the map on each side."""
 
@@ -49,7 +49,7 @@ class CellSet:
         return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MapGeometry:
     """The cells before the first layer and after each one, with the divisors of a map whose candidates are all valid."""
 

@@ -1,0 +1,188 @@
+"""One masked convolution over a list of cells, tile by tile in the domain of a `TileTransform`, with its own backward.
+
+y = A^T [(G W) * (B^T X)]: the transforms are matrix products, and the middle is one product over channels for each of the C
+components. Nothing but the input and the output of a layer is kept for the backward, which transforms again.
+Letters: S cells, B rows, I and O channels before and after, Q tiles, P and T inputs and outputs of a tile along a side.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from models.layers.map_convolution.tiles import TileLayout
+from models.layers.map_convolution.transforms import Points, build_transform
+from models.layers.map_convolution.workspace import Workspace
+
+CACHE_BYTES = 2 * 2**20  # of what is transformed at a time: it must not leave the cache before the product has read it
+WEIGHT_BYTES = 24 * 2**20  # of transformed weights at a time
+
+
+class TileMethod(NamedTuple):
+    """Which transform a layer uses."""
+
+    points: Points
+    input_size: int  # P
+
+
+class TileMatrices(NamedTuple):
+    """A `TileTransform` as tensors."""
+
+    inputs: Tensor  # (C, P * P)
+    weights: Tensor  # (C, K * K)
+    outputs: Tensor  # (T * T, C)
+
+
+class TilePlan(NamedTuple):
+    """How a layer is computed; layers of one call share the workspace."""
+
+    layout: TileLayout
+    matrices: TileMatrices
+    workspace: Workspace
+    transformed: Tensor | None = None  # `transform_weights` of the layer's weight where that is kept between calls
+
+
+@lru_cache(maxsize=32)
+def get_matrices(method: TileMethod, kernel_size: int, dtype: torch.dtype) -> TileMatrices:
+    """Return the matrices of a method."""
+    transform = build_transform(*method, kernel_size)
+    parts = (transform.inputs, transform.weights, transform.outputs)
+    return TileMatrices(*(torch.from_numpy(part).to(dtype) for part in parts))
+
+
+def transform_weights(weight: Tensor, matrix: Tensor, found: Tensor) -> Tensor:
+    """Put the components of a kernel into `found`, (C, O, I), from (O, I, K, K) and rows (C, K * K) of `weights`."""
+    taps, rows = weight.flatten(2).flatten(0, 1), found.view(len(found), -1)  # (O * I, K * K), (C, O * I)
+    for pairs in _split(len(taps), _count_columns(matrix)):
+        torch.mm(matrix, taps[pairs].T, out=rows[:, pairs])
+    return found
+
+
+class TileConvolution(torch.autograd.Function):
+    """ReLU(X conv W + bias) * norm on the cells after a layer.
+
+    Cells are (S + 1, B, channels), the last one zero; `norm` is (S_out + 1, 1 or B, 1), its last one zero too.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, norm: Tensor, plan: TilePlan) -> Tensor:
+        """Return the cells after the layer, (S_out + 1, B, O)."""
+        result = features.new_zeros(len(norm), features.shape[1], len(weight))
+        for tiles in _split_tiles(plan, features):
+            components = _to_components("components", features, tiles.inputs, plan.matrices.inputs, plan.workspace)
+            products = plan.workspace.take("products", (*components.shape[:2], len(weight)), features)  # (C, Q * B, O)
+            for part in _split_components(plan.matrices, weight):
+                torch.bmm(components[part], _get_kernels(plan, weight, part).transpose(1, 2), out=products[part])
+            _add_components(result, tiles.outputs, plan.matrices.outputs, products, plan.workspace)
+        result.add_(bias).relu_().mul_(norm)
+        result[-1] = 0  # also where a value is not finite
+        ctx.save_for_backward(features, weight, norm, result)
+        ctx.plan = plan._replace(transformed=None)
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of features, weight and bias; the others have none."""
+        features, weight, norm, result = ctx.saved_tensors
+        wants_features, wants_weight, wants_bias = ctx.needs_input_grad[:3]
+        inner = torch.where(result > 0, gradient * norm, 0)  # of the sum before the ReLU
+        grad_features = torch.zeros_like(features) if wants_features else None
+        grad_taps = weight.new_zeros(weight[0, 0].numel(), weight[..., 0, 0].numel()) if wants_weight else None
+        for tiles in _split_tiles(ctx.plan, features):
+            _add_gradients(ctx.plan._replace(layout=tiles), features, weight, inner, grad_features, grad_taps)
+        grad_weight = grad_taps.T.reshape(weight.shape) if grad_taps is not None else None
+        return grad_features, grad_weight, inner.sum((0, 1)) if wants_bias else None, None, None
+
+
+def _add_gradients(
+    plan: TilePlan, features: Tensor, weight: Tensor, inner: Tensor, grad_features: Tensor | None, grad_taps: Tensor | None
+) -> None:
+    """Add what some tiles give to the gradients of features (S + 1, B, I) and of the kernel's taps (K * K, O * I)."""
+    (inputs, outputs), matrices, workspace = plan.layout, plan.matrices, plan.workspace
+    products = _to_components("products", inner, outputs, matrices.outputs.T, workspace)  # (C, Q * B, O)
+    if grad_taps is not None:
+        components = _to_components("components", features, inputs, matrices.inputs, workspace)  # (C, Q * B, I)
+    else:
+        components = workspace.take("components", (*products.shape[:2], features.shape[-1]), features)
+    for part in _split_components(matrices, weight):
+        if grad_taps is not None:
+            _add_taps(grad_taps, matrices.weights[part].T, products[part].transpose(1, 2), components[part], workspace)
+        if grad_features is not None:
+            torch.bmm(products[part], _get_kernels(plan, weight, part), out=components[part])
+    if grad_features is not None:
+        _add_components(grad_features, inputs, matrices.inputs.T, components, workspace)
+
+
+def _add_taps(grad_taps: Tensor, matrix: Tensor, products: Tensor, components: Tensor, workspace: Workspace) -> None:
+    """Add to the taps' gradients (K * K, O * I) from (K * K, C), (C, O, Q * B) and (C, Q * B, I)."""
+    kernels = workspace.take("gradients", (*products.shape[:2], components.shape[-1]), components)  # (C, O, I)
+    rows = torch.bmm(products, components, out=kernels).view(len(kernels), -1)
+    for pairs in _split(rows.shape[1], _count_columns(rows)):
+        grad_taps[:, pairs].addmm_(matrix, rows[:, pairs])
+
+
+def _get_kernels(plan: TilePlan, weight: Tensor, part: slice) -> Tensor:
+    """Return some components of the layer's kernel, (C, O, I)."""
+    if plan.transformed is not None:
+        return plan.transformed[part]
+    matrix = plan.matrices.weights[part]
+    return transform_weights(weight, matrix, plan.workspace.take("kernels", (len(matrix), *weight.shape[:2]), weight))
+
+
+def _to_components(name: str, cells: Tensor, index: Tensor, matrix: Tensor, workspace: Workspace) -> Tensor:
+    """Transform squares of cells: cells (S + 1, B, D), index (places, Q), matrix (C, places) -> (C, Q * B, D)."""
+    width = cells[0].numel()
+    found = workspace.take(name, (len(matrix), index.shape[1] * width), cells)
+    for tiles, columns in _split_squares(index, cells):
+        squares = cells.index_select(0, index[:, tiles].flatten()).view(len(index), -1)
+        first = tiles.start * width
+        for part in columns:
+            torch.mm(matrix, squares[:, part], out=found[:, first + part.start : first + part.stop])
+    return found.view(len(matrix), -1, cells.shape[-1])
+
+
+def _add_components(cells: Tensor, index: Tensor, matrix: Tensor, components: Tensor, workspace: Workspace) -> None:
+    """Transform back and add to cells (S + 1, B, D): index (places, Q), matrix (places, C), components (C, Q * B, D)."""
+    width = cells[0].numel()
+    flat, rows = components.view(len(components), -1), cells.view(len(cells), -1)
+    for tiles, columns in _split_squares(index, cells):
+        squares = workspace.take("squares", (1, len(index), (tiles.stop - tiles.start) * width), cells)[0]
+        first = tiles.start * width
+        for part in columns:
+            torch.mm(matrix, flat[:, first + part.start : first + part.stop], out=squares[:, part])
+        rows.index_add_(0, index[:, tiles].flatten(), squares.view(-1, width))
+
+
+def _split_squares(index: Tensor, cells: Tensor) -> Iterator[tuple[slice, list[slice]]]:
+    """Yield slices of tiles whose squares stay in the cache, and of their columns where one tile alone is too large."""
+    width = cells[0].numel()
+    num_columns = _count_columns(index[:, :0].to(cells.dtype))
+    for tiles in _split(index.shape[1], max(1, num_columns // width)):
+        yield tiles, list(_split((tiles.stop - tiles.start) * width, num_columns))
+
+
+def _split_tiles(plan: TilePlan, features: Tensor) -> Iterator[TileLayout]:
+    """Yield as many tiles as have components of twice the size of the transformed weights."""
+    _, batch, channels = features.shape
+    parts = (torch.split(index, max(1, 2 * channels // batch), dim=1) for index in plan.layout)
+    yield from (TileLayout(*part) for part in zip(*parts, strict=True))
+
+
+def _split_components(matrices: TileMatrices, weight: Tensor) -> Iterator[slice]:
+    """Yield blocks of components whose weights take `WEIGHT_BYTES`."""
+    count = len(matrices.inputs)
+    num_blocks = -(-count * weight[..., 0, 0].numel() * weight.element_size() // WEIGHT_BYTES)
+    return _split(count, -(-count // num_blocks))
+
+
+def _split(length: int, size: int) -> Iterator[slice]:
+    return (slice(start, min(start + size, length)) for start in range(0, length, size))
+
+
+def _count_columns(matrix: Tensor) -> int:
+    """Return how many columns of the height of a matrix stay in the cache."""
+    return max(1, CACHE_BYTES // (len(matrix) * matrix.element_size()))

@@ -1,0 +1,29 @@
+"""Memory that the layers of one call use one after another: fresh pages cost more than the arithmetic on them."""
+
+from math import prod
+
+from torch import Tensor
+
+PADDING = 32  # elements after each row: rows a power of two apart would share few sets of the cache
+
+
+class Workspace:
+    """Named buffers that grow as they are asked for and are given back with the last reference to this object."""
+
+    def __init__(self) -> None:
+        """Start without buffers."""
+        self._buffers: dict[str, Tensor] = {}
+
+    def take(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        """Return uninitialised memory of a shape (rows, ...): contiguous but for a gap between rows.
+
+        It is valid until the name is taken again.
+        """
+        columns = prod(shape[1:])
+        needed = shape[0] * (columns + PADDING)
+        buffer = self._buffers.get(name)
+        if buffer is None or len(buffer) < needed or buffer.dtype != like.dtype:
+            self._buffers.pop(name, None)
+            buffer = self._buffers[name] = like.new_empty(needed)
+        rows = buffer[:needed].view(shape[0], columns + PADDING)[:, :columns]
+        return rows.view(shape)

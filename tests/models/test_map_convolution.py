@@ -1,0 +1,353 @@
+"""The fast map convolutions: equal to the authors' formulation, in values and gradients, whatever computes them."""
+
+import copy
+import pickle
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from benchmarks.tan2d_reference import ReferenceMapConvolution
+from torch import Tensor
+
+from models.layers.map_convolution import stack as stack_module
+from models.layers.map_convolution.choice import Setting, choose_methods, list_methods
+from models.layers.map_convolution.geometry import build_geometry
+from models.layers.map_convolution.offset_convolution import OffsetConvolution, list_pairs
+from models.layers.map_convolution.stack import MapConvolution
+from models.layers.map_convolution.tile_convolution import TileConvolution, TileMethod, TilePlan, get_matrices
+from models.layers.map_convolution.tiles import cover, lay_out
+from models.layers.map_convolution.transforms import build_transform
+from models.layers.map_convolution.workspace import Workspace
+
+SHAPES = [(9, (9,), 3, 3), (12, (12,), 5, 4), (32, (16, 8), 9, 2), (7, (7,), 3, 1)]  # N, scales, K, L
+PUBLISHED = [(16, (16,), 5, 8), (64, (16, 8, 8), 9, 4), (128, (16, 8, 8, 8), 5, 8)]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Take one thread: threads that wait for each other on shapes this small cost more than they compute."""
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(num_threads)
+
+
+def build_stack(
+    shape: tuple[int, tuple[int, ...], int, int], *, channels: int = 6, dtype: torch.dtype = torch.float64
+) -> MapConvolution:
+    torch.manual_seed(0)
+    _, scale_layers, kernel_size, num_layers = shape
+    stack = MapConvolution(channels, kernel_size=kernel_size, num_layers=num_layers, scale_layers=scale_layers).to(dtype)
+    with torch.no_grad():
+        for layer in stack.convs:
+            layer.weight.mul_(2 * kernel_size**2)
+    return stack
+
+
+def draw(stack: MapConvolution, num_cells: int, *, rows: int = 3, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    """Return features (B, M, H) and validity (B, M); the later a row, the shorter its video."""
+    cells = build_geometry(num_cells, stack.scale_layers, stack.kernel_size, len(stack.convs)).sets[0].cells
+    ends = torch.tensor([max(1, num_cells - 2 * row) for row in range(rows)])
+    valid = torch.from_numpy(cells[:, 1])[None] < ends[:, None]
+    features = torch.randn(
+        rows, len(cells), stack.convs[0].weight.shape[1], dtype=dtype, generator=torch.Generator().manual_seed(1)
+    )
+    return features * valid[..., None], valid
+
+
+def run_reference(stack: MapConvolution, features: Tensor, valid: Tensor, num_cells: int) -> Tensor:
+    reference = ReferenceMapConvolution(features.shape[-1], kernel_size=stack.kernel_size, num_layers=len(stack.convs))
+    reference.to(features.dtype).load_state_dict(stack.state_dict())
+    cells = build_geometry(num_cells, stack.scale_layers, stack.kernel_size, len(stack.convs)).sets[0].cells
+    canvas = features.new_zeros(len(features), features.shape[-1], num_cells, num_cells)
+    mask = features.new_zeros(len(features), 1, num_cells, num_cells)
+    canvas[:, :, cells[:, 0], cells[:, 1]] = features.transpose(1, 2)
+    mask[:, 0, cells[:, 0], cells[:, 1]] = valid.to(features.dtype)
+    return reference(canvas, mask)[:, :, cells[:, 0], cells[:, 1]].transpose(1, 2)
+
+
+def measure_error(found: Tensor, expected: Tensor) -> float:
+    return ((found - expected).abs().max() / expected.abs().max()).item()
+
+
+@pytest.fixture(params=["plain", "low_memory", *range(5)])
+def method(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every way to compute a stack: plainly, tap by tap, and by each transform, whatever the estimate says."""
+    if isinstance(request.param, str):
+        return request.param
+    monkeypatch.setattr(stack_module, "choose_methods", lambda geometry, _: force(geometry, request.param))
+    return "auto"
+
+
+def force(geometry: object, index: int) -> tuple[TileMethod, ...]:
+    methods = list_methods(geometry.kernel_size)
+    return (methods[index % len(methods)],) * geometry.num_layers
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shorter", [False, True])
+def test_every_method_gives_the_authors_values_and_gradients(shape: tuple, method: str, shorter: bool) -> None:
+    stack, num_cells = build_stack(shape), shape[0]
+    stack.speed = method
+    features, valid = draw(stack, num_cells, rows=3 if shorter else 1)
+    features.requires_grad_()
+    weights = torch.randn(features.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) * valid[..., None]
+    expected = run_reference(stack, features, valid, num_cells)
+    found = stack(features, valid, num_cells)
+    assert measure_error(found * valid[..., None], expected * valid[..., None]) <= 1e-12
+    (wanted,) = torch.autograd.grad((expected * weights).sum(), features)
+    (gradient,) = torch.autograd.grad((found * weights).sum(), features)
+    assert measure_error(gradient, wanted) <= 1e-11
+
+
+@pytest.mark.parametrize("index", [*range(5), None])
+def test_every_layer_has_the_gradients_of_finite_differences(index: int | None) -> None:
+    shape = (5, (5,), 3, 2)
+    layer = build_stack(shape, channels=2).convs[0]
+    geometry = build_geometry(*shape)
+    size = len(geometry.sets[0].cells), len(geometry.sets[1].cells)
+    features = torch.randn(size[0] + 1, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    features[-1] = 0
+    norm = torch.rand(size[1] + 1, 1, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    norm[-1] = 0
+
+    def run(cells: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        cells = torch.cat([cells, torch.zeros_like(cells[:1])])
+        if index is None:
+            return OffsetConvolution.apply(cells, weight, bias, norm, list_pairs(*shape, layer=0))
+        method = list_methods(3)[index]
+        plan = TilePlan(
+            lay_out(*shape, layer=0, tile_size=method.input_size - 2), get_matrices(method, 3, torch.float64), Workspace()
+        )
+        return TileConvolution.apply(cells, weight, bias, norm, plan)
+
+    inputs = (features[:-1].requires_grad_(), layer.weight, layer.bias)
+    assert torch.autograd.gradcheck(run, inputs, eps=1e-7, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", PUBLISHED[:1])
+@pytest.mark.parametrize("index", range(5))
+def test_eight_layers_stay_within_1e_5_in_float32(shape: tuple, index: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack_module, "choose_methods", lambda geometry, _: force(geometry, index))
+    stack = build_stack(shape, channels=48, dtype=torch.float32)
+    features, valid = draw(stack, shape[0], rows=1, dtype=torch.float32)
+    with torch.no_grad():
+        found = stack(features, valid, shape[0])
+        exact = run_reference(stack.double(), features.double(), valid, shape[0])
+    assert measure_error(found.double(), exact) <= 1e-5
+
+
+def test_a_slow_loop_over_cells_gives_the_same_as_plain_convolutions() -> None:
+    stack, size, kernel = build_stack((4, (4,), 3, 2), channels=2), 4, 3
+    features, valid = draw(stack, size, rows=1)
+    stack.speed = "plain"
+    cells = build_geometry(4, (4,), 3, 2).sets[0].cells
+    values, mask = torch.zeros(2, 8, 8, dtype=torch.float64), torch.zeros(8, 8)  # padded by 2 for both layers
+    values[:, cells[:, 0] + 2, cells[:, 1] + 2] = features[0].T
+    mask[cells[:, 0] + 2, cells[:, 1] + 2] = 1
+    for layer in stack.convs:
+        width = values.shape[-1] - kernel + 1
+        outputs, grown = torch.zeros(2, width, width, dtype=torch.float64), torch.zeros(width, width)
+        for row in range(width):
+            for column in range(width):
+                count = mask[row : row + kernel, column : column + kernel].sum()
+                patch = values[:, row : row + kernel, column : column + kernel]
+                if count > 0:
+                    outputs[:, row, column] = ((layer.weight * patch).sum((1, 2, 3)) + layer.bias).relu() * (1 / count)
+                    grown[row, column] = 1
+        values, mask = outputs, grown
+    torch.testing.assert_close(stack(features, valid, size)[0].T, values[:, cells[:, 0], cells[:, 1]])
+
+
+def test_gradients_that_are_not_asked_for_are_not_computed(method: str) -> None:
+    shape = SHAPES[1]
+    stack = build_stack(shape)
+    stack.speed = method
+    features, valid = draw(stack, shape[0])
+    full = torch.autograd.grad(stack(features.clone().requires_grad_(), valid, shape[0]).sum(), list(stack.parameters()))
+    stack.requires_grad_(False)
+    stack.convs[1].weight.requires_grad_()
+    (alone,) = torch.autograd.grad(stack(features, valid, shape[0]).sum(), stack.convs[1].weight)
+    torch.testing.assert_close(alone, full[2])
+    stack.requires_grad_(False)
+    (inputs,) = torch.autograd.grad(stack(probe := features.clone().requires_grad_(), valid, shape[0]).sum(), probe)
+    assert inputs.isfinite().all()
+    assert not stack(features, valid, shape[0]).requires_grad
+
+
+def test_batches_of_none_one_and_many_agree_and_layouts_of_memory_do_not_matter(method: str) -> None:
+    shape = SHAPES[1]
+    stack = build_stack(shape)
+    stack.speed = method
+    features, valid = draw(stack, shape[0])
+    together = stack(features, valid, shape[0])
+    for row in range(3):
+        alone = stack(features[row : row + 1], valid[row : row + 1], shape[0])
+        torch.testing.assert_close(alone[0], together[row])
+    strided = features.permute(2, 1, 0).contiguous().permute(2, 1, 0)
+    torch.testing.assert_close(stack(strided, valid, shape[0]), together)
+    assert stack(features[:0], valid[:0], shape[0]).shape == (0, *features.shape[1:])
+
+
+@pytest.mark.parametrize("speed", ["auto", "low_memory"])
+def test_a_second_backward_is_refused(speed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack_module, "choose_methods", lambda geometry, _: force(geometry, 1))
+    stack = build_stack(SHAPES[0])
+    stack.speed = speed
+    features, valid = draw(stack, SHAPES[0][0])
+    loss = stack(features.requires_grad_(), valid, SHAPES[0][0]).square().sum()
+    (gradient,) = torch.autograd.grad(loss, features, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
+def test_a_value_that_is_not_finite_stays_in_its_row_of_the_batch(method: str) -> None:
+    stack = build_stack(SHAPES[1])
+    stack.speed = method
+    features, valid = draw(stack, SHAPES[1][0])
+    clean = stack(features, valid, SHAPES[1][0])
+    features[0, 5] = torch.nan
+    found = stack(features, valid, SHAPES[1][0])
+    assert found[0].isnan().any()
+    torch.testing.assert_close(found[1:], clean[1:])
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> MapConvolution:
+    """Return a stack of tiles whose transformed weights are kept."""
+    monkeypatch.setattr(stack_module, "choose_methods", lambda geometry, _: force(geometry, 1))
+    stack = build_stack(SHAPES[1])
+    stack.keep_transforms()
+    return stack
+
+
+@torch.no_grad()
+def run(stack: MapConvolution) -> Tensor:
+    return stack(*draw(stack, SHAPES[1][0]), SHAPES[1][0])
+
+
+def test_kept_weights_notice_every_change_of_the_weights(kept: MapConvolution) -> None:
+    first = run(kept)
+    assert torch.equal(run(kept), first)
+    with torch.no_grad():
+        kept.convs[2].weight[0, 0, 0, 0] += 1.0
+    changed = run(kept)
+    assert not torch.equal(changed, first)
+    kept.convs[0].weight = torch.nn.Parameter(kept.convs[0].weight.detach() * 0.5)
+    replaced = run(kept)
+    kept.load_state_dict({name: tensor * 2 for name, tensor in kept.state_dict().items()})
+    loaded = run(kept)
+    kept.keep_transforms(False)
+    torch.testing.assert_close(run(kept), loaded)
+    assert not torch.equal(replaced, changed)
+    assert not torch.equal(replaced, loaded)
+
+
+def test_kept_weights_are_no_state_and_are_not_copied(kept: MapConvolution) -> None:
+    names = set(kept.state_dict())
+    before = len(pickle.dumps(kept))
+    first = run(kept)
+    assert set(kept.state_dict()) == names
+    assert len(pickle.dumps(kept)) == before
+    for other in (copy.deepcopy(kept), pickle.loads(pickle.dumps(kept))):
+        assert torch.equal(run(other), first)
+        with torch.no_grad():
+            other.convs[0].bias.add_(1.0)
+        assert torch.equal(run(kept), first)
+
+
+def test_kept_weights_of_a_step_of_training_are_not_used(kept: MapConvolution) -> None:
+    run(kept)
+    features, valid = draw(kept, SHAPES[1][0])
+    kept(features, valid, SHAPES[1][0]).sum().backward()
+    assert kept.convs[0].weight.grad is not None
+    with torch.inference_mode():
+        other = build_stack(SHAPES[1])
+        other.keep_transforms()
+        found = run(other)
+        other.convs[0].weight.mul_(2)
+        assert not torch.equal(run(other), found)
+
+
+def test_autocast_computes_in_its_own_dtype() -> None:
+    stack = build_stack(SHAPES[1], dtype=torch.float32)
+    features, valid = draw(stack, SHAPES[1][0], dtype=torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = stack(features, valid, SHAPES[1][0])
+        stack.speed = "plain"
+        assert torch.equal(found, stack(features, valid, SHAPES[1][0]))
+
+
+def test_compiling_and_tracing_take_plain_convolutions(kept: MapConvolution) -> None:
+    features, valid = draw(kept, SHAPES[1][0])
+    expected = run(kept)
+
+    class Fixed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stack = kept
+
+        def forward(self, features: Tensor) -> Tensor:
+            return self.stack(features, valid, SHAPES[1][0])
+
+    exported = torch.export.export(Fixed(), (features,), strict=False)
+    assert any("conv2d" in str(node.target) for node in exported.graph.nodes)
+    torch.testing.assert_close(exported.module()(features), expected)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(Fixed(), (features,))
+        compiled = torch.compile(Fixed(), backend="eager")
+        torch.testing.assert_close(traced(features), expected)
+        torch.testing.assert_close(compiled(features), expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "reference", "boxes", "needed"),
+    [(PUBLISHED[0], 7872, 4800, 3840), (PUBLISHED[1], 23424, 20864, 11824), (PUBLISHED[2], 161984, 148160, 74860)],
+)
+def test_the_published_stacks_need_few_of_the_cells_of_the_authors_canvases(
+    shape: tuple, reference: int, boxes: int, needed: int
+) -> None:
+    num_cells, _, kernel, layers = shape
+    geometry = build_geometry(*shape)
+    assert sum((num_cells + (kernel - 1) * (layers - layer)) ** 2 for layer in range(1, layers + 1)) == reference
+    assert sum(len(cells.needed) ** 2 for cells in geometry.sets[1:]) == boxes
+    assert sum(len(cells.cells) for cells in geometry.sets[1:]) == needed
+
+
+@pytest.mark.parametrize("tile_size", [2, 3, 6])
+def test_every_needed_cell_lies_in_exactly_one_tile(tile_size: int) -> None:
+    cells = build_geometry(*PUBLISHED[0]).sets[4].cells
+    corners = cover(cells, tile_size)
+    inside = (cells[:, None] >= corners[None]) & (cells[:, None] < corners[None] + tile_size)
+    assert (inside.all(-1).sum(1) == 1).all()
+
+
+@pytest.mark.parametrize("kernel_size", [3, 5, 9])
+def test_transforms_give_the_convolution_of_a_tile(kernel_size: int) -> None:
+    generator = np.random.default_rng(0)
+    for method in list_methods(kernel_size):
+        transform = build_transform(*method, kernel_size)
+        kernel, tile = generator.normal(size=(kernel_size,) * 2), generator.normal(size=(method.input_size,) * 2)
+        windows = np.lib.stride_tricks.sliding_window_view(tile, (kernel_size, kernel_size))
+        found = transform.outputs @ ((transform.weights @ kernel.ravel()) * (transform.inputs @ tile.ravel()))
+        np.testing.assert_allclose(found, (windows * kernel).sum((2, 3)).ravel(), atol=1e-11)
+
+
+def test_transforms_have_the_products_of_folded_conjugates() -> None:
+    sizes = [("circle", 6, 5, 46), ("circle", 8, 5, 88), ("circle", 10, 5, 142), ("fourier", 12, 5, 214), ("fourier", 16, 9, 382)]
+    assert [build_transform(points, size, kernel).num_components for points, size, kernel, _ in sizes] == [
+        row[-1] for row in sizes
+    ]
+    with pytest.raises(ValueError, match="an even number of inputs of at least 5, got 7"):
+        build_transform("circle", 7, 5)
+
+
+def test_the_choice_is_plain_for_little_work_and_tiles_for_the_published_shapes() -> None:
+    tiny = Setting(batch=1, channels=8, training=False, cached=False)
+    assert choose_methods(build_geometry(*SHAPES[0]), tiny) is None
+    for shape in PUBLISHED:
+        for batch in (1, 4, 32):
+            assert choose_methods(build_geometry(*shape), Setting(batch, 512, training=True, cached=False)) is not None
