@@ -34,7 +34,8 @@ def documented_reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
 
 
 def test_the_page_names_every_reader_and_no_other() -> None:
-    assert sorted(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)) == list_readers()
+    table = PAGE.partition("| reader |")[2].partition("\n\n")[0]
+    assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == list_readers()
 
 
 def test_the_table_of_windows_is_read_as_the_page_says(read: Read) -> None:

@@ -1,6 +1,7 @@
 """The public annotation files, whole: how many rows are kept of each split, and which are not."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from corpus.readers.base import ReadResult
 from corpus.splits import leave_out_reannotated
 
 
+@cache
 def read(shared_dir: Path, name: str) -> ReadResult:
     return build_reader(name).read(shared_dir / "annotations" / name)
 
