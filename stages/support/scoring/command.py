@@ -9,8 +9,9 @@ from typing import Any
 
 from corpus.readers import list_readers
 from models.metrics.intervals import Estimate, estimate_means
+from stages.support import paths
 from stages.support.scoring import prediction_files
-from stages.support.scoring.compare import Scored, compare, read_evaluation, score_file
+from stages.support.scoring.compare import Scored, compare, read_evaluation, read_revision, score_file
 from stages.support.scoring.conventions import CONVENTIONS, FileConvention, to_percent
 from stages.support.scoring.ground_truth import GroundTruth, read_ground_truth
 from stages.support.scoring.pairing import pair
@@ -100,8 +101,10 @@ def _compare(options: argparse.Namespace) -> str:
 def _read_side(path: Path, options: argparse.Namespace) -> Scored:
     if path.is_dir():
         return read_evaluation(path)
+    if not path.is_file():
+        return read_revision(str(path), paths.REPORTS / "evaluation")
     if options.ground_truth is None or options.convention is None:
-        raise ValueError(f"{path} is no folder of an evaluation; a prediction file needs --ground-truth and --convention")
+        raise ValueError(f"{path}: a prediction file needs --ground-truth and --convention")
     convention = build_convention(options.convention, options.nms)
     return score_file(path, _read_truth(options), convention, shared_only=options.shared_only)
 
@@ -126,7 +129,7 @@ def _build_compare_parser() -> argparse.ArgumentParser:
         description="Right minus left on the same queries, with the paired 95 % interval and p-value by bootstrap over videos.",
     )
     for side in ("left", "right"):
-        parser.add_argument(side, type=Path, help="a folder that evaluate wrote, or a JSONL file of predictions")
+        parser.add_argument(side, type=Path, help="a folder that evaluate wrote, a commit or DVC experiment, or a JSONL file")
     _add_scoring(parser, required=False)
     parser.add_argument("--json", action="store_true", help="print JSON (shares, not percent) in place of a table")
     return parser

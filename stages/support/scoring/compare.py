@@ -1,6 +1,7 @@
-"""Compares two systems query by query: two folders that `evaluate` wrote, two prediction files, or one of each."""
+"""Compares two systems query by query: folders that `evaluate` wrote, revisions that hold one, or prediction files."""
 
 import csv
+import io
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,13 +45,40 @@ def read_evaluation(folder: Path) -> Scored:
     path = folder / FIGURES
     if not path.is_file():
         raise ValueError(f"{folder} has no {FIGURES}; give a folder that evaluate wrote (dvc repro evaluate), or a JSONL file")
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    return parse_evaluation(path.read_text(encoding="utf-8"), name=str(folder))
+
+
+def read_revision(revision: str, folder: Path) -> Scored:
+    """Read the figures that the evaluation of a commit, branch, tag or DVC experiment left in a folder of this repository.
+
+    Raises:
+        ValueError: when there is no such revision, or its evaluation is not in the DVC cache.
+    """
+    import dvc.api
+    from dvc.exceptions import DvcException
+    from scmrepo.exceptions import SCMError
+
+    try:
+        content = dvc.api.read(str(folder / FIGURES), rev=revision, encoding="utf-8")
+    except (DvcException, SCMError, OSError) as error:
+        raise ValueError(
+            f"{revision} is no folder, no file and no revision with {folder / FIGURES} (dvc exp list, git log): {error}"
+        ) from error
+    return parse_evaluation(content, name=revision)
+
+
+def parse_evaluation(content: str, *, name: str) -> Scored:
+    """Read the rows of `figures.csv`.
+
+    Raises:
+        ValueError: when there are none.
+    """
+    rows = list(csv.DictReader(io.StringIO(content)))
     if not rows:
-        raise ValueError(f"{path} holds no queries")
-    names = [name for name in rows[0] if name not in ("qid", "video_id")]
-    figures = {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}
-    return Scored(str(folder), {row["qid"]: row["video_id"] for row in rows}, figures)
+        raise ValueError(f"{name}: {FIGURES} holds no queries")
+    names = [column for column in rows[0] if column not in ("qid", "video_id")]
+    figures = {column: np.array([float(row[column] or "nan") for row in rows]) for column in names}
+    return Scored(name, {row["qid"]: row["video_id"] for row in rows}, figures)
 
 
 def score_file(path: Path, truth: GroundTruth, convention: FileConvention, *, shared_only: bool) -> Scored:

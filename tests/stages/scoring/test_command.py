@@ -2,8 +2,10 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from stages.support.scoring.command import build_convention, main
 from stages.support.scoring.compare import Scored, compare, read_evaluation
 
+RunIn = Callable[..., str]
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -71,7 +74,7 @@ def test_two_files_are_compared_by_the_paired_difference(
 
 
 def write_evaluation(folder: Path, rows: list[dict[str, Any]]) -> Path:
-    folder.mkdir()
+    folder.mkdir(parents=True)
     with (folder / "figures.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
@@ -131,8 +134,29 @@ def test_the_threshold_of_the_suppression_is_never_guessed(name: str, nms: str |
 def test_what_is_no_evaluation_is_refused_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has no figures.csv; give a folder that evaluate wrote"):
         read_evaluation(tmp_path)
-    with pytest.raises(ValueError, match="a prediction file needs --ground-truth and --convention"):
+    for name in ("p.jsonl", "q.jsonl"):
+        write_lines(tmp_path / name, [{"qid": 1}])
+    with pytest.raises(ValueError, match="p.jsonl: a prediction file needs --ground-truth and --convention"):
         main(["compare", str(tmp_path / "p.jsonl"), str(tmp_path / "q.jsonl")])
+
+
+@pytest.mark.slow
+def test_revisions_are_compared_by_the_evaluations_they_hold(tmp_path: Path, run_in: RunIn) -> None:
+    run_in(tmp_path, "git", "init", "-q")
+    run_in(tmp_path, "dvc", "init", "-q")
+    for tag, hit in (("first", 0), ("second", 1)):
+        rows = [{"qid": qid, "video_id": f"v{qid}", "R1_iou0.5": hit if qid % 2 else 1} for qid in range(6)]
+        write_evaluation(tmp_path / "data" / "reports" / "evaluation", rows)
+        run_in(tmp_path, "git", "add", "-A")
+        run_in(tmp_path, "git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-q", "-m", tag)
+        run_in(tmp_path, "git", "tag", tag)
+        shutil.rmtree(tmp_path / "data")
+    command = (sys.executable, "-m", "stages.evaluate", "compare")
+    printed = json.loads(run_in(tmp_path, *command, "first", "second", "--json"))
+    assert (printed["left"], printed["right"]) == ("first", "second")
+    assert printed["figures"]["R1_iou0.5"]["difference"] == 0.5
+    with pytest.raises(AssertionError, match=r"evaluate: error: third is no folder, no file and no revision with"):
+        run_in(tmp_path, *command, "first", "third")
 
 
 def test_help_documents_the_format_and_the_conventions(capsys: pytest.CaptureFixture[str]) -> None:
