@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from corpus.media.displayed import Seconds, iter_displayed
@@ -51,21 +52,35 @@ def iter_clips(
     times_s = compute_clip_times(duration_s, sampling)
     num_clips, num_offsets = times_s.shape
     order = np.argsort(times_s, axis=None, kind="stable")  # (S * K,)
-    places = np.stack(np.divmod(order, num_offsets), axis=1).tolist()  # (clip, offset) of each time
+    places = _locate(order, num_offsets, clips_per_batch)
     scaler = Scaler(sampling.size_px)
-    open_batches: dict[int, tuple[Images, list[int]]] = {}  # number -> (clips, [frames still missing])
+    open_batches: dict[int, _Batch] = {}
     next_number = 0
     for first, end, frame in iter_displayed(path, times_s.ravel()[order], num_threads=num_threads):
         image = scaler.scale(frame)
-        for clip, offset in places[first:end]:
-            number, row = divmod(clip, clips_per_batch)
-            if number not in open_batches:
+        for number, row, offset in places[first:end]:
+            batch = open_batches.get(number)
+            if batch is None:
                 size = min(clips_per_batch, num_clips - number * clips_per_batch)
-                shape = (size, num_offsets, sampling.size_px, sampling.size_px, 3)
-                open_batches[number] = (np.empty(shape, dtype=np.uint8), [size * num_offsets])
-            clips, missing = open_batches[number]
-            clips[row, offset] = image
-            missing[0] -= 1
-            while next_number in open_batches and open_batches[next_number][1] == [0]:
-                yield open_batches.pop(next_number)[0]
+                batch = open_batches[number] = _Batch(size, num_offsets, sampling.size_px)
+            batch.clips[row, offset] = image
+            batch.num_missing -= 1
+            while batch.num_missing == 0 and next_number in open_batches and open_batches[next_number].num_missing == 0:
+                yield open_batches.pop(next_number).clips
                 next_number += 1
+
+
+class _Batch:
+    """Clips, some frames of which are still missing."""
+
+    def __init__(self, num_clips: int, num_offsets: int, size_px: int) -> None:
+        self.clips: Images = np.empty((num_clips, num_offsets, size_px, size_px, 3), dtype=np.uint8)
+        self.num_missing = num_clips * num_offsets
+
+
+def _locate(order: NDArray[np.int64], num_offsets: int, clips_per_batch: int) -> list[list[int]]:
+    """Return (batch, row in it, offset) of each place in the flat order of the times."""
+    clips, offsets = np.divmod(order, num_offsets)
+    batches, rows = np.divmod(clips, clips_per_batch)
+    located: list[list[int]] = np.stack([batches, rows, offsets], axis=1).tolist()
+    return located

@@ -1,6 +1,6 @@
 """Decoded frames to upright squares of RGB."""
 
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -17,22 +17,42 @@ class Scaler:
         """Give squares of this size."""
         self._size_px = size_px
         self._reformatter = VideoReformatter()
+        self._rotation: int | None = None
+        self._posture = Posture()
 
     def scale(self, frame: VideoFrame) -> Images:
         """Return (H, W, 3)."""
+        if frame.rotation != self._rotation:  # to read the matrix of every frame costs more than to scale it
+            self._rotation, self._posture = frame.rotation, read_posture(frame)
         small = self._reformatter.reformat(
             frame, self._size_px, self._size_px, "rgb24", interpolation=Interpolation.FAST_BILINEAR, threads=1
         )
-        return turn_upright(np.asarray(small.to_ndarray(), dtype=np.uint8), frame)
+        return self._posture.turn(np.asarray(small.to_ndarray(), dtype=np.uint8))
 
 
-def turn_upright(image: Images, frame: VideoFrame) -> Images:
-    """Turn and mirror the image of a frame, (H, W, 3), as its display matrix says; angles are rounded to quarter turns."""
+class Posture(NamedTuple):
+    """How a stored image becomes upright: its axes are exchanged, then their directions."""
+
+    swaps_axes: bool = False
+    flips_rows: bool = False
+    flips_columns: bool = False
+
+    def turn(self, image: Images) -> Images:
+        """Return a view of an image, (H, W, 3), or the image itself where it is upright."""
+        if self.swaps_axes:
+            image = image.swapaxes(0, 1)
+        if self.flips_rows:
+            image = image[::-1]
+        return image[:, ::-1] if self.flips_columns else image
+
+
+def read_posture(frame: VideoFrame) -> Posture:
+    """Read the display matrix of a frame; its angles are rounded to quarter turns."""
     matrix = cast("memoryview[int] | None", frame.side_data.get("DISPLAYMATRIX"))
     if matrix is None:
-        return image
-    # A pixel at (column x, row y) is shown at column a * x + c * y and row b * x + d * y; the corner stays a corner.
+        return Posture()
+    # A pixel at (column x, row y) is shown at column a * x + c * y and row b * x + d * y, up to a shift.
     a, b, _, c, d = np.frombuffer(matrix, dtype=np.int32)[:5].tolist()
-    if abs(b) + abs(c) > abs(a) + abs(d):
-        image, a, d = image.swapaxes(0, 1), c, b
-    return image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    swaps_axes = abs(b) + abs(c) > abs(a) + abs(d)
+    across, down = (c, b) if swaps_axes else (a, d)
+    return Posture(swaps_axes, flips_rows=down < 0, flips_columns=across < 0)
