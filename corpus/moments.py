@@ -135,18 +135,6 @@ class ClipResampler:
         return means
 
 
-def compute_windows(duration_s: float, *, window_s: float, overlap: float = 0.5) -> Floats:
-    """Return windows that cover [0, duration_s): (W, 2). One window where the video is no longer than `window_s`.
-
-    Neighbours share `overlap` of a window; the last one ends at the video's end and is as long as the others.
-    """
-    if duration_s <= window_s:
-        return np.array([[0.0, duration_s]])
-    num_windows = 1 + int(np.ceil((duration_s - window_s) / (window_s * (1 - overlap)) - 1e-9))
-    starts = np.linspace(0, duration_s - window_s, num_windows)
-    return np.stack([starts, starts + window_s], axis=1)
-
-
 def compute_clip_rate(stated_hz: float | None, *, num_clips: int, duration_s: float) -> float:
     """Return the clips a second of a video: the stated rate, or, where none is stated, that of clips that span it evenly."""
     return num_clips / duration_s if stated_hz is None else stated_hz

@@ -11,7 +11,6 @@ from corpus.moments import (
     build_dense_cells,
     compute_cell_spans,
     compute_iou,
-    compute_windows,
     find_clips,
     resample_clips,
     score_spans,
@@ -140,20 +139,6 @@ def test_resampling_in_batches_counts_the_clips() -> None:
 def test_resampling_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="resample_clips needs at least one clip"):
         resample_clips(np.empty((0, 3)), 4)
-
-
-def test_a_short_video_has_one_window() -> None:
-    assert compute_windows(5.0, window_s=8.0).tolist() == [[0, 5]]
-
-
-@settings(deadline=None)
-@given(duration_s=st.floats(0.5, 500), window_s=st.floats(0.5, 60), overlap=st.floats(0, 0.9))
-def test_windows_cover_the_video_with_at_least_the_overlap_asked(duration_s: float, window_s: float, overlap: float) -> None:
-    windows = compute_windows(duration_s, window_s=window_s, overlap=overlap)
-    assert windows[0, 0] == 0
-    assert windows[-1, 1] == pytest.approx(duration_s)
-    np.testing.assert_allclose(windows[:, 1] - windows[:, 0], min(window_s, duration_s))
-    assert np.all(windows[:-1, 1] - windows[1:, 0] >= overlap * window_s - 1e-6)
 
 
 def test_clips_of_a_span_are_those_with_their_centre_inside() -> None:
