@@ -3,7 +3,7 @@
 Letters: Q queries, B rows of a batch, N cells, P places, D width, L words, M candidates.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,10 +27,16 @@ class Predictions(NamedTuple):
     valid: NDArray[np.bool_]  # (Q, M)
 
 
+def iterate_cells(store: FeatureStore, video_ids: Sequence[str], num_cells: int) -> Iterator[Half]:
+    """Yield each video's clips averaged into `num_cells` cells, (N, P, D) float16."""
+    for video_id in tqdm(video_ids, desc="features", unit="video", disable=None, leave=False):
+        clips = store.load(video_id)
+        yield clips if len(clips) == num_cells else resample_clips(clips, num_cells).astype(np.float16)
+
+
 def load_cells(store: FeatureStore, video_ids: Sequence[str], num_cells: int) -> dict[str, Half]:
-    """Return each video's clips averaged into `num_cells` cells, (N, P, D) float16."""
-    shown = tqdm(video_ids, desc="features", unit="video", disable=None, leave=False)
-    return {video_id: resample_clips(store.load(video_id), num_cells).astype(np.float16) for video_id in shown}
+    """Return what `iterate_cells` yields, by video."""
+    return dict(zip(video_ids, iterate_cells(store, video_ids, num_cells), strict=True))
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 Letters: V videos, Q queries, B rows of a batch, N cells, P places, D widths, L words, G true moments, S clips.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -17,6 +17,7 @@ from corpus.store import Half
 from models.exchange.batches import Targets, TextFeatures, VideoFeatures
 from models.exchange.inputs import select_text
 from models.metrics.spans import pad_moments
+from models.training.cell_table import build_table, gather
 
 
 class LocalizerBatch(NamedTuple):
@@ -78,16 +79,16 @@ class LocalizerData:
     durations_s: Tensor  # (V,)
 
     @classmethod
-    def from_corpus(cls, corpus: Corpus, text: TextFeatures, cells: Mapping[str, Half]) -> Self:
-        """Gather the split's videos; `text` holds the queries' sentences in the corpus's order."""
-        stacked = torch.from_numpy(np.stack([cells[video.video_id] for video in corpus.videos]))
+    def from_corpus(cls, corpus: Corpus, text: TextFeatures, cells: Iterable[Half]) -> Self:
+        """Gather the split's videos: their cells (N, P, D) and the queries' sentences, both in the corpus's order."""
+        table = build_table(cells, len(corpus.videos))
         durations = torch.tensor([video.duration_s for video in corpus.videos], dtype=torch.float32)
-        return cls(QueryTable.from_corpus(corpus, text), stacked, durations)
+        return cls(QueryTable.from_corpus(corpus, text), table, durations)
 
     def batch(self, rows: Tensor) -> LocalizerBatch:
         """Return the batch of some queries."""
         videos = self.queries.video_index[rows]
-        features = self.cells[videos].float()  # (B, N, P, D)
+        features = gather(self.cells, videos)  # (B, N, P, D)
         mask = torch.ones(features.shape[:2], dtype=torch.bool)
         video = VideoFeatures(features, mask, self.durations_s[videos])
         return LocalizerBatch(video, select_text(self.queries.text, rows), self.queries.targets(rows))

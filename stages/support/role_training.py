@@ -21,7 +21,7 @@ from corpus.store import FeatureStore
 from models.exchange.batches import InputDims, TextFeatures
 from models.exchange.checkpoint import CONFIG, CheckpointConfig, save_checkpoint
 from models.exchange.encoder_files import Encoders, require_own_features
-from models.exchange.inputs import encode_queries, load_cells
+from models.exchange.inputs import encode_queries, iterate_cells
 from models.exchange.roles import LocalizerParams, RetrieverParams
 from models.losses.base import WeightedLosses
 from models.training.data import LocalizerData, RetrieverData
@@ -137,7 +137,7 @@ def load_retriever_data(_: RetrieverParams, inputs: TrainInputs, split: str) -> 
 def load_localizer_data(component: LocalizerParams, inputs: TrainInputs, split: str) -> LocalizerData:
     """Load a split on the localizer's own grid."""
     part = inputs.corpus.of_split(split)
-    cells = load_cells(inputs.store, [video.video_id for video in part.videos], component.num_cells)
+    cells = iterate_cells(inputs.store, [video.video_id for video in part.videos], component.num_cells)
     return LocalizerData.from_corpus(part, encode_texts(inputs, part), cells)
 
 
@@ -145,7 +145,7 @@ def load_blind_data(component: LocalizerParams, inputs: TrainInputs, split: str)
     """Load the sentences and durations of a split; the text-only floor gets empty clips of one place and one number."""
     part = inputs.corpus.of_split(split)
     nothing = np.zeros((component.num_cells, 1, 1), dtype=np.float16)
-    return LocalizerData.from_corpus(part, encode_texts(inputs, part), {video.video_id: nothing for video in part.videos})
+    return LocalizerData.from_corpus(part, encode_texts(inputs, part), [nothing] * len(part.videos))
 
 
 def encode_texts(inputs: TrainInputs, part: Corpus) -> TextFeatures:

@@ -9,6 +9,7 @@ from corpus.records import Corpus, Query, Video
 from models.exchange.batches import InputDims, TextFeatures
 from models.exchange.inputs import predict_candidates, select_text
 from models.localizers.tan2d import Tan2DParams
+from models.training import cell_table
 from models.training.data import LocalizerData, RetrieverData, shuffle_batches
 from models.training.schema import compute_rate_share, derive_seed
 
@@ -47,13 +48,30 @@ def make_cells(num_cells: int = 4) -> dict[str, np.ndarray]:
 
 def test_a_localizer_batch_holds_each_query_with_its_video_and_its_moments(corpus: Corpus, text: TextFeatures) -> None:
     cells = make_cells()
-    batch = LocalizerData.from_corpus(corpus, text, cells).batch(torch.tensor([2, 0]))
+    batch = LocalizerData.from_corpus(corpus, text, cells.values()).batch(torch.tensor([2, 0]))
     np.testing.assert_array_equal(batch.video.features.numpy(), np.stack([cells["a"], cells["b"]]).astype(np.float32))
     assert batch.video.duration_s.tolist() == [10.0, 6.0]
     assert batch.targets.mask.tolist() == [[True, False], [True, True]]
     assert batch.targets.spans[1].tolist() == [[1.0, 3.0], [4.0, 5.0]]
     assert batch.targets.text_index[0] == batch.targets.text_index[1]
     assert batch.text.tokens.shape[1] == 2
+
+
+@pytest.mark.parametrize("memory_bytes", [2**30, 0])
+def test_a_table_of_cells_is_the_same_in_memory_and_in_a_file(monkeypatch: pytest.MonkeyPatch, memory_bytes: int) -> None:
+    monkeypatch.setattr(cell_table, "MEMORY_BYTES", memory_bytes)
+    cells = list(make_cells().values())
+    table = cell_table.build_table(iter(cells), 2)
+    rows = torch.tensor([1, 0, 1])
+    np.testing.assert_array_equal(cell_table.gather(table, rows).numpy(), np.stack(cells)[rows.numpy()].astype(np.float32))
+
+
+@pytest.mark.parametrize("num_videos", [1, 3])
+def test_a_table_of_more_or_fewer_videos_is_refused(num_videos: int) -> None:
+    with pytest.raises(ValueError, match=f"expected the cells of {num_videos} videos, got 2"):
+        cell_table.build_table(make_cells().values(), num_videos)
+    with pytest.raises(ValueError, match="needs at least one video"):
+        cell_table.build_table([], num_videos)
 
 
 def test_a_retriever_has_one_row_for_each_moment_of_a_query(corpus: Corpus, text: TextFeatures) -> None:

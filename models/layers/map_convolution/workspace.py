@@ -1,7 +1,9 @@
-"""Memory that the layers of one call use one after another: fresh pages cost more than the arithmetic on them."""
+"""Memory that the layers of one call use one after another."""
 
 from math import prod
 
+import numpy as np
+import torch
 from torch import Tensor
 
 PADDING = 32  # elements after each row: rows a power of two apart would share few sets of the cache
@@ -24,6 +26,11 @@ class Workspace:
         buffer = self._buffers.get(name)
         if buffer is None or len(buffer) < needed or buffer.dtype != like.dtype:
             self._buffers.pop(name, None)
-            buffer = self._buffers[name] = like.new_empty(needed)
+            buffer = self._buffers[name] = _allocate(needed, like.dtype)
         rows = buffer[:needed].view(shape[0], columns + PADDING)[:, :columns]
         return rows.view(shape)
+
+
+def _allocate(size: int, dtype: torch.dtype) -> Tensor:
+    """Return uninitialised memory from NumPy, which asks for huge pages: a small page costs more than its arithmetic."""
+    return torch.from_numpy(np.empty(size, dtype=torch.empty(0, dtype=dtype).numpy().dtype))
