@@ -54,11 +54,11 @@ def write_report(result: SplitResult, scoring: Scoring, localize: Localize, *, r
     write_jsonl(output_dir / "per_query.jsonl", (answer.to_json() for answer in answers))
     write_jsonl(output_dir / "predictions.jsonl", (answer.to_qvhighlights() for answer in answers))
     write_csv(output_dir / "figures.csv", list_query_figures(result))
-    write_csv(output_dir / "qvhighlights.csv", list_estimates(result.qvhighlights, result.questions, scoring))
+    qvhighlights = list_estimates(result.qvhighlights, result.questions, scoring)
     estimates = list_estimates(result.rows, result.questions, scoring)
     curve = compute_curve(result.rows, result.questions, scoring)
     slices = score_slices(result.rows, result.questions, scoring)
-    for name, lines in (("floors", estimates), ("recall_curve", curve), ("slices", slices)):
+    for name, lines in (("floors", estimates), ("qvhighlights", qvhighlights), ("recall_curve", curve), ("slices", slices)):
         write_csv(output_dir / f"{name}.csv", lines)
     galleries = read_galleries(answers, raw_dir)
     write_sheet(galleries[0].answers, galleries[0].strips, output_dir / "answers.png")
@@ -74,6 +74,7 @@ def write_report(result: SplitResult, scoring: Scoring, localize: Localize, *, r
         scoring=scoring,
         summary=result.summary,
         estimates=estimates,
+        qvhighlights=qvhighlights,
         diagrams=diagrams,
         slices=slices,
         galleries=galleries if len(answers) > _SPREAD else galleries[:1],  # the spread shows all of a few answers

@@ -39,6 +39,14 @@ _COLUMN_LABELS = {
     name_recall(5, 0.7): "R@5, IoU .7",
     MEAN_IOU: "mIoU",
 }
+_QVHIGHLIGHTS_LABELS = {
+    name_recall(1, 0.5): "R@1, IoU .5",
+    name_recall(1, 0.7): "R@1, IoU .7",
+    "mAP_iou0.5": "mAP, IoU .5",
+    "mAP_iou0.75": "mAP, IoU .75",
+    "mAP_avg": "mAP",
+    MEAN_IOU: "mIoU",
+}
 _COLLECTION_LABELS = {"R1": "first", "R10": "among ten", "R100": "among a hundred", "right_video": "its video at all"}
 
 
@@ -59,6 +67,7 @@ class ReportContent:
     scoring: Scoring
     summary: Mapping[str, Any]  # the split's group of `summary.json`
     estimates: Sequence[Mapping[str, Any]]  # the rows of `floors.csv`
+    qvhighlights: Sequence[Mapping[str, Any]]  # the rows of `qvhighlights.csv`
     diagrams: Mapping[str, str]  # SVG by name
     slices: Sequence[Mapping[str, Any]]
     galleries: Sequence[Gallery]
@@ -84,6 +93,8 @@ def build_page(content: ReportContent) -> str:
         mean_iou=MEAN_IOU,
         columns=_COLUMN_LABELS,
         rows=_list_rows(content.estimates),
+        qvhighlights_columns=_QVHIGHLIGHTS_LABELS,
+        qvhighlights_rows=_list_rows(content.qvhighlights),
         collection_labels=_COLLECTION_LABELS,
         best_floor=ROW_LABELS[content.summary["best_floor"]],
         colours=ROW_COLOURS,
