@@ -51,6 +51,8 @@ class ArrayReader:
         Raises:
             FeatureFault: when there is none, or none that can be used.
         """
+        if "\0" in video_id:
+            raise FeatureFault("missing", "HDF5 would take the id for what is before its zero byte")
         key = self._stream.key.replace(VIDEO_ID, video_id)
         with _explaining(self._stream.path.replace(VIDEO_ID, video_id)):
             if self._file is not None:

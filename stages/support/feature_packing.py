@@ -1,6 +1,5 @@
 """Packs the features that a corpus brings in files into the feature store."""
 
-import functools
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -47,14 +46,8 @@ def pack_features(groups: Sequence[tuple[Video, ...]], *, root: Path, files: Fea
 
 
 def _pack(job: PackJob, *, root: Path, files: FeatureFilesParams) -> Shard:
-    archive = _open(root, files)
-    return save_shard({video.video_id: _load(archive, video) for video in job.videos}, job.path)
-
-
-@functools.cache
-def _open(root: Path, files: FeatureFilesParams) -> FeatureArchive:
-    """Open the archive once per worker process."""
-    return FeatureArchive(root, files)
+    with FeatureArchive(root, files) as archive:
+        return save_shard({video.video_id: _load(archive, video) for video in job.videos}, job.path)
 
 
 def _load(archive: FeatureArchive, video: Video) -> Half:

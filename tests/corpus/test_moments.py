@@ -10,6 +10,7 @@ from corpus.moments import (
     Moment,
     build_dense_cells,
     compute_cell_spans,
+    compute_clip_rate,
     compute_iou,
     find_clips,
     resample_clips,
@@ -160,3 +161,16 @@ def test_span_scores_agree_with_the_slow_reference() -> None:
         around = np.concatenate([scores[max(0, first - flank) : first], scores[last + 1 : last + 1 + flank]])
         expected.append(scores[first : last + 1].mean() - 0.3 * (around.mean() if len(around) else 0.0))
     np.testing.assert_allclose(score_spans(scores, cells, flank_weight=0.3), expected)
+
+
+def test_spans_of_videos_with_other_clip_rates_find_their_own_clips() -> None:
+    spans = np.array([[2.0, 4.0], [2.0, 4.0]])
+    together = find_clips(spans, num_clips=np.array([10, 30]), clip_rate_hz=np.array([1.0, 3.0]))
+    alone = [find_clips(spans[:1], num_clips=count, clip_rate_hz=rate)[0] for count, rate in ((10, 1.0), (30, 3.0))]
+    np.testing.assert_array_equal(together, alone)
+    np.testing.assert_array_equal(together, [[2, 3], [6, 11]])
+
+
+def test_clips_without_a_stated_rate_span_their_video_evenly() -> None:
+    assert compute_clip_rate(None, num_clips=30, duration_s=12.0) == 2.5
+    assert compute_clip_rate(2.0, num_clips=30, duration_s=12.0) == 2.0

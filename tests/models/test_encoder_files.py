@@ -8,9 +8,18 @@ import torch
 
 from corpus.files import sha256_file
 from corpus.media import ClipSampling
+from corpus.store import FeatureStore, Fingerprint, FingerprintMismatchError, save_index
 from corpus.text import Vocabulary
 from models.encoders import EncoderParams
-from models.exchange.encoder_files import CONFIG, TEXT_WEIGHTS, VIDEO_WEIGHTS, VOCABULARY, load_encoders, save_encoders
+from models.exchange.encoder_files import (
+    CONFIG,
+    TEXT_WEIGHTS,
+    VIDEO_WEIGHTS,
+    VOCABULARY,
+    load_encoders,
+    require_own_features,
+    save_encoders,
+)
 from models.text_encoders import TextEncoderParams
 
 
@@ -88,3 +97,28 @@ def test_a_config_that_claims_other_weights_is_refused(tmp_path: Path) -> None:
 def test_a_folder_without_encoders_names_the_command_that_makes_them(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no trained encoders; run: dvc repro pretrain"):
         load_encoders(tmp_path)
+
+
+def test_without_a_video_encoder_there_are_text_and_vocabulary_and_no_fingerprint(tmp_path: Path) -> None:
+    text, vocabulary = TextEncoderParams(name="word_vectors", dim=4), Vocabulary(("red", "blue"))
+    built = text.build(len(vocabulary))
+    save_encoders(tmp_path, video_params=None, video=None, text_params=text, text=built, vocabulary=vocabulary)
+    encoders = load_encoders(tmp_path)
+    assert (encoders.video, encoders.fingerprint) == (None, None)
+    assert encoders.vocabulary.words == ("red", "blue")
+    assert {path.name for path in tmp_path.iterdir()} == {TEXT_WEIGHTS, VOCABULARY, CONFIG}
+
+
+def test_features_that_an_encoder_made_are_refused_where_there_is_none(tmp_path: Path) -> None:
+    text, vocabulary = TextEncoderParams(name="word_vectors", dim=4), Vocabulary(("red",))
+    built = text.build(len(vocabulary))
+    save_encoders(tmp_path / "encoder", video_params=None, video=None, text_params=text, text=built, vocabulary=vocabulary)
+    encoders = load_encoders(tmp_path / "encoder")
+    for identity in ({"weights": "abc"}, {"streams": "abc", "arrays": "def"}):
+        save_index(tmp_path / "features", fingerprint=Fingerprint(identity, {}), clip_rate_hz=None, shards=[])
+        store = FeatureStore(tmp_path / "features")
+        if "weights" in identity:
+            with pytest.raises(FingerprintMismatchError, match="was made by a video encoder, but the encoders hold none"):
+                require_own_features(encoders, store)
+        else:
+            require_own_features(encoders, store)

@@ -119,3 +119,10 @@ def test_a_query_of_another_width_is_refused() -> None:
 def test_an_unknown_video_is_named() -> None:
     with pytest.raises(KeyError, match="'nowhere' is not in the index"):
         build(random_vectors()).clip_scores(random_vectors()["v00"][0], "nowhere")
+
+
+def test_every_video_may_have_a_clip_rate_of_its_own(tmp_path: Path) -> None:
+    vectors = random_vectors(num_videos=2)
+    ClipIndex.build(vectors, clip_rate_hz={"v00": 2.0, "v01": 3.5}, fingerprint=FINGERPRINT).save(tmp_path)
+    loaded = ClipIndex.load(tmp_path)
+    assert [loaded.get_clip_rate(name) for name in ("v00", "v01")] == [2.0, 3.5]
