@@ -8,6 +8,7 @@ from av.video.stream import VideoStream
 
 _END = 1 << 62  # ticks: after every timestamp
 _NUM_AHEAD = 32  # packets: twice the frames by which display and decoding may differ in order in H.264 and HEVC
+_MAX_WAITING = 1024  # packets
 _MANY_STARTS = 256
 
 
@@ -45,22 +46,24 @@ class Schedule:
         Most ranges are empty. The empty packet after the last one decides all.
 
         Raises:
-            UnsureError: when a timestamp is missing, negative, not the only one, or contradicts the order of decoding.
+            UnsureError: when a timestamp is missing, negative, not the only one, or contradicts the order of decoding, or
+                when too many packets would have to wait.
         """
         waiting = self._waiting
         decided: list[tuple[Packet[VideoStream], int, int]] = []
         waiting.append(packet)
-        if packet.size == 0:
-            self.decoded_to = _END
-        else:
+        num_ahead = _NUM_AHEAD
+        if packet.size:
             self._place(packet)
-            if len(waiting) <= _NUM_AHEAD:
-                return decided
-        while waiting:
+        else:
+            self.decoded_to, num_ahead = _END, 0
+        while len(waiting) > num_ahead:
             span = self._find_span(waiting[0])
             if span is None:
                 break
             decided.append((waiting.popleft(), *span))
+        if len(waiting) > _MAX_WAITING:
+            raise UnsureError
         if len(self._starts) > _MANY_STARTS:
             self._forget()
         return decided
