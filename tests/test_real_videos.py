@@ -21,7 +21,6 @@ pytestmark = pytest.mark.slow
 RunIn = Callable[..., str]
 WEB_VIDEOS = ("Y1HGC", "v_GGSY1Qvo990", "v_ZNVhz7ctTq0")
 SENTENCE = "a woman lifts a barbell over her head"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PLAY_FROM_5_S = """async (video) => {
   video.currentTime = 5; video.muted = true; await video.play();
   await new Promise((resolve) => { video.ontimeupdate = () => { if (video.currentTime > 5.3) resolve(); }; });
@@ -105,19 +104,14 @@ def test_the_search_command_names_a_real_video(web_videos: Path, run_in: RunIn) 
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-def test_an_answer_plays_in_a_browser(service: str) -> None:
-    from playwright.sync_api import sync_playwright
-
+def test_an_answer_plays_in_a_browser(service: str, browser: Any) -> None:
     found = httpx.post(f"{service}/search", json={"query": SENTENCE, "top_k": 40}, timeout=60).raise_for_status().json()
     moment = next(moment for moment in found if moment["video_id"] in WEB_VIDEOS)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page()
-        page.goto(f"{service}/livez")
-        page.set_content(f'<video src="{service}/media/{moment["video_id"]}" preload="auto"></video>')
-        duration_s, time_s, width, height = page.locator("video").evaluate(PLAY_FROM_5_S)
-        browser.close()
+    page = browser.new_page()
+    page.goto(f"{service}/livez")
+    page.set_content(f'<video src="{service}/media/{moment["video_id"]}" preload="auto"></video>')
+    duration_s, time_s, width, height = page.locator("video").evaluate(PLAY_FROM_5_S)
+    page.close()
     assert duration_s > moment["end_s"] - 0.1
     assert 5.3 < time_s < 10
     assert width > 0 < height
