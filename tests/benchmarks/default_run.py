@@ -1,7 +1,7 @@
 """Measures whole runs of the pipeline, from nothing, and writes docs/results.md from the records.
 
     python tests/benchmarks/default_run.py run --seed 2026 --seed 2027 --seed 2028     # three worlds, three models
-    python tests/benchmarks/default_run.py run --share 0.125 --share 0.5 --share 2     # growth with the videos
+    python tests/benchmarks/default_run.py run --share 0.0625 --share 0.25 --share 1    # growth with the videos
     python tests/benchmarks/default_run.py page                                        # docs/results.md
 
 Each run clones HEAD to an empty folder, sets every seed, scales the numbers of videos, calls `dvc repro`, and appends one

@@ -35,7 +35,7 @@ def build_page(records: Iterable[Record]) -> str:
         list_seeds(default),
         list_splits(default),
         *(list_slices(default, group, title) for group, title in SLICES.items()),
-        list_growth([latest[default[0]["seed"], share] for share in shares if share != 1]),
+        list_growth([latest[default[0]["seed"], share] for share in shares]),
     ]
     return "\n\n".join(sections) + "\n"
 
