@@ -82,8 +82,12 @@ class Tan2D(Localizer):
         normalised and resampled. N is T // clips_per_cell, which need not be the N of training.
 
         Raises:
-            ValueError: when the layers do not fit a map of that size.
+            ValueError: when the mask does not fit the words, or the layers do not fit a map of that size.
         """
+        if word_mask.shape != (*word_vectors.shape[:2], 1):
+            raise ValueError(
+                f"official_scores needs a mask (B, L, 1) of words (B, L, D), got {(*word_mask.shape,)} and {(*word_vectors.shape,)}"
+            )
         num_cells = clip_features.shape[1] // self.clips_per_cell
         plan_proposals(num_cells, self.map_conv.scale_layers)
         clips = clip_features[:, : num_cells * self.clips_per_cell, None]  # (B, N * clips_per_cell, 1, D)

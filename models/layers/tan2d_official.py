@@ -34,6 +34,9 @@ def load_official(state_dict: Mapping[str, Tensor], config: str) -> Tan2D:
     """Return the model of a published checkpoint; see `Tan2D.from_official`."""
     model = build_official(config)
     own = model.state_dict()
+    others = sorted(str(name) for name, value in state_dict.items() if not isinstance(value, Tensor))
+    if others:
+        raise ValueError(f"a state dict maps names to tensors, and these are none: {', '.join(others)}; give the model's own one")
     given = {name.removeprefix("module."): tensor for name, tensor in state_dict.items()}
     if len(given) < len(state_dict):
         raise ValueError("a 2D-TAN checkpoint names a parameter twice, with and without the prefix 'module.'")

@@ -3,6 +3,7 @@
 Letters: V videos, B rows, N cells, P places, D width.
 """
 
+import sys
 import tempfile
 from collections.abc import Iterable
 from itertools import chain
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from corpus.store import Half
 
+UNHELD = 2  # references that `sys.getrefcount` counts to an array that only its list holds
 MEMORY_BYTES = 4 * 2**30  # a larger table lies in a temporary file, of which the system keeps in memory what is read
 
 
@@ -38,14 +40,29 @@ def build_table(cells: Iterable[Half], num_videos: int) -> Tensor:
     return torch.from_numpy(table)
 
 
-def gather(table: Tensor, rows: Tensor) -> Tensor:
-    """Return the cells of some videos, (B, N, P, D) float32.
+class BatchMemory:
+    """Memory of batches that no one holds any more, for the next ones: fresh pages cost more than what is written to them."""
 
-    NumPy gives the memory, because it asks for huge pages: with small ones, the pages of a batch cost more than its bytes.
-    """
-    shape = (len(rows), *table.shape[1:])
-    halves = torch.index_select(table, 0, rows, out=torch.from_numpy(np.empty(shape, dtype=np.float16)))
-    return torch.from_numpy(np.empty(shape, dtype=np.float32)).copy_(halves)
+    def __init__(self) -> None:
+        """Start without memory."""
+        self._arrays: list[NDArray[np.float32]] = []
+
+    def gather(self, table: Tensor, rows: Tensor) -> Tensor:
+        """Return the cells of some videos, (B, N, P, D) float32, from a table (V, N, P, D)."""
+        found = self._take((len(rows), *table.shape[1:]))
+        for target, row in zip(found, rows.tolist(), strict=True):
+            target.copy_(table[row])
+        return found
+
+    def _take(self, shape: tuple[int, ...]) -> Tensor:
+        """Return uninitialised memory: a tensor, and whatever shares its storage, holds a reference to its array."""
+        free = [index for index in range(len(self._arrays)) if sys.getrefcount(self._arrays[index]) <= UNHELD]
+        fitting = [index for index in free if self._arrays[index].shape[1:] == shape[1:] and len(self._arrays[index]) >= shape[0]]
+        if not fitting:
+            self._arrays = [array for index, array in enumerate(self._arrays) if index not in free]
+            self._arrays.append(np.empty(shape, dtype=np.float32))
+            fitting = [len(self._arrays) - 1]
+        return torch.from_numpy(self._arrays[fitting[0]])[: shape[0]]
 
 
 def _allocate(shape: tuple[int, ...]) -> NDArray[np.float16]:

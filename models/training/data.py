@@ -4,7 +4,7 @@ Letters: V videos, Q queries, B rows of a batch, N cells, P places, D widths, L 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -17,7 +17,7 @@ from corpus.store import Half
 from models.exchange.batches import Targets, TextFeatures, VideoFeatures
 from models.exchange.inputs import select_text
 from models.metrics.spans import pad_moments
-from models.training.cell_table import build_table, gather
+from models.training.cell_table import BatchMemory, build_table
 
 
 class LocalizerBatch(NamedTuple):
@@ -77,6 +77,7 @@ class LocalizerData:
     queries: QueryTable
     cells: Tensor  # (V, N, P, D) float16
     durations_s: Tensor  # (V,)
+    memory: BatchMemory = field(default_factory=BatchMemory, compare=False)
 
     @classmethod
     def from_corpus(cls, corpus: Corpus, text: TextFeatures, cells: Iterable[Half]) -> Self:
@@ -88,7 +89,7 @@ class LocalizerData:
     def batch(self, rows: Tensor) -> LocalizerBatch:
         """Return the batch of some queries."""
         videos = self.queries.video_index[rows]
-        features = gather(self.cells, videos)  # (B, N, P, D)
+        features = self.memory.gather(self.cells, videos)  # (B, N, P, D)
         mask = torch.ones(features.shape[:2], dtype=torch.bool)
         video = VideoFeatures(features, mask, self.durations_s[videos])
         return LocalizerBatch(video, select_text(self.queries.text, rows), self.queries.targets(rows))

@@ -163,6 +163,15 @@ def test_what_is_wrong_with_a_checkpoint_is_named() -> None:
 
 
 @pytest.mark.usefixtures("narrow")
+def test_what_is_no_state_dict_and_a_mask_that_does_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="these are none: epoch; give the model's own one"):
+        Tan2D.from_official({"epoch": 3}, config="charades_pool")
+    words, mask, clips = draw_inputs(torch.float32, lengths=[3])
+    with pytest.raises(ValueError, match=r"needs a mask \(B, L, 1\) of words \(B, L, D\), got \(1, 3\) and \(1, 3, 300\)"):
+        build_official("charades_pool").official_scores(words, mask[..., 0], clips)
+
+
+@pytest.mark.usefixtures("narrow")
 def test_a_checkpoint_of_mixed_or_whole_numbers_or_of_double_names_is_refused() -> None:
     state = build_reference("charades_pool", torch.float32).state_dict()
     with pytest.raises(ValueError, match=r"one floating dtype, got torch\.float32, torch\.float64"):

@@ -63,7 +63,26 @@ def test_a_table_of_cells_is_the_same_in_memory_and_in_a_file(monkeypatch: pytes
     cells = list(make_cells().values())
     table = cell_table.build_table(iter(cells), 2)
     rows = torch.tensor([1, 0, 1])
-    np.testing.assert_array_equal(cell_table.gather(table, rows).numpy(), np.stack(cells)[rows.numpy()].astype(np.float32))
+    np.testing.assert_array_equal(
+        cell_table.BatchMemory().gather(table, rows).numpy(), np.stack(cells)[rows.numpy()].astype(np.float32)
+    )
+
+
+def test_memory_of_a_batch_is_taken_again_only_when_nothing_holds_it() -> None:
+    table, memory = torch.arange(12).reshape(4, 3, 1, 1).half(), cell_table.BatchMemory()
+    first = memory.gather(table, torch.tensor([0, 1]))
+    address, view = first.data_ptr(), first[1]
+    second = memory.gather(table, torch.tensor([2, 3]))
+    del first
+    third = memory.gather(table, torch.tensor([3, 3]))
+    assert len({address, second.data_ptr(), third.data_ptr()}) == 3
+    assert view.flatten().tolist() == [3.0, 4.0, 5.0]
+    del view
+    held = (memory.gather(table, torch.tensor([1])) * torch.ones(1, requires_grad=True)).sum()  # autograd holds it
+    fourth = memory.gather(table, torch.tensor([0, 0]))
+    assert address != fourth.data_ptr()
+    del held
+    assert memory.gather(table, torch.tensor([1])).data_ptr() == address
 
 
 @pytest.mark.parametrize("num_videos", [1, 3])

@@ -28,7 +28,7 @@ class MapConvolution(nn.Module):
     On a CPU in float32 or float64 only the needed cells are computed, by tiles in a transform's domain (`speed="auto"`) or
     tap by tap in little memory (`"low_memory"`); results differ from plain convolutions by rounding. Everywhere else, and
     under autocast, export or compilation, plain convolutions on the smallest canvases run (`"plain"`). The first two have a
-    backward of their own and refuse a second one.
+    backward of their own; they refuse a second one, forward differentiation and `torch.func`.
     """
 
     def __init__(

@@ -73,7 +73,8 @@ class TileConvolution(torch.autograd.Function):
         result = features.new_zeros(len(norm), features.shape[1], len(weight))
         for tiles in _split_tiles(plan, features):
             components = _to_components("components", features, tiles.inputs, plan.matrices.inputs, plan.workspace)
-            products = plan.workspace.take("products", (*components.shape[:2], len(weight)), features)  # (C, Q * B, O)
+            shape = (*components.shape[:2], len(weight))
+            products = plan.workspace.take("products", shape, features, padding=0)  # (C, Q * B, O)
             for part in _split_components(plan.matrices, weight):
                 torch.bmm(components[part], _get_kernels(plan, weight, part).transpose(1, 2), out=products[part])
             _add_components(result, tiles.outputs, plan.matrices.outputs, products, plan.workspace)
@@ -106,14 +107,13 @@ def _add_gradients(
     products = _to_components("products", inner, outputs, matrices.outputs.T, workspace)  # (C, Q * B, O)
     if grad_taps is not None:
         components = _to_components("components", features, inputs, matrices.inputs, workspace)  # (C, Q * B, I)
-    else:
-        components = workspace.take("components", (*products.shape[:2], features.shape[-1]), features)
-    for part in _split_components(matrices, weight):
-        if grad_taps is not None:
+        for part in _split_components(matrices, weight):
             _add_taps(grad_taps, matrices.weights[part].T, products[part].transpose(1, 2), components[part], workspace)
-        if grad_features is not None:
-            torch.bmm(products[part], _get_kernels(plan, weight, part), out=components[part])
     if grad_features is not None:
+        shape = (*products.shape[:2], features.shape[-1])
+        components = workspace.take("components", shape, features, padding=0)  # those of the gradients now
+        for part in _split_components(matrices, weight):
+            torch.bmm(products[part], _get_kernels(plan, weight, part), out=components[part])
         _add_components(grad_features, inputs, matrices.inputs.T, components, workspace)
 
 

@@ -16,18 +16,18 @@ class Workspace:
         """Start without buffers."""
         self._buffers: dict[str, Tensor] = {}
 
-    def take(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
-        """Return uninitialised memory of a shape (rows, ...): contiguous but for a gap between rows.
+    def take(self, name: str, shape: tuple[int, ...], like: Tensor, *, padding: int = PADDING) -> Tensor:
+        """Return uninitialised memory of a shape (rows, ...): contiguous but for `padding` elements after each row.
 
         It is valid until the name is taken again.
         """
         columns = prod(shape[1:])
-        needed = shape[0] * (columns + PADDING)
+        needed = shape[0] * (columns + padding)
         buffer = self._buffers.get(name)
         if buffer is None or len(buffer) < needed or buffer.dtype != like.dtype:
             self._buffers.pop(name, None)
             buffer = self._buffers[name] = _allocate(needed, like.dtype)
-        rows = buffer[:needed].view(shape[0], columns + PADDING)[:, :columns]
+        rows = buffer[:needed].view(shape[0], columns + padding)[:, :columns]
         return rows.view(shape)
 
 
