@@ -76,36 +76,51 @@ def run_isolated(
     workers = [_Worker(work, budget) for _ in range(min(num_workers, len(waiting)))]
     try:
         while waiting or any(worker.path for worker in workers):
-            for worker in workers:
-                if waiting and worker.path is None:
-                    worker.give(waiting.popleft())
+            _deal(waiting, workers)
             busy = [worker for worker in workers if worker.path]
             remaining_s = min(worker.deadline_s for worker in busy) - time.monotonic()
             ready = wait([worker.connection for worker in busy], timeout=max(0.0, remaining_s))
             for worker in busy:
                 if worker.connection in ready:
                     yield worker.take()
-                elif time.monotonic() > worker.deadline_s:
+                elif time.monotonic() > worker.deadline_s and not worker.connection.poll():
                     yield worker.give_up()
     finally:
         for worker in workers:
             worker.end()
 
 
+def _deal(waiting: deque[Path], workers: Sequence["_Worker[Any]"]) -> None:
+    """Give every worker a file to work on, and one in advance while many wait: it need not wait for this process."""
+    for num_held in (0, 1):
+        for worker in workers:
+            if worker.num_held == num_held and len(waiting) > num_held * len(workers):
+                worker.give(waiting.popleft())
+
+
 class _Worker(Generic[R]):
     """A child process that works on one file after the other until its connection closes."""
-
-    path: Path | None = None  # what it is at work on
 
     def __init__(self, work: Work[R], budget: Budget) -> None:
         self._work = work
         self._budget = budget
+        self._held: deque[Path] = deque()  # the first is the one at work
         self._start()
 
+    @property
+    def path(self) -> Path | None:
+        """What it is at work on."""
+        return self._held[0] if self._held else None
+
+    @property
+    def num_held(self) -> int:
+        """The files that it was given and has not finished."""
+        return len(self._held)
+
     def give(self, path: Path) -> None:
-        self.path = path
-        self._silence_s = self._budget.compute_silence_s(path)
-        self.deadline_s = time.monotonic() + self._silence_s
+        self._held.append(path)
+        if len(self._held) == 1:
+            self._start_clock(path)
         with contextlib.suppress(ConnectionError):  # of a process that is dead already, `take` says so
             self.connection.send(path)
 
@@ -116,11 +131,15 @@ class _Worker(Generic[R]):
         except (EOFError, ConnectionError):
             self._process.join()
             return self._replace(f"the process that read it ended with code {self._process.exitcode}")
-        if isinstance(event, Progress):
-            self.deadline_s = time.monotonic() + self._silence_s
-        else:
-            self.path = None
+        if not isinstance(event, Progress):
+            self._held.popleft()
+        if self._held:
+            self._start_clock(self._held[0])
         return event
+
+    def _start_clock(self, path: Path) -> None:
+        self._silence_s = self._budget.compute_silence_s(path)
+        self.deadline_s = time.monotonic() + self._silence_s
 
     def give_up(self) -> Failure:
         """End a process that says nothing for too long, and start another."""
@@ -128,9 +147,13 @@ class _Worker(Generic[R]):
 
     def end(self) -> None:
         """End the process: at once where it is at work, otherwise it ends by itself as its connection closes."""
-        self.connection.close()
-        if self.path is None:
+        if not self._held:
+            self.connection.close()
             self._process.join(timeout=_END_S)
+        self._end_now()
+
+    def _end_now(self) -> None:
+        self.connection.close()
         self._process.kill()
         self._process.join(timeout=_END_S)
 
@@ -142,11 +165,13 @@ class _Worker(Generic[R]):
         theirs.close()
 
     def _replace(self, reason: str) -> Failure:
-        assert self.path is not None
-        failure = Failure(self.path, reason, is_final=False)
-        self.end()
-        self.path = None
+        failure = Failure(self._held.popleft(), reason, is_final=False)
+        held = list(self._held)
+        self._end_now()
+        self._held.clear()
         self._start()
+        for path in held:
+            self.give(path)
         return failure
 
 

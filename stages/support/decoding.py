@@ -1,5 +1,6 @@
 """Work on the videos of a corpus in child processes with a budget: a video that ends or stops its process is named."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +12,18 @@ from stages.support.machine import count_workers
 
 T = TypeVar("T")
 
+_REPORT_EVERY_S = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class _Work(Generic[T]):
-    """Passes on that the disk is full: that is no fault of the video at work."""
+    """Passes on that the disk is full, which is no fault of the video at work, and signs of life once a second."""
 
     function: Callable[[Path, Report], T]
 
     def __call__(self, path: Path, report: Report) -> T | NoRoomError:
         try:
-            return self.function(path, report)
+            return self.function(path, _slow_down(report))
         except NoRoomError as error:
             return error
 
@@ -50,6 +53,19 @@ def decode_videos(
             f"{len(failures)} of {len(paths)} videos cannot be used:\n{reasons}\n"
             "replace or remove these files, then run: dvc repro; what was made of the others is kept"
         )
+
+
+def _slow_down(report: Report) -> Report:
+    """Leave out reports within a second of the one before: each wakes the process that waits for them."""
+    next_s = time.monotonic() + _REPORT_EVERY_S
+
+    def report_seldom(share: float) -> None:
+        nonlocal next_s
+        if time.monotonic() >= next_s:
+            next_s = time.monotonic() + _REPORT_EVERY_S
+            report(share)
+
+    return report_seldom
 
 
 def _describe(failure: Failure) -> str:

@@ -72,6 +72,14 @@ def test_work_that_reports_may_take_longer_than_the_silence() -> None:
     assert run("slow") == {"slow": Success(Path("slow"), "SLOW")}
 
 
+@pytest.mark.slow
+def test_files_given_in_advance_survive_the_death_of_their_process() -> None:
+    names = ("deadly", *(f"good{number}" for number in range(8)))
+    found = run(*names, num_workers=2)
+    assert isinstance(found["deadly"], Failure)
+    assert [found[name] for name in names[1:]] == [Success(Path(name), name.upper()) for name in names[1:]]
+
+
 def test_without_files_no_process_is_started() -> None:
     assert list(run_isolated(work, [], num_workers=4, budget=BUDGET)) == []
 
