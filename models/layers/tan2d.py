@@ -86,7 +86,8 @@ class Tan2D(Localizer):
         """
         if word_mask.shape != (*word_vectors.shape[:2], 1):
             raise ValueError(
-                f"official_scores needs a mask (B, L, 1) of words (B, L, D), got {(*word_mask.shape,)} and {(*word_vectors.shape,)}"
+                f"official_scores needs a mask (B, L, 1) of words (B, L, D), got "
+                f"{(*word_mask.shape,)} and {(*word_vectors.shape,)}"
             )
         num_cells = clip_features.shape[1] // self.clips_per_cell
         plan_proposals(num_cells, self.map_conv.scale_layers)

@@ -18,6 +18,8 @@ from models.layers.map_convolution.tiles import lay_out
 from models.layers.map_convolution.transform_cache import TransformCache
 from models.layers.map_convolution.workspace import Workspace
 
+MAX_KEPT_BATCH = 4  # larger ones choose the transforms of this one where transformed weights are kept
+
 
 class MapConvolution(nn.Module):
     """K x K convolutions over the map, each followed by ReLU and a division by the number of valid cells under its kernel.
@@ -45,7 +47,8 @@ class MapConvolution(nn.Module):
     def keep_transforms(self, keep: bool = True) -> None:
         """Keep the transformed weights between calls without gradients, for small batches; it takes C / K^2 times their memory.
 
-        C is the number of components of the transform, 88 or more for K = 5. Without `keep` the memory is given back.
+        C is the number of components of the transform, 88 or more for K = 5. Batches of like sizes should follow one another:
+        another transform replaces what is kept. Without `keep` the memory is given back.
         """
         self._kept = TransformCache() if keep else None
 
@@ -56,7 +59,10 @@ class MapConvolution(nn.Module):
             return self._convolve_plainly(features, valid, geometry)
         training = torch.is_grad_enabled() and (features.requires_grad or any(p.requires_grad for p in self.parameters()))
         kept = None if training else self._kept
-        setting = Setting(len(features), features.shape[-1], training, cached=kept is not None)
+        batch = (
+            min(len(features), MAX_KEPT_BATCH) if kept is not None else len(features)
+        )  # few choices, so that what is kept fits
+        setting = Setting(batch, features.shape[-1], training, cached=kept is not None)
         methods = choose_methods(geometry, setting) if self.speed == "auto" else None
         if self.speed == "auto" and methods is None:
             return self._convolve_plainly(features, valid, geometry)

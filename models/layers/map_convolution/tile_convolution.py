@@ -17,8 +17,9 @@ from models.layers.map_convolution.tiles import TileLayout
 from models.layers.map_convolution.transforms import Points, build_transform
 from models.layers.map_convolution.workspace import Workspace
 
-CACHE_BYTES = 2 * 2**20  # of what is transformed at a time: it must not leave the cache before the product has read it
-WEIGHT_BYTES = 24 * 2**20  # of transformed weights at a time
+CACHE_BYTES = 2**20  # of what is transformed at a time: it must not leave the cache before the product has read it
+WEIGHT_BYTES = 48 * 2**20  # of transformed weights at a time
+TILE_BYTES = 64 * 2**20  # of transformed tiles at a time, at least
 
 
 class TileMethod(NamedTuple):
@@ -56,7 +57,7 @@ def get_matrices(method: TileMethod, kernel_size: int, dtype: torch.dtype) -> Ti
 def transform_weights(weight: Tensor, matrix: Tensor, found: Tensor) -> Tensor:
     """Put the components of a kernel into `found`, (C, O, I), from (O, I, K, K) and rows (C, K * K) of `weights`."""
     taps, rows = weight.flatten(2).flatten(0, 1), found.view(len(found), -1)  # (O * I, K * K), (C, O * I)
-    for pairs in _split(len(taps), _count_columns(matrix)):
+    for pairs in _split(len(taps), _count_columns(len(matrix), taps)):
         torch.mm(matrix, taps[pairs].T, out=rows[:, pairs])
     return found
 
@@ -121,7 +122,7 @@ def _add_taps(grad_taps: Tensor, matrix: Tensor, products: Tensor, components: T
     """Add to the taps' gradients (K * K, O * I) from (K * K, C), (C, O, Q * B) and (C, Q * B, I)."""
     kernels = workspace.take("gradients", (*products.shape[:2], components.shape[-1]), components)  # (C, O, I)
     rows = torch.bmm(products, components, out=kernels).view(len(kernels), -1)
-    for pairs in _split(rows.shape[1], _count_columns(rows)):
+    for pairs in _split(rows.shape[1], _count_columns(len(rows), rows)):
         grad_taps[:, pairs].addmm_(matrix, rows[:, pairs])
 
 
@@ -160,15 +161,16 @@ def _add_components(cells: Tensor, index: Tensor, matrix: Tensor, components: Te
 def _split_squares(index: Tensor, cells: Tensor) -> Iterator[tuple[slice, list[slice]]]:
     """Yield slices of tiles whose squares stay in the cache, and of their columns where one tile alone is too large."""
     width = cells[0].numel()
-    num_columns = _count_columns(index[:, :0].to(cells.dtype))
+    num_columns = _count_columns(len(index), cells)
     for tiles in _split(index.shape[1], max(1, num_columns // width)):
         yield tiles, list(_split((tiles.stop - tiles.start) * width, num_columns))
 
 
 def _split_tiles(plan: TilePlan, features: Tensor) -> Iterator[TileLayout]:
-    """Yield as many tiles as have components of twice the size of the transformed weights."""
+    """Yield as many tiles as have components of `TILE_BYTES`, or of twice the size of the transformed weights."""
     _, batch, channels = features.shape
-    parts = (torch.split(index, max(1, 2 * channels // batch), dim=1) for index in plan.layout)
+    rows = max(2 * channels, TILE_BYTES // (len(plan.matrices.inputs) * channels * features.element_size()))
+    parts = (torch.split(index, max(1, rows // batch), dim=1) for index in plan.layout)
     yield from (TileLayout(*part) for part in zip(*parts, strict=True))
 
 
@@ -183,6 +185,6 @@ def _split(length: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, length)) for start in range(0, length, size))
 
 
-def _count_columns(matrix: Tensor) -> int:
-    """Return how many columns of the height of a matrix stay in the cache."""
-    return max(1, CACHE_BYTES // (len(matrix) * matrix.element_size()))
+def _count_columns(height: int, like: Tensor) -> int:
+    """Return how many columns of a height stay in the cache."""
+    return max(1, CACHE_BYTES // (height * like.element_size()))
