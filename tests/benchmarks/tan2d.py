@@ -23,6 +23,7 @@ from models.layers.map_convolution.choice import Setting, choose_methods  # noqa
 from models.layers.map_convolution.geometry import build_geometry  # noqa: E402
 from models.layers.map_convolution.stack import MapConvolution  # noqa: E402
 from models.layers.map_convolution.tiles import count_tiles  # noqa: E402
+from models.layers.map_convolution.transform_cache import TransformCache  # noqa: E402
 from models.layers.map_convolution.transforms import build_transform  # noqa: E402
 from models.layers.tan2d_official import OFFICIAL  # noqa: E402
 from models.localizers.tan2d import Tan2D  # noqa: E402
@@ -75,16 +76,13 @@ def measure(config: str, batch: int, arguments: argparse.Namespace) -> None:
     reference, ours = build(config, batch, torch.device(arguments.device), whole=arguments.whole)
     (stack,) = (module for module in ours.module.modules() if isinstance(module, MapConvolution))
     label = f"{config}{', whole' if arguments.whole else ''} | {batch}"
-    with torch.no_grad():
-        print_row(f"{label} | forward", reference, ours, arguments.rounds, error=compute_error(ours, reference))
-        if arguments.device == "cpu":
-            stack.keep_transforms()
-            print_row(f"{label} | forward, cached", reference, ours, arguments.rounds, error=compute_error(ours, reference))
-            stack.keep_transforms(False)
-    if arguments.skip_step:
-        return
-    steps = [contender._replace(run=lambda contender=contender: take_step(contender)) for contender in (reference, ours)]
-    print_steps(label, *steps, arguments.rounds, stack=stack)
+    names = ["forward", "forward, cached"] if arguments.device == "cpu" else ["forward"]
+    print_forwards(
+        label, reference, ours, arguments.rounds, caches=dict(zip(names, (None, TransformCache()), strict=False)), stack=stack
+    )
+    if not arguments.skip_step:
+        steps = [contender._replace(run=lambda contender=contender: take_step(contender)) for contender in (reference, ours)]
+        print_steps(label, *steps, arguments.rounds, stack=stack)
 
 
 def build(config: str, batch: int, device: torch.device, *, whole: bool) -> tuple[Contender, Contender]:
@@ -136,17 +134,38 @@ def take_step(contender: Contender) -> Tensor:
     return output.detach()
 
 
-def compute_error(ours: Contender, reference: Contender) -> float:
+@torch.no_grad()
+def print_forwards(
+    label: str,
+    reference: Contender,
+    ours: Contender,
+    rounds: int,
+    *,
+    caches: dict[str, TransformCache | None],
+    stack: MapConvolution,
+) -> None:
+    """Time the reference and ours with each cache in turns; print medians, ratios and errors."""
+    costs, errors = [], {}
+    for _ in range(rounds):
+        cost, expected = time_call(reference.run)
+        row = [cost]
+        for name, cache in caches.items():
+            stack.kept = cache
+            if cache is not None and name not in errors:
+                ours.run()  # fills the cache
+            cost, found = time_call(ours.run)
+            row.append(cost)
+            errors[name] = compute_error(ours.read(found), reference.read(expected))
+        costs.append(row)
+    stack.kept = None
+    theirs, *mine = (compute_medians(column) for column in zip(*costs, strict=True))
+    for name, cost in zip(caches, mine, strict=True):
+        print(f"| {label} | {name} | {describe_costs(theirs, cost)} | {errors[name]:.1e} | - |", flush=True)
+
+
+def compute_error(found: Tensor, expected: Tensor) -> float:
     """Return the largest difference relative to the largest value."""
-    found, expected = ours.read(ours.run()), reference.read(reference.run())
     return ((found - expected).abs().max() / expected.abs().max()).item()
-
-
-def print_row(label: str, reference: Contender, ours: Contender, rounds: int, *, error: float | None = None) -> None:
-    """Time both in turns and print medians and their ratio."""
-    costs = [(time_call(reference.run), time_call(ours.run)) for _ in range(rounds)]
-    theirs, mine = (compute_medians(column) for column in zip(*costs, strict=True))
-    print(f"| {label} | {describe_costs(theirs, mine)} | {'-' if error is None else f'{error:.1e}'} | - |", flush=True)
 
 
 def print_steps(label: str, reference: Contender, ours: Contender, rounds: int, *, stack: MapConvolution) -> None:
@@ -154,11 +173,11 @@ def print_steps(label: str, reference: Contender, ours: Contender, rounds: int, 
     costs, runs = [], {"auto": ours.run, "low_memory": ours.run}
     memory = {}
     for first in [True] + [False] * (rounds - 1):
-        row = [time_call(reference.run)]
+        row = [time_call(reference.run)[0]]
         memory |= {"reference": measure_memory(reference.run)} if first else {}
         for speed, run in runs.items():
             stack.speed = speed
-            row.append(time_call(run))
+            row.append(time_call(run)[0])
             memory |= {speed: measure_memory(run)} if first else {}
         costs.append(row)
     stack.speed = "auto"
@@ -179,14 +198,14 @@ def describe_costs(theirs: Cost, mine: Cost) -> str:
     return f"{theirs.wall_s:.2f} / {theirs.cpu_s:.2f} | {mine.wall_s:.2f} / {mine.cpu_s:.2f} | {ratios}"
 
 
-def time_call(run: Callable[[], Tensor]) -> Cost:
-    """Return the wall and CPU seconds of one call."""
+def time_call(run: Callable[[], Tensor]) -> tuple[Cost, Tensor]:
+    """Return the wall and CPU seconds of one call, and its output."""
     gc.collect()
     start, cpu = time.perf_counter(), time.process_time()
     output = run()
     if output.is_cuda:
         torch.cuda.synchronize()
-    return Cost(time.perf_counter() - start, time.process_time() - cpu)
+    return Cost(time.perf_counter() - start, time.process_time() - cpu), output
 
 
 def measure_memory(run: Callable[[], Tensor]) -> int:
@@ -214,7 +233,7 @@ def read_status(name: str) -> int:
 def measure_gemm(device: str) -> float:
     """Return the GFLOP a second of the best of five products of 2048 x 2048: of CPU time, or of wall time on a GPU."""
     left, right = torch.randn(2, 2048, 2048, device=device)
-    costs = [time_call(lambda: left @ right) for _ in range(6)][1:]
+    costs = [time_call(lambda: left @ right)[0] for _ in range(6)][1:]
     return 2 * 2048**3 / min(cost.cpu_s if device == "cpu" else cost.wall_s for cost in costs) / 1e9
 
 

@@ -42,7 +42,7 @@ class MapConvolution(nn.Module):
         self.scale_layers = tuple(scale_layers)
         self.speed: Speed = speed
         self.convs = nn.ModuleList(nn.Conv2d(hidden_dim, hidden_dim, kernel_size) for _ in range(num_layers))
-        self._kept: TransformCache | None = None
+        self.kept: TransformCache | None = None  # where set, transformed weights are kept between calls without gradients
 
     def keep_transforms(self, keep: bool = True) -> None:
         """Keep the transformed weights between calls without gradients, for small batches; it takes C / K^2 times their memory.
@@ -50,7 +50,7 @@ class MapConvolution(nn.Module):
         C is the number of components of the transform, 88 or more for K = 5. Batches of like sizes should follow one another:
         another transform replaces what is kept. Without `keep` the memory is given back.
         """
-        self._kept = TransformCache() if keep else None
+        self.kept = TransformCache() if keep else None
 
     def forward(self, features: Tensor, valid: Tensor, num_cells: int) -> Tensor:
         """Return (B, M, H) from features (B, M, H), zero at invalid candidates, and validity (B, M) on a map of N cells."""
@@ -58,7 +58,7 @@ class MapConvolution(nn.Module):
         if self.speed == "plain" or _needs_plain(features):
             return self._convolve_plainly(features, valid, geometry)
         training = torch.is_grad_enabled() and (features.requires_grad or any(p.requires_grad for p in self.parameters()))
-        kept = None if training else self._kept
+        kept = None if training else self.kept
         batch = (
             min(len(features), MAX_KEPT_BATCH) if kept is not None else len(features)
         )  # few choices, so that what is kept fits
