@@ -41,13 +41,14 @@ def measure(seed: int, share: float, folder: Path) -> dict[str, Any]:
     """Run the pipeline in a new clone in `folder` and return its record."""
     subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
     set_seed(folder / "params.yaml", seed)
-    scale_videos(folder / SIZE, share)
+    if share != 1:
+        scale_videos(folder / SIZE, share)
     start_s = time.monotonic()
     with sample_memory() as memory:
         subprocess.run(["dvc", "repro"], cwd=folder, check=True, env=os.environ | {"PYTHONPATH": str(folder)})
     wall_s = time.monotonic() - start_s
     return {
-        "commit": read_commit(),
+        "commit": read_commit(folder),
         "machine": f"{os.cpu_count()} cores ({read_processor()}), Python {platform.python_version()}",
         "seed": seed,
         "share": share,
@@ -123,9 +124,9 @@ def count_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def read_commit() -> str:
-    """Return the short hash of HEAD, which is what a run clones."""
-    done = subprocess.run(["git", "rev-parse", "--short=7", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True)
+def read_commit(folder: Path) -> str:
+    """Return the short hash of a clone's HEAD."""
+    done = subprocess.run(["git", "rev-parse", "--short=7", "HEAD"], cwd=folder, check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
 

@@ -54,7 +54,7 @@ def list_stages(record: Record) -> str:
     """Return cost by stage of one run."""
     rows = [
         [f"`{name}`", f"{cost['wall_s']:.0f}", f"{cost['cpu_s']:.0f}", f"{cost['peak_bytes'] / MEBIBYTE:.0f}"]
-        for name, cost in record["stages"].items()
+        for name, cost in sorted(record["stages"].items(), key=lambda item: -item[1]["wall_s"])
     ]
     cpu_s = sum(cost["cpu_s"] for cost in record["stages"].values())
     total = ["**`dvc repro`**", f"**{record['wall_s']:.0f}**", f"**{cpu_s:.0f}**", f"**{record['peak_bytes'] / MEBIBYTE:.0f}**"]

@@ -8,6 +8,8 @@ import ctypes
 import gc
 import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -57,8 +59,12 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--whole", action="store_true", help="the whole network, not its map convolutions alone")
     parser.add_argument("--skip-step", action="store_true", help="leave out training steps, the longest part")
+    parser.add_argument("--memory-of", choices=("reference", "auto", "low_memory"), help="print the memory of one step in bytes")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    if arguments.memory_of:
+        print(measure_step_memory(f"{arguments.config[0]}_{arguments.proposals}", arguments.batch[0], arguments))
+        return
     print(f"torch {torch.__version__}, {arguments.device}, {arguments.threads} threads, load {os.getloadavg()[0]:.1f}")
     print(f"GEMM of 2048 x 2048: {measure_gemm(arguments.device):.0f} GFLOP a CPU second\n")
     print(
@@ -82,7 +88,8 @@ def measure(config: str, batch: int, arguments: argparse.Namespace) -> None:
     )
     if not arguments.skip_step:
         steps = [contender._replace(run=lambda contender=contender: take_step(contender)) for contender in (reference, ours)]
-        print_steps(label, *steps, arguments.rounds, stack=stack)
+        memory = {name: run_apart(config, batch, name, arguments) for name in ("reference", "auto", "low_memory")}
+        print_steps(label, *steps, arguments.rounds, stack=stack, memory=memory)
 
 
 def build(config: str, batch: int, device: torch.device, *, whole: bool) -> tuple[Contender, Contender]:
@@ -168,23 +175,20 @@ def compute_error(found: Tensor, expected: Tensor) -> float:
     return ((found - expected).abs().max() / expected.abs().max()).item()
 
 
-def print_steps(label: str, reference: Contender, ours: Contender, rounds: int, *, stack: MapConvolution) -> None:
+def print_steps(
+    label: str, reference: Contender, ours: Contender, rounds: int, *, stack: MapConvolution, memory: dict[str, int]
+) -> None:
     """Time steps of both, and of ours in little memory, in turns; print medians, ratios and the ratios of their memory."""
-    costs, runs = [], {"auto": ours.run, "low_memory": ours.run}
-    memory = {}
-    for first in [True] + [False] * (rounds - 1):
+    costs = []
+    for _ in range(rounds):
         row = [time_call(reference.run)[0]]
-        memory |= {"reference": measure_memory(reference.run)} if first else {}
-        for speed, run in runs.items():
-            stack.speed = speed
-            row.append(time_call(run)[0])
-            memory |= {speed: measure_memory(run)} if first else {}
+        for stack.speed in ("auto", "low_memory"):
+            row.append(time_call(ours.run)[0])
         costs.append(row)
-    stack.speed = "auto"
     theirs, *mine = (compute_medians(column) for column in zip(*costs, strict=True))
-    for name, speed, cost in zip(("step", "step, low memory"), runs, mine, strict=True):
-        shares = f"{memory[speed] / memory['reference']:.2f}" if memory["reference"] else "-"
-        print(f"| {label} | {name} | {describe_costs(theirs, cost)} | - | {shares} |", flush=True)
+    for name, speed, cost in zip(("step", "step, low memory"), ("auto", "low_memory"), mine, strict=True):
+        share = f"{memory[speed] / memory['reference']:.2f}"
+        print(f"| {label} | {name} | {describe_costs(theirs, cost)} | - | {share} |", flush=True)
 
 
 def compute_medians(costs: Sequence[Cost]) -> Cost:
@@ -208,19 +212,31 @@ def time_call(run: Callable[[], Tensor]) -> tuple[Cost, Tensor]:
     return Cost(time.perf_counter() - start, time.process_time() - cpu), output
 
 
-def measure_memory(run: Callable[[], Tensor]) -> int:
-    """Return the peak of memory during a call above what was held before, in bytes: of a GPU where one is used, or of Linux."""
+def run_apart(config: str, batch: int, name: str, arguments: argparse.Namespace) -> int:
+    """Return the memory of a step in a process of its own: what others have left in this one would hide some of it."""
+    dataset, _, proposals = config.partition("_")
+    command = [sys.executable, __file__, dataset, "--proposals", proposals, "--batch", str(batch), "--device", arguments.device]
+    command += ["--threads", str(arguments.threads), "--memory-of", name, *["--whole"] * arguments.whole]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def measure_step_memory(config: str, batch: int, arguments: argparse.Namespace) -> int:
+    """Return the peak of memory during a step above what was held before, in bytes: of the GPU, or of a process on Linux."""
+    reference, ours = build(config, batch, torch.device(arguments.device), whole=arguments.whole)
+    (stack,) = (module for module in ours.module.modules() if isinstance(module, MapConvolution))
+    chosen = reference if arguments.memory_of == "reference" else ours
+    stack.speed = "auto" if arguments.memory_of == "reference" else arguments.memory_of
     gc.collect()
-    if torch.cuda.is_available():
+    if arguments.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         held = torch.cuda.memory_allocated()
-        run()
+        take_step(chosen)
         return torch.cuda.max_memory_allocated() - held
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts anew
-    before = read_status("VmRSS")
-    run()
-    return read_status("VmHWM") - before
+    held = read_status("VmRSS")
+    take_step(chosen)
+    return read_status("VmHWM") - held
 
 
 def read_status(name: str) -> int:
