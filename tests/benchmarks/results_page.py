@@ -148,6 +148,7 @@ def list_growth(records: Sequence[Record]) -> str:
     return f"""## How time and memory grow
 
 The same settings with the videos of every split multiplied, seed {records[0]["seed"]}. `data/` holds {sizes_text} GiB.
+The runs shared the machine with other jobs to different degrees: compare CPU time, not wall time.
 
 {table}"""
 
