@@ -9,7 +9,6 @@ queries, and must agree on every figure.
 import argparse
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from process_memory import read_status
 
 from corpus.moments import compute_cell_spans
 from models.layers.candidate_map import list_candidates
@@ -195,7 +195,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.memory:
         score_at_once(*draw_queries(np.random.default_rng(0), smooth=False))
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        print(read_status("VmHWM"))
     elif options.page:
         PAGE.write_text(build_page(), encoding="utf-8")
     else:

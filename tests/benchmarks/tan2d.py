@@ -18,6 +18,7 @@ from typing import NamedTuple
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in training: threads that spin halve a shared machine
 
 import torch  # noqa: E402
+from process_memory import read_status  # noqa: E402
 from tan2d_reference import ReferenceTan2D  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
@@ -237,13 +238,6 @@ def measure_step_memory(config: str, batch: int, arguments: argparse.Namespace) 
     held = read_status("VmRSS")
     take_step(chosen)
     return read_status("VmHWM") - held
-
-
-def read_status(name: str) -> int:
-    """Return a figure of this process in bytes."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    (line,) = (line for line in lines if line.startswith(f"{name}:"))
-    return int(line.split()[1]) * 1024
 
 
 def measure_gemm(device: str) -> float:

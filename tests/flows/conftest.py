@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from flows.reproduce import STAGES
 from loopback import find_free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
+BUSY_PAUSES_S = (1.0, 2.0, 4.0, 8.0)  # the server answers 503 while its SQLite file is locked
 PROGRAM = """
 import os, pathlib, sys, time, yaml
 stage = sys.argv[1]
@@ -96,9 +98,14 @@ class PrefectService:
         return subprocess.run(command, cwd=folder, env=self.env, check=True, capture_output=True, text=True).stdout
 
     def ask(self, path: str, body: object = None) -> Any:
-        """Send a request to the server: GET without a body, POST with one."""
+        """Send a request to the server: GET without a body, POST with one; a busy database is asked again, as clients do."""
         method = "GET" if body is None else "POST"
-        response = httpx.request(method, f"{self.url}/{path}", json=body, timeout=30).raise_for_status()
+        for pause_s in BUSY_PAUSES_S:
+            response = httpx.request(method, f"{self.url}/{path}", json=body, timeout=90)
+            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(pause_s)
+        response.raise_for_status()
         return response.json() if response.content else None
 
     def deploy(self, project: Path) -> str:
