@@ -4,6 +4,7 @@ Letters: B videos or queries, N cells of the time axis, P places of a clip, L wo
 moments, D widths, E embedding width.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -41,8 +42,10 @@ class Candidates(NamedTuple):
     spans: Tensor  # (B, M, 2) seconds
     scores: Tensor  # (B, M) logits, higher is better
     valid: Tensor  # (B, M) bool
-    features: Tensor | None = None  # (B, M, D), one vector per candidate, for losses on embeddings
+    features: Tensor | None = None  # (B, M, E), one vector per candidate, for losses on embeddings
     saliency: Tensor | None = None  # (B, N) logits that a cell lies inside a true moment
+    query: Tensor | None = None  # (B, E), the sentence in the space of `features`
+    auxiliary: tuple["Candidates", ...] = ()  # what earlier layers answered, for losses on every layer
 
 
 class Targets(NamedTuple):
@@ -54,12 +57,33 @@ class Targets(NamedTuple):
     text_index: Tensor  # (B,) equal where two rows have one sentence
 
 
+class Labels(NamedTuple):
+    """The classes of the rows of a batch, (B,) int64 from 0 on, by four readings of what a class of sentences is."""
+
+    pair: Tensor  # one class per sentence
+    verb: Tensor  # one class per main verb
+    query_cluster: Tensor  # one class per cluster of sentence vectors
+    video: Tensor  # one class per video
+
+
+@dataclass(frozen=True, slots=True)
+class LossDims:
+    """What a loss with parameters of its own learns from the model and the training data: widths and numbers of classes."""
+
+    embedding_dim: int | None  # E of `moments`, `queries` and candidates' features; none: this model gives no embeddings
+    num_labels: Mapping[str, int]  # by field of `Labels`
+
+
 @dataclass(frozen=True, slots=True)
 class LossContext:
     """Everything a loss term may read; a term names the fields and properties it takes in `inputs`."""
 
     candidates: Candidates | None = None
     targets: Targets | None = None
+    labels: Labels | None = None
+    duration_s: Tensor | None = None  # (B,) of the videos
+    other_candidates: Candidates | None = None  # for the same sentences in another video of the batch each
+    other_differs: Tensor | None = None  # (B,) bool, False where the batch held no other video
     iou: Tensor | None = None  # (B, M), best IoU of a candidate with a true moment
     cell_mask: Tensor | None = None  # (B, N) bool, True at cells inside the video
     inside: Tensor | None = None  # (B, N), share of a cell that lies inside a true moment
@@ -76,6 +100,11 @@ class LossContext:
     def valid(self) -> Tensor | None:
         """Which candidates lie inside the video, (B, M) bool."""
         return self.candidates.valid if self.candidates else None
+
+    @property
+    def features(self) -> Tensor | None:
+        """One vector per candidate, (B, M, E)."""
+        return self.candidates.features if self.candidates else None
 
     @property
     def saliency(self) -> Tensor | None:

@@ -14,10 +14,11 @@ class Localizer(nn.Module, ABC):
     """Reads one video and one query per row and returns candidate moments.
 
     `num_cells` is the length N of its time axis: callers resample a video's clips to it with
-    `corpus.moments.resample_clips`.
+    `corpus.moments.resample_clips`. `embedding_dim` is the width of `Candidates.features`, none where it gives none.
     """
 
     num_cells: int
+    embedding_dim: int | None = None
 
     @abstractmethod
     def forward(self, video: VideoFeatures, text: TextFeatures) -> Candidates:

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from models.exchange.batches import Targets
 
+SAME_IOU = 0.5  # of two moments of a video that count as one
+
 
 def compute_pairwise_iou(spans: Tensor, others: Tensor) -> Tensor:
     """Return the temporal IoU of every pair: (..., A, 2) and (..., C, 2) -> (..., A, C), 0 for two spans of length zero."""
@@ -35,3 +37,14 @@ def compute_inside(targets: Targets, mask: Tensor, duration_s: Tensor) -> Tensor
     covered = torch.minimum(start + cell_s, true[..., 1]) - torch.maximum(start, true[..., 0])  # (B, N, G)
     total = (covered.clamp_min(0) * targets.mask[:, None]).sum(-1) / cell_s[..., 0]
     return total.clamp_max(1) * mask
+
+
+def find_false_negatives(targets: Targets) -> Tensor:
+    """Return the pairs of rows that match although they are not paired, (B, B) bool: one sentence, or one moment.
+
+    Two rows have one moment when they are of one video and their spans (the first of each row) have IoU >= 0.5.
+    """
+    same_text = targets.text_index[:, None] == targets.text_index[None, :]
+    same_video = targets.video_index[:, None] == targets.video_index[None, :]
+    spans = targets.spans[:, 0]  # (B, 2)
+    return same_text | (same_video & (compute_pairwise_iou(spans, spans) >= SAME_IOU))

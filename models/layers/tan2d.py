@@ -35,6 +35,7 @@ class Tan2D(Localizer):
         super().__init__()
         hidden_dim, scale_layers = params.hidden_dim, params.list_scale_layers()
         self.num_cells = params.num_cells
+        self.embedding_dim = hidden_dim
         self.clips_per_cell = params.clips_per_cell
         self.grid = CandidateGrid(params.num_cells // params.clips_per_cell, scale_layers, clips_per_cell=params.clips_per_cell)
         self.clip_conv = nn.Linear(dims.feature_dim, hidden_dim)
@@ -70,10 +71,11 @@ class Tan2D(Localizer):
         if video.features.shape[1] != self.num_cells:
             raise ValueError(f"this 2D-TAN reads {self.num_cells} clips a video, got {video.features.shape[1]}; resample them")
         valid = self.grid.find_valid(video.mask)  # (B, M)
-        convolved = self._convolve(self._pool_clips(video.features, video.mask), text, valid)  # (B, M, H)
+        sentence = self.text_linear(self.text_lstm(text))  # (B, H)
+        convolved = self._convolve(self._pool_clips(video.features, video.mask), sentence, valid)  # (B, M, H)
         scores = self.predict(convolved)[..., 0]  # (B, M)
         spans = self.grid.compute_spans(video.mask, video.duration_s)
-        return Candidates(spans, scores, valid, features=convolved)
+        return Candidates(spans, scores, valid, features=convolved, query=sentence)
 
     def official_scores(self, word_vectors: Tensor, word_mask: Tensor, clip_features: Tensor) -> Tensor:
         """Return the map of scores (B, 1, N, N) that the authors' model gives, zero where there is no candidate.
@@ -95,7 +97,8 @@ class Tan2D(Localizer):
         text = TextFeatures(word_vectors, word_mask[..., 0], word_vectors)
         cells, _ = list_candidates(num_cells, self.map_conv.scale_layers)
         valid = torch.ones(len(clips), len(cells), dtype=torch.bool, device=clips.device)
-        found = self._convolve(self._pool_clips(clips, torch.ones_like(clips[:, :, 0, 0], dtype=torch.bool)), text, valid)
+        inside = torch.ones_like(clips[:, :, 0, 0], dtype=torch.bool)
+        found = self._convolve(self._pool_clips(clips, inside), self.text_linear(self.text_lstm(text)), valid)
         scores = found.new_zeros(len(clips), 1, num_cells, num_cells)
         scores[:, 0, cells[:, 0], cells[:, 1]] = self.predict(found)[..., 0]
         return scores
@@ -110,9 +113,8 @@ class Tan2D(Localizer):
         pooled: Tensor = (cells / count).transpose(1, 2)
         return pooled
 
-    def _convolve(self, cells: Tensor, text: TextFeatures, valid: Tensor) -> Tensor:
-        """Return the candidates' features (B, M, H) from cells (B, H, N), compared with the sentence and convolved."""
-        sentence = self.text_linear(self.text_lstm(text))  # (B, H)
+    def _convolve(self, cells: Tensor, sentence: Tensor, valid: Tensor) -> Tensor:
+        """Return the candidates' features (B, M, H): cells (B, H, N) compared with the sentence (B, H) and convolved."""
         fused = F.normalize(sentence[:, None] * self.map_linear(self.proposals(cells)), dim=-1)  # (B, M, H)
         convolved: Tensor = self.map_conv(fused * valid[..., None], valid, cells.shape[-1])
         return convolved

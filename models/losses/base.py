@@ -1,25 +1,34 @@
 """Losses as a list of weighted terms."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, cast
 
 import torch
-from pydantic import NonNegativeFloat
+from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
 from corpus.params import Params
-from models.exchange.batches import LossContext
+from models.exchange.batches import LossContext, LossDims
+
+NO_DIMS = LossDims(embedding_dim=None, num_labels={})
 
 
 class LossTerm(nn.Module, ABC):
-    """One loss. `inputs` names the fields of `LossContext` that `forward` takes, in order."""
+    """One loss. `inputs` names the fields of `LossContext` that `forward` takes, in order.
 
-    inputs: ClassVar[tuple[str, ...]]
+    A term that depends on its values for what it reads sets `inputs` on itself.
+    """
+
+    inputs: tuple[str, ...]
 
     @abstractmethod
     def forward(self, *inputs: Any, **named: Any) -> Tensor:
         """Return a scalar."""
+
+    def collect_report(self) -> dict[str, float]:
+        """Return what the term tracked since it was last asked, such as what a miner found, and start anew."""
+        return {}
 
 
 class TermParams(Params, ABC):
@@ -28,8 +37,31 @@ class TermParams(Params, ABC):
     weight: NonNegativeFloat = 1.0
 
     @abstractmethod
-    def build(self) -> LossTerm:
+    def build(self, dims: LossDims) -> LossTerm:
         """Return the loss."""
+
+
+class LearnedTermParams(TermParams, ABC):
+    """Schema of terms with parameters of their own, such as proxies, which learn at a rate of their own."""
+
+    learning_rate: PositiveFloat = 0.01
+
+    def require_embeddings(self, dims: LossDims) -> int:
+        """Return the width of the model's embeddings.
+
+        Raises:
+            ValueError: when the model gives none.
+        """
+        if dims.embedding_dim is None:
+            raise ValueError(f"the loss {getattr(self, 'name')!r} needs embeddings, which this model does not give")  # noqa: B009
+        return dims.embedding_dim
+
+
+class LearnedGroup(NamedTuple):
+    """The parameters of one term with their learning rate."""
+
+    parameters: list[nn.Parameter]
+    learning_rate: float
 
 
 class LossValue(NamedTuple):
@@ -42,15 +74,30 @@ class LossValue(NamedTuple):
 class WeightedLosses(nn.Module):
     """The weighted sum of loss terms. A term of weight 0 is not built, so it is bit-equal to its absence."""
 
-    def __init__(self, terms: Sequence[TermParams]) -> None:
-        """Build the terms; `terms` are members of the registry `models.losses.LossParams`."""
+    def __init__(self, terms: Sequence[TermParams], dims: LossDims = NO_DIMS) -> None:
+        """Build the terms for a model; `terms` are members of the registry `models.losses.LossParams`."""
         super().__init__()
         used = [term for term in terms if term.weight > 0]
         if not used:
             raise ValueError("a model needs at least one loss with weight > 0")
-        self.names = [str(getattr(term, "name")) for term in used]  # noqa: B009 - `name` is declared by each member
+        self.names = _number_names([str(getattr(term, "name")) for term in used])  # noqa: B009 - each member declares it
         self.weights = [term.weight for term in used]
-        self.terms = nn.ModuleList(term.build() for term in used)
+        self.terms = nn.ModuleList(term.build(dims) for term in used)
+        self._rates = [term.learning_rate if isinstance(term, LearnedTermParams) else None for term in used]
+
+    def needs(self, field: str) -> bool:
+        """Whether a term reads this field of the context: what costs time is computed only then."""
+        return any(field in term.inputs for _, term in self._list_terms())
+
+    def list_learned(self) -> list[LearnedGroup]:
+        """Return the terms' own parameters, with the learning rate of each term that has some."""
+        groups = zip(self._list_terms(), self._rates, strict=True)
+        return [LearnedGroup(list(term.parameters()), rate) for (_, term), rate in groups if rate is not None]
+
+    def collect_reports(self) -> dict[str, float]:
+        """Return what the terms tracked since they were last asked, as `<term>/<figure>`."""
+        reports = [(name, term.collect_report()) for name, term in self._list_terms()]
+        return {f"{name}/{figure}": value for name, report in reports for figure, value in report.items()}
 
     def forward(self, context: LossContext) -> LossValue:
         """Return the weighted sum, reading each term's inputs from the context.
@@ -59,8 +106,7 @@ class WeightedLosses(nn.Module):
             ValueError: when a term needs a field that this model's role does not provide.
         """
         parts = {}
-        for name, term in zip(self.names, self.terms, strict=True):
-            assert isinstance(term, LossTerm)
+        for name, term in self._list_terms():
             values = [getattr(context, field) for field in term.inputs]
             missing = [field for field, value in zip(term.inputs, values, strict=True) if value is None]
             if missing:
@@ -68,3 +114,12 @@ class WeightedLosses(nn.Module):
             parts[name] = term(*values)
         weighted = [weight * part for weight, part in zip(self.weights, parts.values(), strict=True)]
         return LossValue(total=torch.stack(weighted).sum(), parts=parts)
+
+    def _list_terms(self) -> list[tuple[str, LossTerm]]:
+        return list(zip(self.names, cast(Iterable[LossTerm], self.terms), strict=True))
+
+
+def _number_names(names: Sequence[str]) -> list[str]:
+    """Return the names with a number behind each repeated one: triplet, triplet_2."""
+    counts = [names[: index + 1].count(name) for index, name in enumerate(names)]
+    return [name if count == 1 else f"{name}_{count}" for name, count in zip(names, counts, strict=True)]

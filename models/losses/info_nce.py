@@ -3,13 +3,14 @@
 Letters: B pairs, E embedding width.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import PositiveFloat
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.exchange.batches import LossDims
 from models.losses.base import LossTerm, TermParams
 
 
@@ -22,7 +23,7 @@ class InfoNCELoss(LossTerm):
     Deviations: the mask of false negatives, since one sentence can be true in several moments of a batch.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = ("moments", "queries", "false_negatives")
+    inputs = ("moments", "queries", "false_negatives")
 
     def __init__(self, temperature: float) -> None:
         """Store the temperature."""
@@ -49,6 +50,6 @@ class InfoNCEParams(TermParams):
     name: Literal["info_nce"]
     temperature: PositiveFloat = 0.07
 
-    def build(self) -> InfoNCELoss:
+    def build(self, dims: LossDims) -> InfoNCELoss:
         """Return the loss."""
         return InfoNCELoss(self.temperature)

@@ -3,11 +3,12 @@
 Letters: B rows, N cells.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.exchange.batches import LossDims
 from models.losses.base import LossTerm, TermParams
 
 
@@ -18,7 +19,7 @@ class InsideBCELoss(LossTerm):
     soft targets: a cell that a moment covers by half has target 0.5.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = ("saliency", "inside", "cell_mask")
+    inputs = ("saliency", "inside", "cell_mask")
 
     def forward(self, saliency: Tensor, inside: Tensor, cell_mask: Tensor) -> Tensor:
         """Return a scalar from logits, targets in [0, 1] and the mask of cells, each (B, N)."""
@@ -32,6 +33,6 @@ class InsideBCEParams(TermParams):
 
     name: Literal["inside_bce"]
 
-    def build(self) -> InsideBCELoss:
+    def build(self, dims: LossDims) -> InsideBCELoss:
         """Return the loss."""
         return InsideBCELoss()

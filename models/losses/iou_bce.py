@@ -3,12 +3,13 @@
 Letters: B rows, M candidates.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.exchange.batches import LossDims
 from models.losses.base import LossTerm, TermParams
 
 
@@ -19,7 +20,7 @@ class IoUBCELoss(LossTerm):
     favours short ones in a model that cannot see the video.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = ("scores", "iou", "valid")
+    inputs = ("scores", "iou", "valid")
 
     def __init__(self, min_iou: float) -> None:
         """Store the threshold."""
@@ -40,6 +41,6 @@ class IoUBCEParams(TermParams):
     name: Literal["iou_bce"]
     min_iou: float = Field(default=0.5, gt=0, le=1)
 
-    def build(self) -> IoUBCELoss:
+    def build(self, dims: LossDims) -> IoUBCELoss:
         """Return the loss."""
         return IoUBCELoss(self.min_iou)

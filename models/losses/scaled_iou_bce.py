@@ -3,12 +3,13 @@
 Letters: B rows, M candidates.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.exchange.batches import LossDims
 from models.losses.base import LossTerm, TermParams
 
 
@@ -20,7 +21,7 @@ class ScaledIoUBCELoss(LossTerm):
     Deviations: logits instead of probabilities (stable in half precision); targets are not edited in place.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = ("scores", "iou", "valid")
+    inputs = ("scores", "iou", "valid")
 
     def __init__(self, *, min_iou: float, max_iou: float, bias: float) -> None:
         """Store the band of IoU that is stretched to [0, 1]."""
@@ -55,6 +56,6 @@ class ScaledIoUBCEParams(TermParams):
             raise ValueError(f"scaled_iou_bce needs min_iou < max_iou, got min_iou={self.min_iou}, max_iou={self.max_iou}")
         return self
 
-    def build(self) -> ScaledIoUBCELoss:
+    def build(self, dims: LossDims) -> ScaledIoUBCELoss:
         """Return the loss."""
         return ScaledIoUBCELoss(min_iou=self.min_iou, max_iou=self.max_iou, bias=self.bias)

@@ -3,12 +3,13 @@
 Letters: B rows, M candidates.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
+from models.exchange.batches import LossDims
 from models.losses.base import LossTerm, TermParams
 
 
@@ -19,7 +20,7 @@ class SpanSoftmaxLoss(LossTerm):
     a candidate takes its best one. Own formula: the map of 2D-TAN (arXiv:1912.03590) read as one distribution.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = ("scores", "iou", "valid")
+    inputs = ("scores", "iou", "valid")
 
     def __init__(self, *, min_iou: float, power: float) -> None:
         """Store the shape of the targets."""
@@ -44,6 +45,6 @@ class SpanSoftmaxParams(TermParams):
     min_iou: float = Field(default=0.5, ge=0, lt=1)
     power: PositiveFloat = 4.0
 
-    def build(self) -> SpanSoftmaxLoss:
+    def build(self, dims: LossDims) -> SpanSoftmaxLoss:
         """Return the loss."""
         return SpanSoftmaxLoss(min_iou=self.min_iou, power=self.power)

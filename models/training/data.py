@@ -5,6 +5,7 @@ Letters: V videos, Q queries, B rows of a batch, N cells, P places, D widths, L 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -14,10 +15,11 @@ from torch import Tensor
 from corpus.moments import compute_clip_rate, find_clips
 from corpus.records import Corpus
 from corpus.store import Half
-from models.exchange.batches import Targets, TextFeatures, VideoFeatures
+from models.exchange.batches import Labels, Targets, TextFeatures, VideoFeatures
 from models.exchange.inputs import select_text
 from models.metrics.spans import pad_moments
 from models.training.cell_table import BatchMemory, build_table
+from models.training.labels import build_labels
 
 
 class LocalizerBatch(NamedTuple):
@@ -26,6 +28,7 @@ class LocalizerBatch(NamedTuple):
     video: VideoFeatures
     text: TextFeatures
     targets: Targets
+    query_index: Tensor  # (B,) of the queries in their split
 
 
 class RetrieverBatch(NamedTuple):
@@ -35,6 +38,7 @@ class RetrieverBatch(NamedTuple):
     shares: Tensor  # (B, S), each row the share of every clip in the mean of a moment, summing to 1
     text: TextFeatures
     targets: Targets  # one span per row
+    query_index: Tensor  # (B,) of the queries in their split
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class QueryTable:
     text_index: Tensor  # (Q,), equal where two queries have one sentence
     spans: Tensor  # (Q, G, 2) seconds
     mask: Tensor  # (Q, G)
+    sentences: tuple[str, ...]
 
     @classmethod
     def from_corpus(cls, corpus: Corpus, text: TextFeatures) -> Self:
@@ -59,11 +64,17 @@ class QueryTable:
             text_index=torch.tensor([sentences[query.text] for query in corpus.queries]),
             spans=torch.from_numpy(truth.spans).float(),
             mask=torch.from_numpy(truth.mask),
+            sentences=tuple(query.text for query in corpus.queries),
         )
 
     def __len__(self) -> int:
         """The number of queries."""
         return len(self.video_index)
+
+    @cached_property
+    def labels(self) -> Labels:
+        """The classes of the queries, (Q,) each; made when a loss asks for them."""
+        return build_labels(self.sentences, self.text, video_index=self.video_index, text_index=self.text_index)
 
     def targets(self, rows: Tensor) -> Targets:
         """Return the true moments of some queries."""
@@ -92,7 +103,7 @@ class LocalizerData:
         features = self.memory.gather(self.cells, videos)  # (B, N, P, D)
         mask = torch.ones(features.shape[:2], dtype=torch.bool)
         video = VideoFeatures(features, mask, self.durations_s[videos])
-        return LocalizerBatch(video, select_text(self.queries.text, rows), self.queries.targets(rows))
+        return LocalizerBatch(video, select_text(self.queries.text, rows), self.queries.targets(rows), rows)
 
 
 @dataclass(frozen=True)
@@ -151,7 +162,7 @@ class RetrieverData:
             video_index=self.queries.video_index[query],
             text_index=self.queries.text_index[query],
         )
-        return RetrieverBatch(self.clips[clips].float(), shares, select_text(self.queries.text, query), targets)
+        return RetrieverBatch(self.clips[clips].float(), shares, select_text(self.queries.text, query), targets, query)
 
 
 def iterate_batches(num_rows: int, batch_size: int) -> Iterator[Tensor]:

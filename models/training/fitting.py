@@ -15,7 +15,8 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
-from models.losses.base import LossValue
+from models.exchange.batches import Labels
+from models.losses.base import LossValue, WeightedLosses
 from models.training.checkpoint_files import WholeCheckpointIO
 from models.training.schema import TrainingParams, compute_rate_share, derive_seed
 
@@ -46,17 +47,26 @@ class RoleModule(L.LightningModule):
 
     monitor: str  # the validation metric that chooses the epoch, higher is better
 
-    def __init__(self, model: nn.Module, training: TrainingParams, *, seed: int, report: Report | None = None) -> None:
-        """Store the model; the optimizer is built when the trainer asks for it. `report` gets each epoch's row."""
+    def __init__(
+        self,
+        model: nn.Module,
+        losses: WeightedLosses,
+        training: TrainingParams,
+        *,
+        seed: int,
+        report: Report | None = None,
+    ) -> None:
+        """Store the parts; the optimizer is built when the trainer asks for it. `report` gets each epoch's row."""
         super().__init__()
         self.model = model
+        self.losses = losses
         self.average = copy.deepcopy(model).requires_grad_(False) if training.ema_decay else None
         self.training_params = training
         self.seed = seed
         self.report = report
         self.curve: list[Metrics] = []  # one row an epoch
         self.best_state: dict[str, Tensor] = {}
-        self._losses: list[Tensor] = []
+        self._steps: list[dict[str, Tensor]] = []  # of this epoch: the loss, and its parts where there are several
 
     def compute_loss(self, batch: Any) -> LossValue:
         """Return the loss of a batch."""
@@ -102,6 +112,7 @@ class RoleModule(L.LightningModule):
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": chosen.weight_decay},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
+        groups += [{"params": own, "lr": rate, "weight_decay": 0.0} for own, rate in self.losses.list_learned()]
         optimizer = torch.optim.AdamW(groups, lr=chosen.learning_rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self._build_schedule(optimizer), "interval": "step"}}
 
@@ -120,7 +131,7 @@ class RoleModule(L.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Seed everything random of this epoch (dropout)."""
         torch.manual_seed(derive_seed(self.seed, "epoch", self.epoch))
-        self._losses = []
+        self._steps = []
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of one batch.
@@ -136,7 +147,8 @@ class RoleModule(L.LightningModule):
                 f"the loss is {loss.item()} in epoch {self.epoch} at batch {batch_idx} ({parts}); "
                 "lower training.optimizer.learning_rate or training.gradient_clip_norm"
             )
-        self._losses.append(loss)
+        terms = {name: part.detach() for name, part in value.parts.items()} if len(value.parts) > 1 else {}
+        self._steps.append({"loss": loss, **terms})
         return value.total
 
     def on_train_batch_end(self, *_: Any) -> None:
@@ -157,7 +169,7 @@ class RoleModule(L.LightningModule):
         with torch.no_grad():
             metrics = self.validate(model)
         model.train()
-        row = {"train/loss": torch.stack(self._losses).double().mean().item(), **metrics}
+        row = {**self._summarize_steps(), **metrics}
         self.curve.append({"epoch": float(self.epoch), **row})
         if self.best is self.curve[-1]:
             self.best_state = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
@@ -167,6 +179,11 @@ class RoleModule(L.LightningModule):
         if self.report is not None:
             self.report(self.curve[-1])
         self._stop_when_out_of_patience()
+
+    def _summarize_steps(self) -> Metrics:
+        """Return the epoch's mean loss, the means of its parts, and what the terms tracked."""
+        means = {name: torch.stack([step[name] for step in self._steps]).double().mean().item() for name in self._steps[0]}
+        return {f"train/{name}": value for name, value in {**means, **self.losses.collect_reports()}.items()}
 
     def _stop_when_out_of_patience(self) -> None:
         patience = self.training_params.patience_epochs
@@ -188,6 +205,11 @@ class FitResult(NamedTuple):
 
     curve: list[Metrics]  # one row an epoch: epoch, train/loss, val/...
     best: Metrics  # the row of the epoch that was kept
+
+
+def select_labels(labels: Labels, rows: Tensor) -> Labels:
+    """Return the classes of some queries (B,), on their device, from those of a split."""
+    return Labels(*(part[rows.cpu()].to(rows.device) for part in labels))
 
 
 def fit(module: RoleModule, *, state_dir: Path, device: torch.device, show_progress: bool = False) -> FitResult:

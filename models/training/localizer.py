@@ -3,15 +3,17 @@
 Letters: B rows, N cells, M candidates, G true moments.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
-from models.exchange.batches import Candidates, LossContext, Targets
+from models.exchange.batches import Candidates, LossContext, Targets, VideoFeatures
 from models.exchange.roles import Localizer
-from models.layers.spans import compute_inside, compute_target_iou
+from models.layers.spans import compute_inside, compute_target_iou, find_false_negatives
 from models.losses.base import LossValue, WeightedLosses
 from models.training.data import LocalizerBatch, LocalizerData, iterate_batches, shuffle_batches
-from models.training.fitting import Metrics, Report, RoleModule
+from models.training.fitting import Metrics, Report, RoleModule, select_labels
 from models.training.schema import TrainingParams
 
 THRESHOLDS = (0.3, 0.5, 0.7)
@@ -34,8 +36,7 @@ class LocalizerModule(RoleModule):
         report: Report | None = None,
     ) -> None:
         """Store the parts."""
-        super().__init__(localizer, training, seed=seed, report=report)
-        self.losses = losses
+        super().__init__(localizer, losses, training, seed=seed, report=report)
         self.train_data = train
         self.validation_data = validation
 
@@ -54,8 +55,14 @@ class LocalizerModule(RoleModule):
 
     def compute_loss(self, batch: LocalizerBatch) -> LossValue:
         """Return the weighted losses of a batch."""
-        candidates = self.model(batch.video, batch.text)
-        value: LossValue = self.losses(build_context(candidates, batch))
+        context = build_context(self.model(batch.video, batch.text), batch)
+        if self.losses.needs("labels"):
+            context = replace(context, labels=select_labels(self.train_data.queries.labels, batch.query_index))
+        if self.losses.needs("other_candidates"):
+            others, differs = choose_other_rows(batch.targets.video_index)
+            video = VideoFeatures(*(part[others] for part in batch.video))
+            context = replace(context, other_candidates=self.model(video, batch.text), other_differs=differs)
+        value: LossValue = self.losses(context)
         return value
 
     def validate(self, model: nn.Module) -> Metrics:
@@ -73,11 +80,37 @@ class LocalizerModule(RoleModule):
 
 
 def build_context(candidates: Candidates, batch: LocalizerBatch) -> LossContext:
-    """Return everything the losses of a localizer may read."""
+    """Return what the losses of a localizer may read of one pass over a batch.
+
+    A row's moment vector is that of its best candidate; without vectors of candidates and sentence there is none.
+    """
     with torch.no_grad():
         iou = compute_target_iou(candidates.spans.detach(), batch.targets)
         inside = compute_inside(batch.targets, batch.video.mask, batch.video.duration_s)
-    return LossContext(candidates=candidates, targets=batch.targets, iou=iou, cell_mask=batch.video.mask, inside=inside)
+    context = LossContext(
+        candidates=candidates,
+        targets=batch.targets,
+        duration_s=batch.video.duration_s,
+        iou=iou,
+        cell_mask=batch.video.mask,
+        inside=inside,
+    )
+    if candidates.features is None or candidates.query is None:
+        return context
+    best = iou.masked_fill(~candidates.valid, -1.0).argmax(1)  # (B,)
+    moments = candidates.features[torch.arange(len(best), device=best.device), best]  # (B, E)
+    same = find_false_negatives(batch.targets)
+    return replace(context, moments=moments, queries=candidates.query, false_negatives=same)
+
+
+def choose_other_rows(video_index: Tensor) -> tuple[Tensor, Tensor]:
+    """Return for each row the next one of another video, (B,), and whether there is one, (B,) bool; else the row itself."""
+    num_rows = len(video_index)
+    rows = torch.arange(num_rows, device=video_index.device)
+    order = (rows[:, None] + rows[None, :]) % num_rows  # (B, B), each row's successors, itself first
+    differs = video_index[order] != video_index[:, None]
+    first = differs.float().argmax(1)  # 0, the row itself, where none differs
+    return order[rows, first], differs.any(1)
 
 
 def compute_first_iou(candidates: Candidates, targets: Targets) -> Tensor:

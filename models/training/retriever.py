@@ -3,39 +3,30 @@
 Letters: B rows, S clips, V videos, N cells, M spans, Q queries, E embedding width.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from corpus.moments import build_dense_cells, compute_cell_spans, resample_clips, score_spans
-from models.exchange.batches import LossContext, Targets
+from models.exchange.batches import LossContext
 from models.exchange.roles import Retriever
-from models.layers.spans import compute_pairwise_iou, compute_target_iou
+from models.layers.spans import compute_target_iou, find_false_negatives
 from models.losses.base import LossValue, WeightedLosses
 from models.training.data import RetrieverBatch, RetrieverData, iterate_batches, shuffle_batches
-from models.training.fitting import Metrics, Report, RoleModule
+from models.training.fitting import Metrics, Report, RoleModule, select_labels
 from models.training.schema import TrainingParams
 
 NUM_CELLS = 32  # of the grid on which validation looks for moments
 RANKS = (1, 10)
-MIN_IOU = 0.5  # of a found moment, and of two moments of a video that count as one
+MIN_IOU = 0.5  # of a found moment
 
 
 def embed_moments(clips: Tensor, shares: Tensor) -> Tensor:
     """Return moment vectors, the normalised means of their clips' vectors: (S, E), (B, S) -> (B, E)."""
     return F.normalize(shares @ clips, dim=-1)
-
-
-def find_false_negatives(targets: Targets) -> Tensor:
-    """Return the pairs of rows that match although they are not paired, (B, B) bool: one sentence, or one moment.
-
-    Two rows have one moment when they are of one video and their spans (the first of each row) have IoU >= 0.5.
-    """
-    same_text = targets.text_index[:, None] == targets.text_index[None, :]
-    same_video = targets.video_index[:, None] == targets.video_index[None, :]
-    spans = targets.spans[:, 0]  # (B, 2)
-    return same_text | (same_video & (compute_pairwise_iou(spans, spans) >= MIN_IOU))
 
 
 class RetrieverModule(RoleModule):
@@ -55,8 +46,7 @@ class RetrieverModule(RoleModule):
         report: Report | None = None,
     ) -> None:
         """Store the parts."""
-        super().__init__(retriever, training, seed=seed, report=report)
-        self.losses = losses
+        super().__init__(retriever, losses, training, seed=seed, report=report)
         self.train_data = train
         self.validation_data = validation
 
@@ -83,6 +73,8 @@ class RetrieverModule(RoleModule):
             queries=self.model.embed_queries(batch.text),
             false_negatives=find_false_negatives(batch.targets),
         )
+        if self.losses.needs("labels"):
+            context = replace(context, labels=select_labels(self.train_data.queries.labels, batch.query_index))
         value: LossValue = self.losses(context)
         return value
 

@@ -18,12 +18,12 @@ import torch
 from corpus.files import NoRoomError, sha256_file, sha256_json, write_bytes, write_json
 from corpus.records import TRAIN, VALIDATION, Corpus
 from corpus.store import FeatureStore
-from models.exchange.batches import InputDims, TextFeatures
+from models.exchange.batches import InputDims, LossDims, TextFeatures
 from models.exchange.checkpoint import CONFIG, CheckpointConfig, save_checkpoint
 from models.exchange.encoder_files import Encoders, require_own_features
 from models.exchange.inputs import encode_queries, iterate_cells
-from models.exchange.roles import LocalizerParams, RetrieverParams
-from models.losses.base import WeightedLosses
+from models.exchange.roles import Localizer, LocalizerParams, Retriever, RetrieverParams
+from models.losses.base import LearnedTermParams, WeightedLosses
 from models.training.data import LocalizerData, RetrieverData
 from models.training.fitting import FitResult, Metrics, Report, RoleModule, fit
 from models.training.localizer import LocalizerModule
@@ -115,9 +115,10 @@ def build_module(plan: TrainPlan, inputs: TrainInputs, report: Report | None = N
     has_validation = bool(inputs.corpus.of_split(VALIDATION).queries)
     if not has_validation:
         warnings.warn("the corpus has no query in the split 'val': the last epoch is kept, not the best", stacklevel=2)
+    model = component.build(measure_dims(inputs))
     module: RoleModule = role.module(
-        component.build(measure_dims(inputs)),
-        WeightedLosses(plan.chosen.losses),
+        model,
+        WeightedLosses(plan.chosen.losses, measure_loss_dims(plan, model, train_data)),
         plan.chosen.training,
         train=train_data,
         validation=role.load_data(component, inputs, VALIDATION) if has_validation else None,
@@ -125,6 +126,13 @@ def build_module(plan: TrainPlan, inputs: TrainInputs, report: Report | None = N
         report=report,
     )
     return module
+
+
+def measure_loss_dims(plan: TrainPlan, model: Localizer | Retriever, data: LocalizerData | RetrieverData) -> LossDims:
+    """Return what losses with parameters of their own are built for; classes are counted only where there is such a loss."""
+    learned = any(isinstance(term, LearnedTermParams) for term in plan.chosen.losses)
+    labels = data.queries.labels._asdict() if learned else {}
+    return LossDims(model.embedding_dim, {name: int(part.max()) + 1 for name, part in labels.items()})
 
 
 def load_retriever_data(_: RetrieverParams, inputs: TrainInputs, split: str) -> RetrieverData:

@@ -6,8 +6,9 @@ import torch
 
 from corpus.moments import build_dense_cells, score_spans
 from models.exchange.batches import InputDims, Targets, TextFeatures
+from models.layers.spans import find_false_negatives
 from models.retrievers.dual_encoder import DualEncoder, DualEncoderParams
-from models.training.retriever import build_span_weights, embed_moments, find_false_negatives
+from models.training.retriever import build_span_weights, embed_moments
 
 DIMS = InputDims(feature_dim=6, num_places=3, text_dim=5)
 
