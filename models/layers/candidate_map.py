@@ -75,16 +75,15 @@ def list_candidates(num_cells: int, scale_layers: tuple[int, ...]) -> tuple[Ints
     return cells[order], order
 
 
-class CandidateGrid(nn.Module):
-    """The candidates of a map as index tensors, which are no weights, and their spans in seconds."""
+class SpanGrid(nn.Module):
+    """Candidates of a map as index tensors, which are no weights, and their spans in seconds."""
 
     first: Tensor
     last: Tensor
 
-    def __init__(self, num_cells: int, scale_layers: Sequence[int], *, clips_per_cell: int = 1) -> None:
-        """List the candidates of a map whose cells are `clips_per_cell` clips long each."""
+    def __init__(self, cells: Ints, *, num_cells: int, clips_per_cell: int = 1) -> None:
+        """Store candidates (first, last), (M, 2), of a map over N cells that are `clips_per_cell` clips long each."""
         super().__init__()
-        cells, _ = list_candidates(num_cells, tuple(scale_layers))
         self.num_cells = num_cells
         self.clips_per_cell = clips_per_cell
         self.register_buffer("first", torch.from_numpy(cells[:, 0].copy()), persistent=False)  # (M,)
@@ -112,3 +111,12 @@ class CandidateGrid(nn.Module):
         spans = edges * cell_s[:, None, None]
         inside = spans[..., :1] < duration_s[:, None, None]
         return torch.where(inside, torch.minimum(spans, duration_s[:, None, None]), spans)
+
+
+class CandidateGrid(SpanGrid):
+    """The candidates of 2D-TAN's map, in the order of `list_candidates`."""
+
+    def __init__(self, num_cells: int, scale_layers: Sequence[int], *, clips_per_cell: int = 1) -> None:
+        """List the candidates of a map whose cells are `clips_per_cell` clips long each."""
+        cells, _ = list_candidates(num_cells, tuple(scale_layers))
+        super().__init__(cells, num_cells=num_cells, clips_per_cell=clips_per_cell)

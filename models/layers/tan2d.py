@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from models.exchange.batches import Candidates, InputDims, TextFeatures, VideoFeatures
 from models.exchange.roles import Localizer, LocalizerParams
 from models.layers.candidate_map import CandidateGrid, list_candidates, plan_proposals
+from models.layers.clip_pool import pool_clips
 from models.layers.map_convolution.choice import Speed
 from models.layers.map_convolution.stack import MapConvolution
 from models.layers.proposals import ConvProposals, PoolProposals
@@ -105,13 +106,7 @@ class Tan2D(Localizer):
 
     def _pool_clips(self, features: Tensor, mask: Tensor) -> Tensor:
         """Return the cells' features: clips (B, T, P, D) and which of them are inside (B, T) -> (B, H, N)."""
-        places = self.clip_conv(features)  # (B, T, P, H)
-        hidden = F.relu(places[:, :, 0] if places.shape[2] == 1 else places.max(dim=2).values) * mask[..., None]  # (B, T, H)
-        batch, num_clips, hidden_dim = hidden.shape
-        cells = hidden.reshape(batch, num_clips // self.clips_per_cell, self.clips_per_cell, hidden_dim).sum(2)  # (B, N, H)
-        count = mask.reshape(batch, -1, self.clips_per_cell).sum(-1, keepdim=True).clamp_min(1)  # (B, N, 1)
-        pooled: Tensor = (cells / count).transpose(1, 2)
-        return pooled
+        return pool_clips(self.clip_conv(features), mask, self.clips_per_cell)
 
     def _convolve(self, cells: Tensor, sentence: Tensor, valid: Tensor) -> Tensor:
         """Return the candidates' features (B, M, H): cells (B, H, N) compared with the sentence (B, H) and convolved."""

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from models.exchange.batches import Candidates, InputDims, TextFeatures, VideoFeatures
 from models.exchange.roles import Localizer, LocalizerParams
 from models.layers.dense_grid import DenseGrid
+from models.layers.sentence_lstm import read_both_ways
 
 
 class TextSlots(nn.Module):
@@ -27,20 +28,11 @@ class TextSlots(nn.Module):
 
     def forward(self, text: TextFeatures) -> tuple[Tensor, Tensor]:
         """Return slots (B, K, D) and a summary of the sentence (B, hidden_dim)."""
-        states = self._read(text)  # (B, L, hidden_dim)
+        states = read_both_ways(self.forwards, self.backwards, text.tokens, text.mask)  # (B, L, hidden_dim)
         mask = text.mask[..., None].to(states.dtype)
         gates = torch.sigmoid(self.gates(states)) * mask  # (B, L, K)
         summary = (states * mask).sum(1) / mask.sum(1).clamp_min(1)
         return gates.transpose(1, 2) @ text.tokens, summary
-
-    def _read(self, text: TextFeatures) -> Tensor:
-        """Read both ways, (B, L, hidden_dim). Each sentence is turned within its own length, so padding is always last."""
-        positions = torch.arange(text.tokens.shape[1], device=text.tokens.device)
-        turned = text.mask.sum(1, keepdim=True) - 1 - positions  # (B, L), negative at padding
-        turn = torch.where(turned >= 0, turned, positions)[..., None]
-        backwards = self.backwards(text.tokens.gather(1, turn.expand_as(text.tokens)))[0]
-        backwards = backwards.gather(1, turn.expand_as(backwards))
-        return torch.cat([self.forwards(text.tokens)[0], backwards], dim=-1)
 
 
 class GatedConvolution(nn.Module):
