@@ -90,6 +90,7 @@ class LossContext:
     moments: Tensor | None = None  # (B, E) embeddings; row i matches row i of `queries`
     queries: Tensor | None = None  # (B, E)
     false_negatives: Tensor | None = None  # (B, B) bool, pairs off the diagonal that are matches too
+    epoch: float | None = None  # epochs of training done, with the share of the present one
 
     @property
     def scores(self) -> Tensor | None:

@@ -3,6 +3,7 @@
 Letters: B rows, N cells, M candidates, G true moments.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -11,10 +12,8 @@ from torch import Tensor, nn
 from models.exchange.batches import Candidates, LossContext, Targets, VideoFeatures
 from models.exchange.roles import Localizer
 from models.layers.spans import compute_inside, compute_target_iou, find_false_negatives
-from models.losses.base import LossValue, WeightedLosses
 from models.training.data import LocalizerBatch, LocalizerData, iterate_batches, shuffle_batches
-from models.training.fitting import Metrics, Report, RoleModule, select_labels
-from models.training.schema import TrainingParams
+from models.training.role_module import Metrics, RoleModule, select_labels
 
 THRESHOLDS = (0.3, 0.5, 0.7)
 
@@ -24,25 +23,8 @@ class LocalizerModule(RoleModule):
 
     monitor = "val/mIoU"
 
-    def __init__(
-        self,
-        localizer: Localizer,
-        losses: WeightedLosses,
-        training: TrainingParams,
-        *,
-        train: LocalizerData,
-        validation: LocalizerData | None,
-        seed: int,
-        report: Report | None = None,
-    ) -> None:
-        """Store the parts."""
-        super().__init__(localizer, losses, training, seed=seed, report=report)
-        self.train_data = train
-        self.validation_data = validation
-
-    def load_batch(self, rows: Tensor) -> LocalizerBatch:
-        """Return the training batch of some queries."""
-        return self.train_data.batch(rows)
+    train_data: LocalizerData
+    validation_data: LocalizerData | None
 
     def choose_rows(self, generator: torch.Generator) -> list[Tensor]:
         """Return the queries of each batch of an epoch."""
@@ -53,25 +35,30 @@ class LocalizerModule(RoleModule):
             generator=generator,
         )
 
-    def compute_loss(self, batch: LocalizerBatch) -> LossValue:
-        """Return the weighted losses of a batch."""
-        context = build_context(self.model(batch.video, batch.text), batch)
+    def build_context(self, model: Localizer, batch: LocalizerBatch, data: LocalizerData) -> LossContext:
+        """Return what the losses may read of a localizer's pass over a batch of some data."""
+        context = build_context(model(batch.video, batch.text), batch)
         if self.losses.needs("labels"):
-            context = replace(context, labels=select_labels(self.train_data.queries.labels, batch.query_index))
+            context = replace(context, labels=select_labels(data.queries.labels, batch.query_index))
         if self.losses.needs("other_candidates"):
             others, differs = choose_other_rows(batch.targets.video_index)
             video = VideoFeatures(*(part[others] for part in batch.video))
-            context = replace(context, other_candidates=self.model(video, batch.text), other_differs=differs)
-        value: LossValue = self.losses(context)
-        return value
+            context = replace(context, other_candidates=model(video, batch.text), other_differs=differs)
+        return context
+
+    def iterate_validation(self) -> Iterator[LocalizerBatch]:
+        """Yield the validation queries, 64 at a time."""
+        assert self.validation_data is not None
+        for rows in iterate_batches(len(self.validation_data.queries), 64):
+            batch: LocalizerBatch = self.transfer_batch_to_device(self.validation_data.batch(rows), self.device, 0)
+            yield batch
 
     def validate(self, model: nn.Module) -> Metrics:
         """Return mIoU and R@1 at three IoUs of the best candidate, in [0, 1], over all validation queries, if any."""
         if self.validation_data is None:
             return {}
         parts: list[Tensor] = []
-        for rows in iterate_batches(len(self.validation_data.queries), 64):
-            batch = self.transfer_batch_to_device(self.validation_data.batch(rows), self.device, 0)
+        for batch in self.iterate_validation():
             found = model(batch.video, batch.text)
             parts.append(compute_first_iou(found, batch.targets).cpu())
         iou = torch.cat(parts).double()  # (Q,)

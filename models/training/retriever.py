@@ -3,6 +3,7 @@
 Letters: B rows, S clips, V videos, N cells, M spans, Q queries, E embedding width.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -14,10 +15,8 @@ from corpus.moments import build_dense_cells, compute_cell_spans, resample_clips
 from models.exchange.batches import LossContext
 from models.exchange.roles import Retriever
 from models.layers.spans import compute_target_iou, find_false_negatives
-from models.losses.base import LossValue, WeightedLosses
 from models.training.data import RetrieverBatch, RetrieverData, iterate_batches, shuffle_batches
-from models.training.fitting import Metrics, Report, RoleModule, select_labels
-from models.training.schema import TrainingParams
+from models.training.role_module import Metrics, RoleModule, select_labels
 
 NUM_CELLS = 32  # of the grid on which validation looks for moments
 RANKS = (1, 10)
@@ -34,25 +33,8 @@ class RetrieverModule(RoleModule):
 
     monitor = "val/recall"
 
-    def __init__(
-        self,
-        retriever: Retriever,
-        losses: WeightedLosses,
-        training: TrainingParams,
-        *,
-        train: RetrieverData,
-        validation: RetrieverData | None,
-        seed: int,
-        report: Report | None = None,
-    ) -> None:
-        """Store the parts."""
-        super().__init__(retriever, losses, training, seed=seed, report=report)
-        self.train_data = train
-        self.validation_data = validation
-
-    def load_batch(self, rows: Tensor) -> RetrieverBatch:
-        """Return the training batch of some rows."""
-        return self.train_data.batch(rows)
+    train_data: RetrieverData
+    validation_data: RetrieverData | None
 
     def choose_rows(self, generator: torch.Generator) -> list[Tensor]:
         """Return the rows of each batch of an epoch."""
@@ -63,20 +45,25 @@ class RetrieverModule(RoleModule):
             generator=generator,
         )
 
-    def compute_loss(self, batch: RetrieverBatch) -> LossValue:
-        """Return the weighted losses of a batch."""
-        assert isinstance(self.model, Retriever)
-        moments = embed_moments(self.model.embed_clips(batch.clips), batch.shares)
+    def build_context(self, model: Retriever, batch: RetrieverBatch, data: RetrieverData) -> LossContext:
+        """Return what the losses may read of a retriever's pass over a batch of some data."""
+        moments = embed_moments(model.embed_clips(batch.clips), batch.shares)
         context = LossContext(
             targets=batch.targets,
             moments=moments,
-            queries=self.model.embed_queries(batch.text),
+            queries=model.embed_queries(batch.text),
             false_negatives=find_false_negatives(batch.targets),
         )
         if self.losses.needs("labels"):
-            context = replace(context, labels=select_labels(self.train_data.queries.labels, batch.query_index))
-        value: LossValue = self.losses(context)
-        return value
+            context = replace(context, labels=select_labels(data.queries.labels, batch.query_index))
+        return context
+
+    def iterate_validation(self) -> Iterator[RetrieverBatch]:
+        """Yield the validation moments, as many at a time as in training."""
+        assert self.validation_data is not None
+        for rows in iterate_batches(len(self.validation_data.row_query), self.training_params.batch_size):
+            batch: RetrieverBatch = self.transfer_batch_to_device(self.validation_data.batch(rows), self.device, 0)
+            yield batch
 
     def validate(self, model: nn.Module) -> Metrics:
         """Return the recalls of `measure_recall`; nothing without validation queries."""
