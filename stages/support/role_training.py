@@ -25,15 +25,18 @@ from models.exchange.inputs import encode_queries, iterate_cells
 from models.exchange.roles import Localizer, LocalizerParams, Retriever, RetrieverParams
 from models.losses.base import LearnedTermParams, WeightedLosses
 from models.training.data import LocalizerData, RetrieverData
-from models.training.fitting import FitResult, Metrics, Report, RoleModule, fit
+from models.training.fitting import FitResult, fit
 from models.training.localizer import LocalizerModule
 from models.training.retriever import RetrieverModule
+from models.training.role_module import Metrics, Report, RoleModule
 from models.training.schema import derive_seed
 from stages.support.components import TrainedComponent, load_blind, load_localizer, load_retriever
 from stages.support.machine import choose_device
 from stages.support.tracked_run import TrackedRun, flatten
 
 METRICS, CURVES, RUN = "metrics.json", "curves.csv", "run.json"
+
+Examine = Callable[[FitResult], Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,31 +203,46 @@ def format_csv(rows: Sequence[Mapping[str, float]]) -> bytes:
 def compute_key(plan: TrainPlan, inputs: TrainInputs) -> str:
     """Name everything that the weights depend on, the source of the networks too: a state never meets other code."""
     component = type(plan.chosen.component)
-    kinds = (component, *map(type, plan.chosen.losses), RoleModule, ROLES[plan.role].module, LocalizerData)
+    training = plan.chosen.training
+    chosen = (component, *map(type, plan.chosen.losses), type(training.optimizer), type(training.schedule))
+    kinds = (*chosen, RoleModule, ROLES[plan.role].module, LocalizerData)
     sources = [Path(inspect.getfile(kind)) for kind in kinds]
     machine = [torch.__version__, torch.get_num_threads(), str(choose_device())]
     hashes = [sha256_file(path) for path in sources]
     return sha256_json({**plan.to_json(), **inputs.to_json(), "sources": hashes, "machine": machine})[:16]
 
 
-def train_tracked(plan: TrainPlan, inputs: TrainInputs, *, out_dir: Path, cache_dir: Path, tags: Mapping[str, str]) -> FitResult:
-    """Train one role under a tracked run, and remove the resumable state when its result is written."""
+def train_tracked(
+    plan: TrainPlan,
+    inputs: TrainInputs,
+    *,
+    out_dir: Path,
+    cache_dir: Path,
+    tags: Mapping[str, str],
+    name: str | None = None,
+    examine: Examine | None = None,
+) -> FitResult:
+    """Train one role under a tracked run, and remove the resumable state when its result is written.
+
+    The run goes by the role, or by `name`. `examine` looks at what was written; what it measures becomes part of the run.
+    """
     key = compute_key(plan, inputs)
     state_dir = cache_dir / "training" / key
     tags = {**tags, "role": plan.role, "features": inputs.store.fingerprint.digest, "cuepoint.key": key}
-    run = TrackedRun(cache_dir / "tracking", state_dir, name=plan.role, params=flatten(plan.to_json()), tags=tags)
+    run = TrackedRun(cache_dir / "tracking", state_dir, name=name or plan.role, params=flatten(plan.to_json()), tags=tags)
 
     def report(row: Metrics) -> None:
         run.log(int(row["epoch"]), {name: value for name, value in row.items() if name != "epoch"})
 
     try:
         result = train(plan, inputs, out_dir=out_dir, state_dir=state_dir, report=report)
+        measured = examine(result) if examine else {}
     except BaseException as error:
         with contextlib.suppress(NoRoomError):  # where the training failed for the same reason, that is what to report
             run.end("FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     files = {name: (out_dir / name).read_bytes() for name in (CONFIG, METRICS, CURVES)}
-    best = {f"best/{name}": value for name, value in result.best.items()}
-    write_json(out_dir / RUN, {"run_id": run.end("FINISHED", metrics=best, files=files), "spool": run.spool.name})
+    metrics = {f"best/{figure}": value for figure, value in result.best.items()} | dict(measured)
+    write_json(out_dir / RUN, {"run_id": run.end("FINISHED", metrics=metrics, files=files), "spool": run.spool.name})
     shutil.rmtree(state_dir, ignore_errors=True)
     return result

@@ -11,7 +11,7 @@ from models.exchange.inputs import predict_candidates, select_text
 from models.localizers.tan2d import Tan2DParams
 from models.training import cell_table
 from models.training.data import LocalizerData, RetrieverData, shuffle_batches
-from models.training.schema import compute_rate_share, derive_seed
+from models.training.schema import derive_seed
 
 DURATIONS_S = {"a": 10.0, "b": 6.0}
 
@@ -158,14 +158,6 @@ def test_selected_sentences_are_cut_to_the_longest_of_them(text: TextFeatures) -
     chosen = select_text(text, torch.tensor([2, 0]))
     assert chosen.tokens.shape == (2, 2, 4)
     assert chosen.mask.tolist() == [[True, False], [True, True]]
-
-
-def test_the_learning_rate_warms_up_and_falls_to_0() -> None:
-    shares = [compute_rate_share(step, num_steps=100, warmup_share=0.1) for step in range(101)]
-    assert shares[0] == pytest.approx(0.1)
-    assert shares[9] == shares[10] == 1
-    assert shares[55] == pytest.approx(0.5)
-    assert shares[100] == pytest.approx(0)
 
 
 def test_seeds_differ_by_every_part() -> None:

@@ -26,7 +26,8 @@ from models.losses.iou_bce import IoUBCEParams
 from models.losses.scaled_iou_bce import ScaledIoUBCEParams
 from models.retrievers.dual_encoder import DualEncoderParams
 from models.text_encoders.word_vectors import WordVectorsParams
-from models.training.schema import AdamWParams, TrainingParams
+from models.optimizers.adamw import AdamWParams
+from models.training.schema import TrainingParams
 from stages.support import tracking
 from stages.support.components import TrainedComponent
 from stages.support.role_training import TrainInputs, TrainPlan, train, train_tracked

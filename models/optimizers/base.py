@@ -1,0 +1,44 @@
+"""What an optimizer of a preset must do: its schema, and the groups of parameters it is built for."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+from torch import nn
+from torch.optim import Optimizer
+
+from corpus.params import Params
+from models.losses.base import LearnedGroup
+
+
+class Trainees(NamedTuple):
+    """What is optimized, and how many optimizer steps an epoch has."""
+
+    parameters: Sequence[nn.Parameter]  # of the model
+    learned: Sequence[LearnedGroup]  # of losses, each with its own learning rate
+    steps_per_epoch: int
+
+
+class OptimizerParams(Params, ABC):
+    """Schema shared by all optimizers. `remedy` is the value to lower when a loss is not finite."""
+
+    remedy: ClassVar[str] = "training.optimizer.learning_rate"
+    reads_loss: ClassVar[bool] = False  # its step follows from the loss of one batch and the gradients of that loss alone
+
+    @abstractmethod
+    def build(self, trainees: Trainees) -> Optimizer:
+        """Return the optimizer; a schedule multiplies the rates of all its groups."""
+
+
+def group_parameters(trainees: Trainees, *, weight_decay: float) -> list[dict[str, Any]]:
+    """Return the groups of a decaying optimizer: matrices decay; vectors (biases, norms) and parameters of losses do not."""
+    groups: list[dict[str, Any]] = [
+        {"params": [parameter for parameter in trainees.parameters if parameter.ndim > 1], "weight_decay": weight_decay},
+        {"params": [parameter for parameter in trainees.parameters if parameter.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return groups + [{"params": own, "lr": rate, "weight_decay": 0.0} for own, rate in trainees.learned]
+
+
+def name_default(values: object) -> object:
+    """Return an optimizer's values with the name `adamw` where they give none."""
+    return {"name": "adamw", **values} if isinstance(values, dict) else values
