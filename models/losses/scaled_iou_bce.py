@@ -5,11 +5,12 @@ Letters: B rows, M candidates.
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
 from models.exchange.batches import LossDims
+from models.layers.iou_targets import IoUBand, scale_iou
 from models.losses.base import LossTerm, TermParams
 
 
@@ -33,28 +34,16 @@ class ScaledIoUBCELoss(LossTerm):
     def forward(self, scores: Tensor, iou: Tensor, valid: Tensor) -> Tensor:
         """Return a scalar from logits, IoU and validity, each (B, M); 0 where no candidate is valid."""
         mask = valid.to(scores.dtype)
-        losses = F.binary_cross_entropy_with_logits(scores, self.scale(iou), reduction="none")
+        targets = scale_iou(iou, min_iou=self.min_iou, max_iou=self.max_iou, bias=self.bias)
+        losses = F.binary_cross_entropy_with_logits(scores, targets, reduction="none")
         return (losses * mask).sum() / mask.sum().clamp_min(1)
 
-    def scale(self, iou: Tensor) -> Tensor:
-        """Return the targets in [0, 1], of the shape of `iou`."""
-        scaled = (iou - self.min_iou) / (self.max_iou - self.min_iou) * (1 - self.bias)
-        return (scaled + self.bias * (scaled > 0)).clamp(0, 1)
 
-
-class ScaledIoUBCEParams(TermParams):
-    """Values of the scaled-IoU BCE; the defaults are those of Charades-STA and ActivityNet Captions."""
+class ScaledIoUBCEParams(TermParams, IoUBand):
+    """Values of the scaled-IoU BCE."""
 
     name: Literal["scaled_iou_bce"]
-    min_iou: float = Field(default=0.5, ge=0, lt=1)
-    max_iou: float = Field(default=1.0, gt=0, le=1)
     bias: float = Field(default=0.0, ge=0, lt=1)
-
-    @model_validator(mode="after")
-    def _check_band(self) -> "ScaledIoUBCEParams":
-        if self.min_iou >= self.max_iou:
-            raise ValueError(f"scaled_iou_bce needs min_iou < max_iou, got min_iou={self.min_iou}, max_iou={self.max_iou}")
-        return self
 
     def build(self, dims: LossDims) -> ScaledIoUBCELoss:
         """Return the loss."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from corpus.text import PADDING, UNKNOWN, Vocabulary, tokenize
 from models.exchange.roles import TextEncoder, VideoEncoder
+from models.layers.multiple_instance_nce import compute_multiple_instance_nce
 from models.objectives.augmentation import AugmentationParams, brighten_clips, flip_clips, shift_clips
 from models.objectives.base import ClipBatch, Objective, ObjectiveParams, ObjectiveStep, Schedule
 
@@ -29,19 +30,6 @@ def compute_place_scores(places: Tensor, texts: Tensor) -> Tensor:
             "give the presets of encoder and text_encoder the same dim"
         )
     return torch.einsum("bpd,qd->qbp", places, texts).logsumexp(dim=-1)
-
-
-def compute_multiple_instance_nce(scores: Tensor, positives: Tensor) -> Tensor:
-    """Return -mean log(sum over positives e^s / sum over all e^s) of the rows that have a positive, in nats.
-
-    Both inputs are (R, C), `positives` is bool. Zero, with a gradient of zero, when no row has a positive.
-    """
-    rows = positives.any(dim=1)
-    if not rows.any():
-        return scores.sum() * 0.0
-    scores, positives = scores[rows], positives[rows]
-    matched = scores.masked_fill(~positives, -torch.inf).logsumexp(dim=1)
-    return (scores.logsumexp(dim=1) - matched).mean()
 
 
 def compute_word_loss(word_scores: Tensor, targets: Tensor) -> Tensor:

@@ -1,0 +1,65 @@
+"""Margin ranking of the best candidate against others of its video, and against the same span of another video.
+
+Letters: B rows, M candidates.
+"""
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+from torch import Tensor
+
+from models.exchange.batches import Candidates, LossDims
+from models.layers.margin_ranking import MAX_NEGATIVE_IOU, Negatives, compute_margin_ranking
+from models.losses.base import LossTerm, TermParams
+
+
+class IntraInterMarginLoss(LossTerm):
+    """a * mean max(0, m + d(p) - d(n)) over negatives of the video + b * the same against another video; d = -score.
+
+    The positive p is a row's valid candidate of highest IoU; negatives of its video are valid candidates with IoU below
+    `max_negative_iou`, either one drawn per row and step or all of them, averaged; the negative of another video is
+    the same candidate there, for the same sentence. Rows without such a negative are left out of that mean.
+    Source: Hendricks et al. 2017 (arXiv:1708.01641), eq. 2-4; weights and IoU of the re-implementation
+    `escorciav/moments-retrieval`. Deviations: the positive is a candidate, not the annotated span; in a video of other
+    length the same candidate is the same share of it, not the same seconds.
+    """
+
+    inputs = ("scores", "iou", "valid", "other_candidates", "other_differs")
+
+    def __init__(
+        self, *, margin: float, intra_weight: float, inter_weight: float, max_negative_iou: float, negatives: Negatives
+    ) -> None:
+        """Store the values."""
+        super().__init__()
+        self.margin = margin
+        self.intra_weight = intra_weight
+        self.inter_weight = inter_weight
+        self.max_negative_iou = max_negative_iou
+        self.negatives = negatives
+
+    def forward(self, scores: Tensor, iou: Tensor, valid: Tensor, other_candidates: Candidates, other_differs: Tensor) -> Tensor:
+        """Return a scalar; scores, IoU and validity are (B, M), `other_differs` (B,) says where there is another video."""
+        best = iou.masked_fill(~valid, -1.0).argmax(1, keepdim=True)  # (B, 1)
+        positive = -scores.gather(1, best)  # (B, 1)
+        intra = self._rank(positive, -scores, valid & (iou < self.max_negative_iou))
+        there = other_candidates.valid.gather(1, best) & other_differs[:, None]
+        inter = self._rank(positive, -other_candidates.scores.gather(1, best), there)
+        return self.intra_weight * intra + self.inter_weight * inter
+
+    def _rank(self, positive: Tensor, negatives: Tensor, allowed: Tensor) -> Tensor:
+        return compute_margin_ranking(positive[:, 0], negatives, allowed, margin=self.margin, use=self.negatives)
+
+
+class IntraInterMarginParams(TermParams):
+    """Values of the margin ranking; the defaults are those of the re-implementation."""
+
+    name: Literal["intra_inter_margin"]
+    margin: PositiveFloat = 0.1
+    intra_weight: NonNegativeFloat = 0.5
+    inter_weight: NonNegativeFloat = 0.2
+    max_negative_iou: float = Field(default=MAX_NEGATIVE_IOU, gt=0, le=1)
+    negatives: Negatives = "drawn"
+
+    def build(self, dims: LossDims) -> IntraInterMarginLoss:
+        """Return the loss."""
+        return IntraInterMarginLoss(**self.model_dump(exclude={"name", "weight"}))

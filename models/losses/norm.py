@@ -1,0 +1,57 @@
+"""What the regularisers of norms share: which vectors they read, and a warning where these are unit vectors.
+
+Letters: B rows, M candidates, E width, R vectors.
+"""
+
+import warnings
+from abc import abstractmethod
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from models.losses.base import LossTerm, TermParams
+
+TOLERANCE = 1e-4  # of the norm of a unit vector
+
+
+class NormParams(TermParams):
+    """Schema of regularisers of norms: `on` chooses the vectors. A small weight is usual: they stand beside other losses."""
+
+    on: Literal["moments", "queries", "features"] = "queries"
+
+
+class NormTerm(LossTerm):
+    """The mean of a penalty over the norms of all vectors; of candidates' features, over those of valid candidates.
+
+    Warns once where the first batch holds unit vectors only: a model that normalises its vectors gets no gradient from it.
+    """
+
+    def __init__(self, params: NormParams) -> None:
+        """Store the choice of vectors."""
+        super().__init__()
+        self.on = params.on
+        self.inputs = ("features", "valid") if params.on == "features" else (params.on,)
+        self._is_checked = False
+
+    @abstractmethod
+    def penalise(self, vectors: Tensor) -> Tensor:
+        """Return the mean penalty of vectors (R, E), R > 0."""
+
+    def forward(self, vectors: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Return a scalar from vectors (B, E), or (B, M, E) with their validity (B, M); 0 where there are none."""
+        used = vectors if valid is None else vectors[valid]  # (R, E)
+        if not len(used):
+            return vectors.sum() * 0.0
+        if not self._is_checked:
+            self._warn_of_unit_vectors(used)
+        return self.penalise(used)
+
+    def _warn_of_unit_vectors(self, vectors: Tensor) -> None:
+        norms = torch.linalg.vector_norm(vectors.detach(), dim=-1)
+        if bool(((norms - 1).abs() < TOLERANCE).all()):
+            warnings.warn(
+                f"the norms of {self.on} are all 1: this model normalises them, and a regulariser of norms changes nothing",
+                stacklevel=2,
+            )
+        self._is_checked = True

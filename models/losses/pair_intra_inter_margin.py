@@ -1,0 +1,76 @@
+"""Margin ranking of matched moments and queries against moments of the same video, and of other videos.
+
+Letters: B pairs, E embedding width, G true moments.
+"""
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+from torch import Tensor
+
+from models.exchange.batches import LossDims, Targets
+from models.layers.margin_ranking import MAX_NEGATIVE_IOU, Negatives, compute_margin_ranking
+from models.layers.multiple_instance_nce import find_matches
+from models.layers.spans import compute_pairwise_iou
+from models.losses.base import LossTerm, TermParams
+
+
+class PairIntraInterMarginLoss(LossTerm):
+    """The loss `intra_inter_margin` on embeddings, with squared distances between queries and the moments of the batch.
+
+    For the query of a row, the negatives of its video are the rows of that video whose true moments overlap the row's by
+    less than `max_negative_iou`; the negatives of other videos are the rows of those. Rows that match although not
+    paired are neither. One negative of each kind is drawn per row and step, or all are averaged; rows without one are left
+    out of that mean. Small `videos_per_batch` gives rows more negatives of their own video.
+    Source: Hendricks et al. 2017 (arXiv:1708.01641), eq. 2-4, and Escorcia et al. 2019 (arXiv:1907.12763), where moments and
+    sentences share a space. Deviation: the negative of another video is one of its annotated moments, not the same span.
+    """
+
+    inputs = ("moments", "queries", "targets", "false_negatives")
+
+    def __init__(
+        self, *, margin: float, intra_weight: float, inter_weight: float, max_negative_iou: float, negatives: Negatives
+    ) -> None:
+        """Store the values."""
+        super().__init__()
+        self.margin = margin
+        self.intra_weight = intra_weight
+        self.inter_weight = inter_weight
+        self.max_negative_iou = max_negative_iou
+        self.negatives = negatives
+
+    def forward(self, moments: Tensor, queries: Tensor, targets: Targets, false_negatives: Tensor) -> Tensor:
+        """Return a scalar from embeddings (B, E), the rows' true moments and the pairs that match too, (B, B) bool."""
+        distances = (queries[:, None] - moments[None, :]).square().sum(-1)  # (B, B), query by moment
+        same_video = targets.video_index[:, None] == targets.video_index[None, :]
+        differs = ~find_matches(false_negatives).T
+        apart = compute_row_iou(targets) < self.max_negative_iou
+        intra = self._rank(distances, same_video & apart & differs)
+        inter = self._rank(distances, ~same_video & differs)
+        return self.intra_weight * intra + self.inter_weight * inter
+
+    def _rank(self, distances: Tensor, allowed: Tensor) -> Tensor:
+        return compute_margin_ranking(distances.diagonal(), distances, allowed, margin=self.margin, use=self.negatives)
+
+
+def compute_row_iou(targets: Targets) -> Tensor:
+    """Return the highest IoU between true moments of every two rows, (B, B), whatever their videos."""
+    num_rows, num_spans = targets.mask.shape
+    spans = (targets.spans * targets.mask[..., None]).flatten(0, 1)  # (B * G, 2), empty spans where masked
+    iou = compute_pairwise_iou(spans, spans).reshape(num_rows, num_spans, num_rows, num_spans)
+    return iou.amax((1, 3))
+
+
+class PairIntraInterMarginParams(TermParams):
+    """Values of the margin ranking on embeddings."""
+
+    name: Literal["pair_intra_inter_margin"]
+    margin: PositiveFloat = 0.1
+    intra_weight: NonNegativeFloat = 0.5
+    inter_weight: NonNegativeFloat = 0.2
+    max_negative_iou: float = Field(default=MAX_NEGATIVE_IOU, gt=0, le=1)
+    negatives: Negatives = "drawn"
+
+    def build(self, dims: LossDims) -> PairIntraInterMarginLoss:
+        """Return the loss."""
+        return PairIntraInterMarginLoss(**self.model_dump(exclude={"name", "weight"}))
