@@ -95,8 +95,8 @@ def _load_trained(registry: Any, slot: str, name: str) -> Any:
 
     path = preset_path(slot, name)
     content = _named(load_yaml(path), name)
-    losses = validate(tuple[LossParams, ...], content.pop("losses", []), source=path)
-    training = validate(TrainingParams, content.pop("training", {}), source=path)
+    losses = validate(tuple[LossParams, ...], content.pop("losses", []), source=path, within="losses")
+    training = validate(TrainingParams, content.pop("training", {}), source=path, within="training")
     return TrainedComponent(validate(registry, content, source=path), losses, training)
 
 

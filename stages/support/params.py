@@ -1,5 +1,6 @@
 """The typed form of `params.yaml` and `presets/`: unknown or misspelt keys and components fail here, before any work."""
 
+from functools import reduce
 from pathlib import Path
 from typing import Any, get_args
 
@@ -147,8 +148,8 @@ def preset_path(slot: str, name: str) -> Path:
     return PRESETS / slot / f"{name}.yaml"
 
 
-def validate(schema: Any, content: object, *, source: Path) -> Any:
-    """Check values against a schema and name what is wrong in them.
+def validate(schema: Any, content: object, *, source: Path, within: str = "") -> Any:
+    """Check values against a schema and name what is wrong in them; `within` is the key of the file that holds them.
 
     Raises:
         ValueError: one line per wrong key: file, key, value, rule.
@@ -156,11 +157,19 @@ def validate(schema: Any, content: object, *, source: Path) -> Any:
     try:
         return TypeAdapter(schema).validate_python(content)
     except ValidationError as error:
-        raise ValueError("\n".join(_describe(source, schema, problem) for problem in error.errors())) from error
+        raise ValueError("\n".join(_describe(source, schema, problem, within) for problem in error.errors())) from error
 
 
-def _describe(source: Path, schema: Any, problem: Any) -> str:
-    key = ".".join(str(part) for part in problem["loc"]) or "(whole file)"
+def _describe(source: Path, schema: Any, problem: Any, within: str) -> str:
+    parts = [str(part) for part in (within, *problem["loc"]) if part != ""]
+    key, name_key = ".".join(parts) or "(whole file)", ".".join([*parts, "name"])
+    names = _known_names(schema, problem["loc"])
+    if problem["type"] == "union_tag_invalid":
+        return f"{source}: {name_key} = {problem['ctx']['tag']!r} is unknown; known: {names}"
+    if problem["type"] == "union_tag_not_found":
+        return f"{source}: the key {name_key} is missing; known: {names}"
+    if problem["type"] == "model_attributes_type":
+        return f"{source}: {key} = {problem['input']!r} must be a mapping with a name; known: {names}"
     if problem["type"] == "extra_forbidden":
         known = ", ".join(_known_keys(schema, problem["loc"][:-1]))
         return f"{source}: unknown key {key} = {problem['input']!r}; known: {known}; correct its spelling or remove it"
@@ -171,9 +180,15 @@ def _describe(source: Path, schema: Any, problem: Any) -> str:
 
 def _known_keys(schema: Any, location: tuple[int | str, ...]) -> list[str]:
     """Return the keys that a schema allows at a location, which names fields, list items and tags of unions."""
-    for part in location:
-        schema = _descend(schema, part)
-    return sorted(field.alias or name for model in _models_in(schema) for name, field in model.model_fields.items())
+    models = _models_in(reduce(_descend, location, schema))
+    return sorted(field.alias or name for model in models for name, field in model.model_fields.items())
+
+
+def _known_names(schema: Any, location: tuple[int | str, ...]) -> str:
+    """Return the names that the union at a location chooses by."""
+    models = _models_in(reduce(_descend, location, schema))
+    fields = [model.model_fields["name"] for model in models if "name" in model.model_fields]
+    return ", ".join(sorted(str(name) for field in fields for name in get_args(field.annotation)))
 
 
 def _descend(schema: Any, part: int | str) -> Any:

@@ -8,6 +8,7 @@ import yaml
 from pydantic import Field
 
 from corpus.params import Params
+from stages.support.components import load_localizer
 from stages.support.params import PARAMS_FILE, load_params, load_yaml, preset_path, validate
 
 Tree = dict[str, dict[str, object]]
@@ -43,18 +44,51 @@ def test_an_unknown_stage_is_named(tree: Tree, tmp_path: Path) -> None:
     assert "train, validate; correct its spelling or remove it" in str(caught.value)
 
 
+class Square(Params):
+    name: Literal["square"]
+    side: float = 1.0
+
+
+class Circle(Params):
+    name: Literal["circle"]
+    radius: float = 1.0
+
+
+Shapes = tuple[Annotated[Square | Circle, Field(discriminator="name")], ...]
+
+
 def test_an_unknown_key_of_one_component_among_several_lists_the_keys_of_that_component() -> None:
-    class Square(Params):
-        name: Literal["square"]
-        side: float = 1.0
-
-    class Circle(Params):
-        name: Literal["circle"]
-        radius: float = 1.0
-
-    registry = tuple[Annotated[Square | Circle, Field(discriminator="name")], ...]
     with pytest.raises(ValueError, match=r"losses\.yaml: unknown key 0\.circle\.radios = 2; known: name, radius; correct"):
-        validate(registry, [{"name": "circle", "radios": 2}], source=Path("losses.yaml"))
+        validate(Shapes, [{"name": "circle", "radios": 2}], source=Path("losses.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"name": "cube"}, r"a\.yaml: losses\.0\.name = 'cube' is unknown; known: circle, square$"),
+        ({"side": 2}, r"a\.yaml: the key losses\.0\.name is missing; known: circle, square$"),
+        ("cube", r"a\.yaml: losses\.0 = 'cube' must be a mapping with a name; known: circle, square$"),
+    ],
+)
+def test_an_unknown_name_among_several_components_lists_the_known_ones(content: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        validate(Shapes, [content], source=Path("a.yaml"), within="losses")
+
+
+def test_an_unknown_name_of_a_whole_file_lists_the_known_ones() -> None:
+    registry = Annotated[Square | Circle, Field(discriminator="name")]
+    with pytest.raises(ValueError, match=r"cube\.yaml: name = 'cube' is unknown; known: circle, square$"):
+        validate(registry, {"name": "cube"}, source=Path("cube.yaml"))
+
+
+def test_an_unknown_loss_of_a_preset_lists_the_known_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    preset = yaml.safe_load(preset_path("localizer", "tan2d").read_text(encoding="utf-8"))
+    preset["losses"].append({"name": "facal"})
+    monkeypatch.chdir(tmp_path)
+    preset_path("localizer", "tan2d").parent.mkdir(parents=True)
+    preset_path("localizer", "tan2d").write_text(yaml.safe_dump(preset), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"tan2d\.yaml: losses\.1\.name = 'facal' is unknown; known: .*focal, info_nce, "):
+        load_localizer("tan2d")
 
 
 def test_a_value_out_of_range_is_named_with_its_rule(tree: Tree, tmp_path: Path) -> None:
