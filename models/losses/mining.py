@@ -1,0 +1,121 @@
+"""Which triplets of a batch a loss is computed on, and what is tracked about them.
+
+Letters: R vectors, T triplets, P pairs of one class, E embedding width.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.losses.labelled import LabelledRows
+
+MinerName = Literal["random", "semi_hard", "hardest", "distance_weighted"]
+Mine = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+
+COLLAPSED_STD, COLLAPSED_RANGE = 0.01, 1e-3
+
+
+class Triplets(NamedTuple):
+    """Indices of vectors, (T,) each."""
+
+    anchors: Tensor
+    positives: Tensor
+    negatives: Tensor
+
+    def keep(self, mask: Tensor) -> "Triplets":
+        """Return the triplets where the mask (T,) is True."""
+        return Triplets(*(part[mask] for part in self))
+
+
+def build_miner(name: MinerName, margin: float) -> Mine:
+    """Return a miner of pytorch-metric-learning: vectors (R, E) and classes (R,) to triplets; distances of unit vectors.
+
+    random: one for each vector that has a partner; semi_hard: all with d(a,p) < d(a,n) <= d(a,p) + margin; hardest: the
+    farthest partner with the nearest of another class; distance_weighted: negatives drawn evenly over distances (Wu et
+    al. 2017, arXiv:1706.07567), between 0.5 and 1.4.
+    """
+    from pytorch_metric_learning import miners
+    from pytorch_metric_learning.utils.loss_and_miner_utils import get_random_triplet_indices
+
+    known: dict[MinerName, Callable[[], Mine]] = {
+        "random": lambda: lambda vectors, classes: get_random_triplet_indices(classes, t_per_anchor=1),
+        "semi_hard": lambda: miners.TripletMarginMiner(margin=margin, type_of_triplets="semihard"),
+        "hardest": miners.BatchHardMiner,
+        "distance_weighted": miners.DistanceWeightedMiner,
+    }
+    return known[name]()
+
+
+class MiningTracker:
+    """Figures of an epoch about triplets, and the alarm for embeddings that have collapsed into one point."""
+
+    def __init__(self, margin: float) -> None:
+        """Start with nothing tracked."""
+        self.margin = margin
+        self._steps: list[Tensor] = []
+
+    @torch.no_grad()
+    def record(self, rows: LabelledRows, mined: Triplets) -> None:
+        """Take in one batch and the triplets mined from it."""
+        units = F.normalize(rows.vectors.detach(), dim=-1)
+        distances = torch.cdist(units, units, compute_mode="donot_use_mm_for_euclid_dist")  # (R, R)
+        suspected = rows.sentences[mined.anchors] == rows.sentences[mined.negatives]
+        others = distances[~torch.eye(len(units), dtype=torch.bool, device=units.device)]
+        spread = others.amax() - others.amin() if len(others) else others.new_tensor(torch.inf)
+        std = units.std(0).mean() if len(units) > 1 else units.new_tensor(torch.inf)
+        self._steps.append(
+            torch.stack(
+                [
+                    *self._count_kinds(distances, rows.classes),
+                    distances.new_tensor(len(mined.anchors)),
+                    distances[mined.anchors, mined.positives].sum(),
+                    distances[mined.anchors, mined.negatives].sum(),
+                    suspected.sum().to(distances),
+                    distances.new_tensor(len(mined.anchors) == 0),
+                    ((std < COLLAPSED_STD) | (spread < COLLAPSED_RANGE)).to(distances),
+                ]
+            ).double()
+        )
+
+    def _count_kinds(self, distances: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Count all triplets of a batch: negatives beyond the margin, within it, and nearer than the positive."""
+        same = classes[:, None] == classes[None, :]
+        anchors, positives = (same & ~torch.eye(len(same), dtype=torch.bool, device=same.device)).nonzero(as_tuple=True)
+        gaps = (distances[anchors] - distances[anchors, positives][:, None])[~same[anchors]]
+        hard, easy = (gaps <= 0).sum(), (gaps > self.margin).sum()
+        return easy.to(distances), (len(gaps) - easy - hard).to(distances), hard.to(distances)
+
+    def report(self) -> dict[str, float]:
+        """Return the figures since the last report and start anew; warn when most batches had collapsed.
+
+        easy, semi_hard, hard: how many triplets the batches offered; mined: how many were used; positive_distance and
+        negative_distance: their mean d(a,p) and d(a,n), 0 where none was mined; suspected_false: the share of their
+        negatives that have the anchor's sentence; empty: the share of batches without any; collapsed: 1 or 0.
+        """
+        if not self._steps:
+            return {}
+        table = torch.stack(self._steps)
+        easy, semi_hard, hard, mined, positive, negative, suspected, empty, collapsed = table.sum(0).tolist()
+        self._steps = []
+        has_collapsed = collapsed > len(table) / 2
+        if has_collapsed:
+            warnings.warn(
+                "the embeddings have collapsed into one point: their mean standard deviation is below 0.01 or all distances "
+                "are within 0.001; lower the learning rate, or mine semi_hard or distance_weighted instead of hardest",
+                stacklevel=2,
+            )
+        return {
+            "easy": easy,
+            "semi_hard": semi_hard,
+            "hard": hard,
+            "mined": mined,
+            "positive_distance": positive / max(mined, 1),
+            "negative_distance": negative / max(mined, 1),
+            "suspected_false": suspected / max(mined, 1),
+            "empty": empty / len(table),
+            "collapsed": float(has_collapsed),
+        }

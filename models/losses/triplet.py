@@ -1,0 +1,75 @@
+"""A margin between the distances to a positive and a negative, on triplets that a miner chooses.
+
+Letters: B rows of a batch, R vectors, T triplets.
+"""
+
+from typing import Any, Literal
+
+from pydantic import Field, PositiveFloat
+from torch import Tensor
+
+from models.exchange.batches import LossDims, Targets
+from models.layers.spans import compute_pairwise_iou
+from models.losses.base import LossTerm
+from models.losses.labelled import LabelledRows, PairwiseTermParams, evaluate_rows
+from models.losses.mining import MinerName, MiningTracker, Triplets, build_miner
+
+
+class TripletLoss(LossTerm):
+    """Mean over mined triplets of relu(d(a,p) - d(a,n) + margin), d between unit vectors.
+
+    No negative is of the anchor's video with moments of IoU >= `max_negative_iou`: such a triplet is dropped after mining.
+    Each epoch's `collect_report` tells what was mined (`MiningTracker`).
+    Source: FaceNet, Schroff et al. 2015 (arXiv:1503.03832), eq. 3, with distances instead of their squares; loss and
+    miners by pytorch-metric-learning.
+    """
+
+    def __init__(self, params: "TripletParams") -> None:
+        """Build the miner."""
+        from pytorch_metric_learning.losses import TripletMarginLoss
+        from pytorch_metric_learning.reducers import MeanReducer
+
+        super().__init__()
+        self.reading = params.choose_reading()
+        self.inputs = (*self.reading.inputs, "targets")
+        self.max_negative_iou = params.max_negative_iou
+        self.mine = build_miner(params.miner, params.margin)
+        self.tracker = MiningTracker(params.margin)
+        self.library = TripletMarginLoss(margin=params.margin, reducer=MeanReducer())
+
+    def forward(self, *inputs: Any) -> Tensor:
+        """Return a scalar, 0 where nothing is mined; `inputs` are those of the reading and the targets."""
+        *labelled, targets = inputs
+        near = find_near_moments(targets, self.max_negative_iou)
+        return evaluate_rows(lambda rows: self._compute(rows, near), self.reading.read(*labelled))
+
+    def _compute(self, rows: LabelledRows, near: Tensor) -> Tensor:
+        found = Triplets(*self.mine(rows.vectors.detach(), rows.classes))
+        mined = found.keep(~near[rows.batch_rows[found.anchors], rows.batch_rows[found.negatives]])
+        self.tracker.record(rows, mined)
+        value: Tensor = self.library(rows.vectors, rows.classes, tuple(mined))
+        return value
+
+    def collect_report(self) -> dict[str, float]:
+        """Return the figures of the triplets since the last report."""
+        return self.tracker.report()
+
+
+def find_near_moments(targets: Targets, min_iou: float) -> Tensor:
+    """Return the pairs of rows of one video whose moments (the first of each row) overlap that much, (B, B) bool."""
+    spans = targets.spans[:, 0]  # (B, 2)
+    same_video = targets.video_index[:, None] == targets.video_index[None, :]
+    return same_video & (compute_pairwise_iou(spans, spans) >= min_iou)
+
+
+class TripletParams(PairwiseTermParams):
+    """Values of the triplet loss."""
+
+    name: Literal["triplet"]
+    margin: PositiveFloat = 0.2
+    miner: MinerName = "semi_hard"
+    max_negative_iou: float = Field(default=0.35, gt=0, le=1)  # with the anchor's moment, in one video
+
+    def build(self, dims: LossDims) -> TripletLoss:
+        """Return the loss with its miner."""
+        return TripletLoss(self)
