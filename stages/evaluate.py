@@ -108,7 +108,8 @@ class Examiner:
         return self.scoring.convention.rank(predict_moments(self.models.localizer, questions, text, cells))
 
     def _answer_floors(self, questions: Questions, text: TextFeatures, cells: Mapping[str, Half]) -> dict[str, RankedSpans | str]:
-        blind = predict_moments(self.models.blind, questions, text, build_blind_cells(self.models, questions))
+        nothing = build_blind_cells(self.models.blind, self.models.store, questions)
+        blind = predict_moments(self.models.blind, questions, text, nothing)
         floors: dict[str, RankedSpans | str] = {
             "prior": "the training split has no queries",
             "whole_video": build_whole_video_answers(questions.durations_s),
@@ -154,7 +155,7 @@ def evaluate(params: EvaluateParams, search: SearchParams, *, inputs: Evaluation
         ValueError: when the chosen split has no queries, or artefacts were not made from one another.
     """
     corpus = load_corpus(inputs.corpus_dir)
-    _require_queries(corpus, params.split)
+    require_queries(corpus, params.split)
     models = load_models(encoder_dir=inputs.encoder_dir, features_dir=inputs.features_dir, checkpoints_dir=inputs.checkpoints_dir)
     examiner = build_examiner(params, search, models=models, corpus=corpus)
     summary: dict[str, Any] = {}
@@ -175,6 +176,19 @@ def evaluate(params: EvaluateParams, search: SearchParams, *, inputs: Evaluation
     return summary
 
 
+def require_queries(corpus: Corpus, split: str) -> None:
+    """Refuse a split without queries.
+
+    Raises:
+        ValueError: naming the splits that have some.
+    """
+    known = [name for name in corpus.splits if corpus.of_split(name).queries]
+    if split not in known:
+        raise ValueError(
+            f"evaluate.split = {split!r}: that split has no queries; splits with queries: {', '.join(known) or 'none'}"
+        )
+
+
 def add_reliability(shown: SplitResult, validation: SplitResult | None) -> SplitResult:
     """Add how far the scores of a split can be trusted; they are scaled on validation, never on the split itself."""
 
@@ -192,15 +206,23 @@ def add_reliability(shown: SplitResult, validation: SplitResult | None) -> Split
 
 def build_examiner(params: EvaluateParams, search: SearchParams, *, models: TrainedModels, corpus: Corpus) -> Examiner:
     """Choose the convention and learn the prior from the training split."""
-    unit_cells = build_unit_cells(models.localizer.num_cells)
-    training, prior = prepare_questions(corpus, TRAIN), None
-    if len(training):
-        unit_truth = normalise_truth(training.truth, training.durations_s)
-        prior = rank_frequent_cells(unit_truth, unit_cells, max_iou=search.max_iou, max_kept=ANSWERS_KEPT)
+    training = prepare_questions(corpus, TRAIN)
+    scoring = build_scoring(params, search, num_cells=models.localizer.num_cells, training=training)
+    prior = rank_prior(training, scoring) if len(training) else None
+    return Examiner(models, scoring, SearchSettings.model_validate(search.model_dump()), prior)
+
+
+def build_scoring(params: EvaluateParams, search: SearchParams, *, num_cells: int, training: Questions) -> Scoring:
+    """Choose the convention; chance draws from the spans of `num_cells` cells."""
     convention = Tan2dConvention(iou_rule=IOU_RULE, max_iou=search.max_iou, max_kept=ANSWERS_KEPT)
     seen = collect_combinations(training.queries)
-    scoring = Scoring(convention, unit_cells, params.bootstrap_samples, params.seed, seen)
-    return Examiner(models, scoring, SearchSettings.model_validate(search.model_dump()), prior)
+    return Scoring(convention, build_unit_cells(num_cells), params.bootstrap_samples, params.seed, seen)
+
+
+def rank_prior(training: Questions, scoring: Scoring) -> Floats:
+    """Return the most frequent moments of training as fractions of the duration, best first: (K, 2)."""
+    unit_truth, convention = normalise_truth(training.truth, training.durations_s), scoring.convention
+    return rank_frequent_cells(unit_truth, scoring.unit_cells, max_iou=convention.max_iou, max_kept=convention.max_kept)
 
 
 def list_splits(corpus: Corpus, chosen: str) -> list[str]:
@@ -223,14 +245,6 @@ def describe_group(split: str, group: Mapping[str, Any]) -> str:
     if "collection" in group:
         parts.append(f"collection R@10 {100 * group['collection']['R10']:.1f} %")
     return f"{split}: {', '.join(parts)}"
-
-
-def _require_queries(corpus: Corpus, split: str) -> None:
-    known = [name for name in corpus.splits if corpus.of_split(name).queries]
-    if split not in known:
-        raise ValueError(
-            f"evaluate.split = {split!r}: that split has no queries; splits with queries: {', '.join(known) or 'none'}"
-        )
 
 
 if __name__ == "__main__":

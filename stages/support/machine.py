@@ -2,9 +2,11 @@
 
 import multiprocessing
 import os
+import platform
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from stages.support.process import die_with_parent
@@ -45,6 +47,20 @@ def prepare_torch(num_threads: int) -> None:
     torch.set_num_threads(num_threads)
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # it costs a tenth of a step
+
+
+def describe_machine() -> str:
+    """Return what times depend on: cores, processor and Python."""
+    return f"{os.cpu_count()} cores ({_read_processor()}), Python {platform.python_version()}"
+
+
+def _read_processor() -> str:
+    """Return the processor's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def map_in_processes(function: Callable[[T], R], items: Iterable[T], *, what: str) -> Iterator[R]:

@@ -176,6 +176,16 @@ def _send_metrics(
     client.log_batch(run_id, metrics=metrics, tags=[RunTag(key, value) for key, value in tags.items()])
 
 
+def find_experiment(run_id: str) -> str:
+    """Return the id of the experiment that a run belongs to: with it, the address of the run's page is known.
+
+    Raises:
+        TrackingError: when the server cannot be used, or has no such run.
+    """
+    with _open_client() as client:
+        return str(client.get_run(run_id).info.experiment_id)
+
+
 def reap_stale_runs() -> list[str]:
     """Mark as KILLED the RUNNING runs whose process of this machine is gone, and return their ids.
 

@@ -12,7 +12,6 @@ import argparse
 import csv
 import json
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -28,6 +27,8 @@ from typing import Any
 import psutil
 import yaml
 from results_page import build_page
+
+from stages.support.machine import describe_machine
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS = Path(__file__).with_suffix(".jsonl")
@@ -49,7 +50,7 @@ def measure(seed: int, share: float, folder: Path) -> dict[str, Any]:
     wall_s = time.monotonic() - start_s
     return {
         "commit": read_commit(folder),
-        "machine": f"{os.cpu_count()} cores ({read_processor()}), Python {platform.python_version()}",
+        "machine": describe_machine(),
         "seed": seed,
         "share": share,
         "wall_s": wall_s,
@@ -128,15 +129,6 @@ def read_commit(folder: Path) -> str:
     """Return the short hash of a clone's HEAD."""
     done = subprocess.run(["git", "rev-parse", "--short=7", "HEAD"], cwd=folder, check=True, capture_output=True, text=True)
     return done.stdout.strip()
-
-
-def read_processor() -> str:
-    """Return the processor's name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -65,7 +65,7 @@ def _require_same_inputs(config: CheckpointConfig, *, encoders: Encoders, store:
 
 def encode_text(models: TrainedModels, questions: Questions) -> TextFeatures:
     """Encode the sentences of a split."""
-    return encode_queries(models.encoders.text, models.encoders.vocabulary, [query.text for query in questions.queries])
+    return encode_queries(models.encoders.text, models.encoders.tokenizer, [query.text for query in questions.queries])
 
 
 def load_split_cells(models: TrainedModels, questions: Questions) -> dict[str, Half]:
@@ -73,9 +73,9 @@ def load_split_cells(models: TrainedModels, questions: Questions) -> dict[str, H
     return load_cells(models.store, [video.video_id for video in questions.videos], models.localizer.num_cells)
 
 
-def build_blind_cells(models: TrainedModels, questions: Questions) -> dict[str, Half]:
+def build_blind_cells(blind: Localizer, store: FeatureStore, questions: Questions) -> dict[str, Half]:
     """Return empty features on the blind floor's grid: whatever it is, it cannot see a video."""
-    nothing = np.zeros((models.blind.num_cells, *models.store.feature_shape), dtype=np.float16)
+    nothing = np.zeros((blind.num_cells, *store.feature_shape), dtype=np.float16)
     return {video.video_id: nothing for video in questions.videos}
 
 
