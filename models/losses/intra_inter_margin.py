@@ -16,8 +16,8 @@ from models.losses.base import LossTerm, TermParams
 class IntraInterMarginLoss(LossTerm):
     """a * mean max(0, m + d(p) - d(n)) over negatives of the video + b * the same against another video; d = -score.
 
-    The positive p is a row's valid candidate of highest IoU; negatives of its video are valid candidates with IoU below
-    `max_negative_iou`, either one drawn per row and step or all of them, averaged; the negative of another video is
+    The positive p is a row's valid candidate of highest IoU; negatives of its video are other valid candidates with IoU
+    below `max_negative_iou`, either one drawn per row and step or all of them, averaged; the negative of another video is
     the same candidate there, for the same sentence. Rows without such a negative are left out of that mean.
     Source: Hendricks et al. 2017 (arXiv:1708.01641), eq. 2-4; weights and IoU of the re-implementation
     `escorciav/moments-retrieval`. Deviations: the positive is a candidate, not the annotated span; in a video of other
@@ -41,7 +41,8 @@ class IntraInterMarginLoss(LossTerm):
         """Return a scalar; scores, IoU and validity are (B, M), `other_differs` (B,) says where there is another video."""
         best = iou.masked_fill(~valid, -1.0).argmax(1, keepdim=True)  # (B, 1)
         positive = -scores.gather(1, best)  # (B, 1)
-        intra = self._rank(positive, -scores, valid & (iou < self.max_negative_iou))
+        apart = (valid & (iou < self.max_negative_iou)).scatter(1, best, False)
+        intra = self._rank(positive, -scores, apart)
         there = other_candidates.valid.gather(1, best) & other_differs[:, None]
         inter = self._rank(positive, -other_candidates.scores.gather(1, best), there)
         return self.intra_weight * intra + self.inter_weight * inter

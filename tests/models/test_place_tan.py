@@ -1,12 +1,10 @@
-"""PlaceTAN and its loss terms. Contract tests over all localizers lie beside the registry's."""
+"""PlaceTAN. Contract tests over all localizers lie beside the registry's."""
 
 import pytest
 import torch
 
 from models.exchange.batches import InputDims, TextFeatures, VideoFeatures
 from models.localizers.place_tan import PlaceTAN, PlaceTANParams
-from models.losses.inside_bce import InsideBCELoss
-from models.losses.span_softmax import SpanSoftmaxLoss
 
 DIMS = InputDims(feature_dim=6, num_places=5, text_dim=6)
 
@@ -69,27 +67,3 @@ def test_span_mean_equals_a_slow_loop() -> None:
             hidden[0, :, i, j] = torch.relu(first[0, i] + last[0, j] + inside[0, i : j + 1].mean(0))
     expected = model.span_map.score(torch.relu(model.span_map.convolution(hidden)) + hidden)[:, 0]
     torch.testing.assert_close(model.span_map(cells), expected)
-
-
-def test_span_softmax_by_hand() -> None:
-    scores = torch.log(torch.tensor([[1.0, 2.0, 5.0]]))
-    iou = torch.tensor([[1.0, 0.6, 0.2]])
-    weight = 0.6**4
-    expected = -(1 / (1 + weight)) * torch.log(torch.tensor(1 / 8)) - (weight / (1 + weight)) * torch.log(torch.tensor(2 / 8))
-    loss = SpanSoftmaxLoss(min_iou=0.5, power=4.0)(scores, iou, torch.ones(1, 3, dtype=torch.bool))
-    torch.testing.assert_close(loss, expected)
-
-
-def test_span_softmax_takes_the_best_candidate_where_none_is_good_and_ignores_invalid_ones() -> None:
-    scores = torch.tensor([[0.0, 0.0, 50.0]], requires_grad=True)
-    loss = SpanSoftmaxLoss(min_iou=0.5, power=4.0)(scores, torch.tensor([[0.3, 0.1, 0.9]]), torch.tensor([[True, True, False]]))
-    torch.testing.assert_close(loss, torch.tensor(2.0).log())
-    loss.backward()
-    assert scores.grad is not None
-    assert scores.grad[0, 2] == 0
-
-
-def test_inside_bce_is_log_two_without_signal_and_skips_masked_cells() -> None:
-    saliency = torch.tensor([[0.0, 0.0, 99.0]])
-    loss = InsideBCELoss()(saliency, torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([[True, True, False]]))
-    torch.testing.assert_close(loss, torch.tensor(2.0).log())
