@@ -12,11 +12,11 @@ from corpus.files import read_json, sha256_file, sha256_json, write_json
 from corpus.media import ClipSampling
 from corpus.params import Params
 from corpus.store import Fingerprint
-from corpus.text import Vocabulary
+from corpus.text import Tokenizer, load_tokenizer
 from serving.search import SearchSettings
 
 FORMAT_VERSION: Final = 1
-MANIFEST, VOCABULARY = "manifest.json", "vocabulary.json"
+MANIFEST = "manifest.json"
 VIDEO_ENCODER = "video_encoder"
 NETWORKS = (VIDEO_ENCODER, "text_encoder", "retriever_clips", "retriever_queries", "localizer")
 
@@ -43,7 +43,7 @@ class Manifest(Params):
     format_version: Literal[1] = 1
     sampling: ClipSampling | None  # None where the bundle has no video encoder: its features came from files
     fingerprint: Fingerprint  # of the features that `video_encoder` makes and the other networks read
-    text_digest: str  # of the text encoder and its vocabulary
+    text_digest: str  # of the text encoder and its tokenizer
     search: SearchSettings
     num_cells: PositiveInt  # of the localizer's time axis
     dims: BundleDims
@@ -70,10 +70,10 @@ class Manifest(Params):
         return self.sampling
 
 
-def describe_files(folder: Path, *, has_video_encoder: bool) -> dict[str, BundleFile]:
-    """Return the networks of a bundle, with or without a video encoder, and its vocabulary, with their hashes."""
+def describe_files(folder: Path, *, has_video_encoder: bool, tokenizer: Tokenizer) -> dict[str, BundleFile]:
+    """Return the networks of a bundle, with or without a video encoder, and the file of its tokenizer, with their hashes."""
     networks = [name for name in NETWORKS if name != VIDEO_ENCODER or has_video_encoder]
-    names = [f"{name}.onnx" for name in networks] + [VOCABULARY]
+    names = [f"{name}.onnx" for name in networks] + [tokenizer.file_name]
     return {
         name: BundleFile(sha256=sha256_file(folder / name), size_bytes=(folder / name).stat().st_size) for name in sorted(names)
     }
@@ -101,9 +101,9 @@ class Bundle:
         return self.folder / f"{name}.onnx"
 
     @cached_property
-    def vocabulary(self) -> Vocabulary:
-        """The words of the text encoder."""
-        return Vocabulary.load(self.folder / VOCABULARY)
+    def tokenizer(self) -> Tokenizer:
+        """What turns sentences into the ids of the text encoder."""
+        return load_tokenizer(self.folder, self.manifest.files)
 
 
 def load_bundle(folder: Path) -> Bundle:

@@ -62,11 +62,11 @@ class MomentPredictor:
 
     def find_unknown(self, query: str) -> list[str]:
         """Return the words of a sentence that the models never saw; they add nothing to the search."""
-        return self.bundle.vocabulary.find_unknown(query)
+        return self.bundle.tokenizer.find_unknown(query)
 
     def _encode(self, query: str) -> EncodedText:
         require_query(query)
-        return self._networks.encode_text(self.bundle.vocabulary.encode([query]))
+        return self._networks.encode_text(self.bundle.tokenizer.encode([query]))
 
     def _localize(self, video_ids: list[str], text: EncodedText) -> list[ScoredSpans]:
         return self._networks.localize(self.collection.load_cells(video_ids), self.collection.get_durations(video_ids), text)

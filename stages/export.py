@@ -21,7 +21,7 @@ from models.exporting.networks import (
     build_text_network,
     build_video_network,
 )
-from serving.bundle import VOCABULARY, BundleDims, Manifest, describe_files, save_manifest
+from serving.bundle import BundleDims, Manifest, describe_files, save_manifest
 from serving.search import SearchSettings
 from stages.support import paths
 from stages.support.entry import run_stage
@@ -90,7 +90,8 @@ def export(inputs: ExportInputs, search: SearchSettings, *, max_difference: floa
         write_bytes(path, network.export(cases[-1]))
         parity[network.name] = require_parity(network, path, cases, max_difference=max_difference)
         latency_ms[network.name] = round(measure_latency(path, cases[-1], num_threads=LATENCY_THREADS), 3)
-    parts.encoders.vocabulary.save(bundle_dir / VOCABULARY)
+    tokenizer = parts.encoders.tokenizer
+    tokenizer.save(bundle_dir / tokenizer.file_name)
     manifest = build_manifest(parts, search, parity, bundle_dir=bundle_dir, encoder_dir=inputs.encoder_dir)
     save_manifest(manifest, bundle_dir)
     sizes = {name: file.size_bytes for name, file in manifest.files.items()}
@@ -142,7 +143,7 @@ def build_manifest(
         search=search,
         num_cells=parts.localizer.num_cells,
         dims=BundleDims(**asdict(parts.configs[0].dims), embedding_dim=parts.retriever.embedding_dim),
-        files=describe_files(bundle_dir, has_video_encoder=parts.encoders.video is not None),
+        files=describe_files(bundle_dir, has_video_encoder=parts.encoders.video is not None, tokenizer=parts.encoders.tokenizer),
         components=components
         | {role: encoder_config[role] for role in ("video_encoder", "text_encoder") if encoder_config[role]},
         parity=parity,

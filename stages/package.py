@@ -43,7 +43,7 @@ def package(inputs: PackageInputs, *, thumbnails_per_video: int, bento_dir: Path
     bundle = load_bundle(inputs.bundle_dir)
     collection = load_collection(inputs.index_dir, bundle.manifest)
     bento_version = bundle.version[:VERSION_LENGTH]
-    packages = read_packages(inputs.source / "pyproject.toml")
+    packages = read_packages(inputs.source / "pyproject.toml", also=bundle.tokenizer.packages)
     with tempfile.TemporaryDirectory(prefix="cuepoint-bento-") as scratch:
         folders = {"bundle": inputs.bundle_dir, "index": inputs.index_dir, "thumbnails": Path(scratch) / "thumbnails"}
         videos = list(collection.videos.values())

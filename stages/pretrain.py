@@ -15,9 +15,8 @@ from tqdm import tqdm
 from corpus.files import sha256_file, sha256_json, write_bytes, write_json
 from corpus.media import decoder_version
 from corpus.records import TRAIN, VALIDATION, Corpus, load_corpus
-from corpus.text import Vocabulary
-from models.exchange.encoder_files import save_encoders
-from models.exchange.roles import TextEncoderParams, VideoEncoderParams
+from models.exchange.encoder_files import compute_text_digest, save_encoders
+from models.exchange.roles import TextEncoderParams, TextStart, VideoEncoderParams
 from models.objectives.base import Objective, ObjectiveParams
 from models.objectives.clips import PretrainingVideo, build_pretraining_videos
 from models.objectives.fit import FitState, ObjectiveFit, measure_objective
@@ -59,18 +58,16 @@ def pretrain(plan: PretrainPlan, corpus: Corpus, *, media_dir: Path, out_dir: Pa
     if not train.videos:
         raise ValueError("the corpus has no video in the split 'train'; add videos or lower ingest.test_share")
     texts = [query.text for query in train.queries]
-    vocabulary = Vocabulary.from_texts(texts)
     torch.manual_seed(plan.seed)
-    video, text = plan.encoder.build() if plan.encoder else None, plan.text_encoder.build(len(vocabulary))
-    objective = plan.objective.build(video, text, vocabulary, texts) if video else None
+    video, start = plan.encoder.build() if plan.encoder else None, plan.text_encoder.start(texts)
+    text = start.encoder
+    objective = plan.objective.build(video, text, start.tokenizer, texts) if video else None
     figures = Figures(metrics={"steps": 0}, curves=[])
-    state_dir = cache_dir / "pretrain" / _hash_inputs(plan, corpus, objective)
+    state_dir = cache_dir / "pretrain" / _hash_inputs(plan, corpus, start, objective)
     if objective is not None:
         trained, figures = _train(plan, corpus, objective.to(choose_device()), media_dir, cache_dir, state_dir)
         video, text = trained.video, trained.text
-    save_encoders(
-        out_dir, video_params=plan.encoder, video=video, text_params=plan.text_encoder, text=text, vocabulary=vocabulary
-    )
+    save_encoders(out_dir, video_params=plan.encoder, video=video, text_params=start.params, text=text, tokenizer=start.tokenizer)
     write_json(out_dir / "metrics.json", figures.metrics)
     write_bytes(out_dir / "curves.csv", _format_csv(figures.curves))
     shutil.rmtree(state_dir, ignore_errors=True)
@@ -127,7 +124,7 @@ def _save_state(fit: ObjectiveFit, path: Path) -> None:
     write_bytes(path, content.getvalue())
 
 
-def _hash_inputs(plan: PretrainPlan, corpus: Corpus, objective: Objective | None) -> str:
+def _hash_inputs(plan: PretrainPlan, corpus: Corpus, start: TextStart, objective: Objective | None) -> str:
     """Name everything that the weights depend on, the source of the networks too: a state never meets other code."""
     classes = [ObjectiveFit, PretrainingVideo] + (
         [type(objective), type(objective.video), type(objective.text)] if objective else []
@@ -136,6 +133,7 @@ def _hash_inputs(plan: PretrainPlan, corpus: Corpus, objective: Objective | None
         {
             "values": [part and part.model_dump(mode="json") for part in (plan.encoder, plan.text_encoder, plan.objective)],
             "seed": plan.seed,
+            "text": compute_text_digest(start.params, start.encoder, start.tokenizer),
             "videos": [video.to_json() for video in corpus.videos],
             "queries": [query.to_json() for query in corpus.queries],
             "sources": [sha256_file(Path(inspect.getfile(kind))) for kind in classes],
@@ -172,10 +170,10 @@ def main() -> None:
         cache_dir=paths.find_cache_dir(),
     )
     if plan.encoder is None:
-        print(f"pretrain: features come from files ({params.corpus.features}): no video encoder, and word vectors as drawn")
+        print(f"pretrain: features come from files ({params.corpus.features}): no video encoder, the text encoder is not trained")
     for name, value in figures.metrics.items():
         print(f"pretrain: {name}: {value}")
 
 
 if __name__ == "__main__":
-    run_stage(main, name="pretrain")
+    run_stage(main, name="pretrain", slots=("encoder", "text_encoder", "objective"))

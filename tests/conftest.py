@@ -180,7 +180,7 @@ def _save_models(project: SmallProject, corpus: Corpus) -> None:
         video=video.build(),
         text_params=text,
         text=text.build(len(vocabulary)),
-        vocabulary=vocabulary,
+        tokenizer=vocabulary,
     )
     encoders = load_encoders(project.encoder)
     features = {}

@@ -25,7 +25,7 @@ class CheckpointConfig:
     component: Mapping[str, Any]
     dims: InputDims
     fingerprint: Fingerprint  # of the video features
-    text_digest: str  # of the text encoder and its vocabulary
+    text_digest: str  # of the text encoder and its tokenizer
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""

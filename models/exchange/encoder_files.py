@@ -1,4 +1,4 @@
-"""The folder that holds the encoders: weights, vocabulary, and the hashes that make the feature fingerprint.
+"""The folder that holds the encoders: weights, tokenizer, and the hashes that make the feature fingerprint.
 
 Where the features of videos come from files, there is a text encoder only.
 """
@@ -15,17 +15,12 @@ from torch import Tensor, nn
 from corpus.files import read_json, sha256_file, sha256_json, write_bytes, write_json
 from corpus.params import Params
 from corpus.store import FeatureStore, Fingerprint, FingerprintMismatchError, require_same_fingerprint
-from corpus.text import Vocabulary
+from corpus.text import Tokenizer, load_tokenizer
 from models.encoders import EncoderParams
 from models.exchange.roles import TextEncoder, TextEncoderParams, VideoEncoder, VideoEncoderParams
 from models.text_encoders import TextEncoderParams as TextEncoderRegistry
 
-VIDEO_WEIGHTS, TEXT_WEIGHTS, VOCABULARY, CONFIG = (
-    "video_encoder.safetensors",
-    "text_encoder.safetensors",
-    "vocabulary.json",
-    "config.json",
-)
+VIDEO_WEIGHTS, TEXT_WEIGHTS, CONFIG = "video_encoder.safetensors", "text_encoder.safetensors", "config.json"
 
 
 class Encoders(NamedTuple):
@@ -33,9 +28,9 @@ class Encoders(NamedTuple):
 
     video: VideoEncoder | None
     text: TextEncoder
-    vocabulary: Vocabulary
+    tokenizer: Tokenizer
     fingerprint: Fingerprint | None  # of the features that `video` makes
-    text_digest: str  # hash of the text encoder's values, weights and vocabulary
+    text_digest: str  # hash of the text encoder's values, weights and tokenizer
 
 
 def save_encoders(
@@ -45,21 +40,21 @@ def save_encoders(
     video: VideoEncoder | None,
     text_params: TextEncoderParams,
     text: TextEncoder,
-    vocabulary: Vocabulary,
+    tokenizer: Tokenizer,
 ) -> None:
-    """Write weights, vocabulary and config; `config.json` comes last, and with it the folder is complete."""
-    names = [TEXT_WEIGHTS, VOCABULARY]
+    """Write weights, tokenizer and config; `config.json` comes last, and with it the folder is complete."""
+    names = [TEXT_WEIGHTS, tokenizer.file_name]
     if video is not None:
         names.append(VIDEO_WEIGHTS)
         write_bytes(folder / VIDEO_WEIGHTS, save(_copy_state(video)))
     write_bytes(folder / TEXT_WEIGHTS, save(_copy_state(text)))
-    vocabulary.save(folder / VOCABULARY)
+    tokenizer.save(folder / tokenizer.file_name)
     config = {
         "video_encoder": video_params.model_dump(mode="json") if video_params else None,
         "text_encoder": text_params.model_dump(mode="json"),
         "sha256": {name: sha256_file(folder / name) for name in names},
         "fingerprint": compute_identity(video_params, video) if video_params and video else None,
-        "text_digest": compute_text_digest(text_params, text, vocabulary),
+        "text_digest": compute_text_digest(text_params, text, tokenizer),
     }
     write_json(folder / CONFIG, config)
 
@@ -76,16 +71,16 @@ def load_encoders(folder: Path) -> Encoders:
         raise FileNotFoundError(f"{config_path} does not exist: no trained encoders; run: dvc repro pretrain")
     config = read_json(config_path)
     _verify_files(folder, config["sha256"])
-    vocabulary = Vocabulary.load(folder / VOCABULARY)
+    tokenizer = load_tokenizer(folder, config["sha256"])
     video_params = TypeAdapter(EncoderParams | None).validate_python(config["video_encoder"])
     text_params = TypeAdapter(TextEncoderRegistry).validate_python(config["text_encoder"])
     video = _load_weights(video_params.build(), folder / VIDEO_WEIGHTS) if video_params else None
-    text = _load_weights(text_params.build(len(vocabulary)), folder / TEXT_WEIGHTS)
+    text = _load_weights(text_params.build(len(tokenizer)), folder / TEXT_WEIGHTS)
     identity = compute_identity(video_params, video) if video_params and video else None
-    digest = compute_text_digest(text_params, text, vocabulary)
+    digest = compute_text_digest(text_params, text, tokenizer)
     _require_equal(config_path, config, {"fingerprint": identity, "text_digest": digest})
     fingerprint = Fingerprint(identity=identity, environment={}) if identity else None
-    return Encoders(video, text, vocabulary, fingerprint, digest)
+    return Encoders(video, text, tokenizer, fingerprint, digest)
 
 
 def require_own_features(encoders: Encoders, store: FeatureStore) -> None:
@@ -111,9 +106,9 @@ def compute_identity(params: VideoEncoderParams, encoder: VideoEncoder) -> dict[
     }
 
 
-def compute_text_digest(params: Params, encoder: TextEncoder, vocabulary: Vocabulary) -> str:
+def compute_text_digest(params: Params, encoder: TextEncoder, tokenizer: Tokenizer) -> str:
     """Return the hash of everything that makes a sentence's vectors."""
-    return sha256_json([params.model_dump(mode="json"), compute_weights_digest(encoder), vocabulary.digest])
+    return sha256_json([params.model_dump(mode="json"), compute_weights_digest(encoder), tokenizer.digest])
 
 
 def compute_weights_digest(module: nn.Module) -> str:

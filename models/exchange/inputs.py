@@ -14,9 +14,11 @@ from tqdm import tqdm
 
 from corpus.moments import resample_clips
 from corpus.store import FeatureStore, Half
-from corpus.text import Vocabulary
+from corpus.text import Tokenizer
 from models.exchange.batches import TextFeatures, VideoFeatures
 from models.exchange.roles import Localizer, TextEncoder
+
+_SENTENCES_PER_RUN = 256
 
 
 class Predictions(NamedTuple):
@@ -30,8 +32,12 @@ class Predictions(NamedTuple):
 def iterate_cells(store: FeatureStore, video_ids: Sequence[str], num_cells: int) -> Iterator[Half]:
     """Yield each video's clips averaged into `num_cells` cells, (N, P, D) float16."""
     for video_id in tqdm(video_ids, desc="features", unit="video", disable=None, leave=False):
-        clips = store.load(video_id)
-        yield clips if len(clips) == num_cells else resample_clips(clips, num_cells).astype(np.float16)
+        yield average_clips(store.load(video_id), num_cells)
+
+
+def average_clips(clips: Half, num_cells: int) -> Half:
+    """Average clips (S, P, D) into cells (N, P, D); as many clips as cells are the cells."""
+    return clips if len(clips) == num_cells else resample_clips(clips, num_cells).astype(np.float16)
 
 
 def load_cells(store: FeatureStore, video_ids: Sequence[str], num_cells: int) -> dict[str, Half]:
@@ -40,10 +46,11 @@ def load_cells(store: FeatureStore, video_ids: Sequence[str], num_cells: int) ->
 
 
 @torch.no_grad()
-def encode_queries(text_encoder: TextEncoder, vocabulary: Vocabulary, texts: Sequence[str]) -> TextFeatures:
-    """Encode sentences with a frozen text encoder; all are padded to the longest one."""
-    encoded = text_encoder(torch.from_numpy(vocabulary.encode(texts)))
-    return TextFeatures(*(tensor.detach() for tensor in encoded))
+def encode_queries(text_encoder: TextEncoder, tokenizer: Tokenizer, texts: Sequence[str]) -> TextFeatures:
+    """Encode sentences with a frozen text encoder, in parts that bound its memory; all are padded to the longest one."""
+    ids = torch.from_numpy(tokenizer.encode(texts))
+    encoded = [text_encoder(part) for part in ids.split(_SENTENCES_PER_RUN)]
+    return TextFeatures(*(torch.cat(tensors) for tensors in zip(*encoded, strict=True)))
 
 
 def select_text(text: TextFeatures, rows: Tensor) -> TextFeatures:

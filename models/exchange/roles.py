@@ -1,12 +1,15 @@
 """What a component of each slot must do: encoders, localizers and retrievers, with the schema that builds them."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from corpus.media import ClipSampling
 from corpus.params import Params
+from corpus.text import Tokenizer, Vocabulary
 from models.exchange.batches import Candidates, InputDims, TextFeatures, VideoFeatures
 
 
@@ -78,11 +81,19 @@ class VideoEncoderParams(Params, ABC):
 
 
 class TextEncoder(nn.Module, ABC):
-    """Token ids to token and sentence vectors. Ids come from `corpus.text.Vocabulary`; 0 is padding."""
+    """Token ids to token and sentence vectors. Ids come from a `corpus.text.Tokenizer`; 0 is padding."""
 
     @abstractmethod
     def forward(self, token_ids: Tensor) -> TextFeatures:
         """Encode (B, L) int64."""
+
+
+class TextStart(NamedTuple):
+    """A text encoder before pretraining: what it is built from later, what reads its sentences, its first weights."""
+
+    params: "TextEncoderParams"
+    tokenizer: Tokenizer
+    encoder: TextEncoder
 
 
 class TextEncoderParams(Params, ABC):
@@ -90,4 +101,9 @@ class TextEncoderParams(Params, ABC):
 
     @abstractmethod
     def build(self, vocabulary_size: int) -> TextEncoder:
-        """Return an untrained encoder for this many token ids."""
+        """Return an encoder for this many token ids, padding included, whose weights are drawn or wait to be loaded."""
+
+    def start(self, texts: Sequence[str]) -> TextStart:
+        """Return the encoder that pretraining starts from; `texts` are all training sentences."""
+        vocabulary = Vocabulary.from_texts(texts)
+        return TextStart(self, vocabulary, self.build(len(vocabulary)))

@@ -15,7 +15,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from torch import Tensor, nn
 
 from corpus.params import Params
-from corpus.text import Vocabulary
+from corpus.text import Tokenizer
 from models.exchange.roles import TextEncoder, VideoEncoder
 
 
@@ -87,5 +87,5 @@ class ObjectiveParams(Params, ABC):
     schedule: Schedule | None = None
 
     @abstractmethod
-    def build(self, video: VideoEncoder, text: TextEncoder, vocabulary: Vocabulary, texts: Sequence[str]) -> Objective | None:
+    def build(self, video: VideoEncoder, text: TextEncoder, tokenizer: Tokenizer, texts: Sequence[str]) -> Objective | None:
         """Return the objective around both encoders; `texts` are all training sentences. None where nothing is learned."""

@@ -1,6 +1,6 @@
 """Text-aligned pretraining: a sentence must find its clips, and a clip its sentences, at some place of the picture.
 
-Letters: B clips, P places, D width, Q sentences, V words of the vocabulary, L words of a sentence.
+Letters: B clips, P places, D width, Q sentences, V predicted words, L tokens of a sentence.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
-from corpus.text import PADDING, UNKNOWN, Vocabulary, tokenize
+from corpus.text import Tokenizer, Vocabulary, replace_words, tokenize
 from models.exchange.roles import TextEncoder, VideoEncoder
 from models.layers.multiple_instance_nce import compute_multiple_instance_nce
 from models.objectives.augmentation import AugmentationParams, brighten_clips, flip_clips, shift_clips
@@ -45,14 +45,19 @@ def compute_word_loss(word_scores: Tensor, targets: Tensor) -> Tensor:
     return -(goal * word_scores[:, clips].log_softmax(dim=0)).sum(dim=0).mean()
 
 
-def compute_rarity(texts: Sequence[str], vocabulary: Vocabulary) -> NDArray[np.float32]:
-    """Return log(sentences / sentences with the word) for every token id, (V,); 0 for words in no sentence."""
-    counts = np.zeros(len(vocabulary))
-    for row in vocabulary.encode(texts) if texts else []:
-        counts[np.unique(row)] += 1
-    rarity = np.log(np.divide(len(texts), counts, out=np.ones_like(counts), where=counts > 0))
-    rarity[[PADDING, UNKNOWN]] = 0.0
-    return rarity.astype(np.float32)
+def find_words(texts: Sequence[str], words: Sequence[str]) -> NDArray[np.bool_]:
+    """Return which sentences hold which words, (Q, V)."""
+    columns = {word: column for column, word in enumerate(words)}
+    found = np.zeros((len(texts), len(words)), dtype=bool)
+    for row, text in enumerate(texts):
+        found[row, [columns[word] for word in tokenize(text) if word in columns]] = True
+    return found
+
+
+def compute_rarity(texts: Sequence[str], words: Sequence[str]) -> NDArray[np.float32]:
+    """Return log(sentences / sentences with the word) for every word, (V,); 0 for words in no sentence."""
+    counts = find_words(texts, words).sum(axis=0).astype(np.float64)
+    return np.log(np.divide(len(texts), counts, out=np.ones_like(counts), where=counts > 0)).astype(np.float32)
 
 
 class MILNCEObjective(Objective):
@@ -65,17 +70,17 @@ class MILNCEObjective(Objective):
     """
 
     def __init__(
-        self, video: VideoEncoder, text: TextEncoder, params: "MILNCEParams", vocabulary: Vocabulary, texts: Sequence[str]
+        self, video: VideoEncoder, text: TextEncoder, params: "MILNCEParams", tokenizer: Tokenizer, texts: Sequence[str]
     ) -> None:
         """Count the words of the training sentences `texts`; weights come with the encoders."""
         super().__init__(video, text)
         self.params = params
-        self.vocabulary = vocabulary
-        num_words = min(len(vocabulary), UNKNOWN + 1 + params.max_predicted_words)
-        rarity = compute_rarity([text for text in texts if self.reads(text)], vocabulary)
-        self.register_buffer("word_ids", torch.arange(UNKNOWN + 1, num_words)[:, None], persistent=False)  # (V, 1)
-        self.register_buffer("rarity", torch.from_numpy(rarity[UNKNOWN + 1 : num_words]), persistent=False)  # (V,)
-        self.mirrored_ids = _mirror_ids(vocabulary, params.mirrored_words)
+        self.tokenizer = tokenizer
+        self.words = _choose_words(texts, tokenizer, params.max_predicted_words)
+        rarity = compute_rarity([text for text in texts if self.reads(text)], self.words)
+        self.register_buffer("word_ids", torch.from_numpy(tokenizer.encode(self.words)), persistent=False)  # (V, L)
+        self.register_buffer("rarity", torch.from_numpy(rarity), persistent=False)  # (V,)
+        self.mirrored = {word: other for pair in params.mirrored_words for word, other in (pair, pair[::-1])}
 
     def reads(self, text: str) -> bool:
         """Leave out sentences that speak of an order in time: one clip cannot show it."""
@@ -83,46 +88,42 @@ class MILNCEObjective(Objective):
 
     def forward(self, batch: ClipBatch, generator: np.random.Generator) -> ObjectiveStep:
         """Return the loss; `accuracy` is the share of sentences whose best clip is a true one, `chance` that of a random clip."""
-        frames, token_ids = self._augment(batch, generator)
+        frames, texts = self._augment(batch, generator)
         places = self.encode_clips(frames)  # (B, P, D)
         covers = torch.from_numpy(batch.covers).to(places.device)  # (Q, B)
-        ids = torch.from_numpy(token_ids).to(places.device)  # (Q, L)
+        ids = torch.from_numpy(self.tokenizer.encode(texts)).to(places.device)  # (Q, L)
         scores = compute_place_scores(places, self.text(ids).pooled)  # (Q, B)
         parts = {
             "sentence_to_clips": compute_multiple_instance_nce(scores, covers),
             "clip_to_sentences": compute_multiple_instance_nce(scores.T, covers.T),
-            "words": self._compute_word_loss(places, ids, covers),
+            "words": self._compute_word_loss(places, texts, covers),
         }
         loss = parts["sentence_to_clips"] + parts["clip_to_sentences"] + self.params.word_weight * parts["words"]
         return ObjectiveStep(loss, {name: part.detach() for name, part in parts.items()} | _measure(scores, covers))
 
-    def _compute_word_loss(self, places: Tensor, ids: Tensor, covers: Tensor) -> Tensor:
+    def _compute_word_loss(self, places: Tensor, texts: Sequence[str], covers: Tensor) -> Tensor:
         vectors = self.text(self.word_ids).pooled  # (V, D)
-        holds = (ids[:, :, None] == self.get_buffer("word_ids")[:, 0]).any(dim=1)  # (Q, V)
+        holds = torch.from_numpy(find_words(texts, self.words)).to(places.device)  # (Q, V)
         targets = (holds.float().T @ covers.float()) * self.get_buffer("rarity")[:, None]  # (V, B)
         return compute_word_loss(compute_place_scores(places, vectors), targets)
 
-    def _augment(self, batch: ClipBatch, generator: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        token_ids = self.vocabulary.encode(batch.texts) if batch.texts else np.zeros((0, 1), dtype=np.int64)
+    def _augment(self, batch: ClipBatch, generator: np.random.Generator) -> tuple[NDArray[np.uint8], Sequence[str]]:
+        texts = batch.texts
         if not self.training:
-            return batch.frames, token_ids
+            return batch.frames, texts
         values = self.params.augmentation
         frames = shift_clips(batch.frames, max_px=values.shift_px, generator=generator)
         frames = brighten_clips(frames, amount=values.brightness, generator=generator)
         if generator.random() < values.flip_probability:  # the whole batch, so that a sentence shared by videos stays true
-            frames, token_ids = flip_clips(frames, np.ones(len(frames), dtype=bool)), self.mirrored_ids[token_ids]
-        return frames, token_ids
+            frames = flip_clips(frames, np.ones(len(frames), dtype=bool))
+            texts = tuple(replace_words(text, self.mirrored) for text in texts)
+        return frames, texts
 
 
-def _mirror_ids(vocabulary: Vocabulary, pairs: Sequence[tuple[str, str]]) -> NDArray[np.int64]:
-    """Return the token id in the mirror image of every token id; unknown where the partner is not in the vocabulary."""
-    mirrored = np.arange(len(vocabulary))
-    for left, right in pairs:
-        ids = vocabulary.encode([left, right])[:, 0]
-        for word_id, partner_id in (ids, ids[::-1]):
-            if word_id != UNKNOWN:
-                mirrored[word_id] = partner_id
-    return mirrored
+def _choose_words(texts: Sequence[str], tokenizer: Tokenizer, max_words: int) -> tuple[str, ...]:
+    """Return the most frequent words of the sentences that the tokenizer knows."""
+    words = Vocabulary.from_texts(texts).words
+    return tuple(word for word in words if not tokenizer.find_unknown(word))[:max_words]
 
 
 def _measure(scores: Tensor, covers: Tensor) -> dict[str, Tensor]:
@@ -143,13 +144,13 @@ class MILNCEParams(ObjectiveParams):
     augmentation: AugmentationParams = AugmentationParams()
     schedule: Schedule
 
-    def build(self, video: VideoEncoder, text: TextEncoder, vocabulary: Vocabulary, texts: Sequence[str]) -> MILNCEObjective:
+    def build(self, video: VideoEncoder, text: TextEncoder, tokenizer: Tokenizer, texts: Sequence[str]) -> MILNCEObjective:
         """Return the objective around both encoders.
 
         Raises:
             ValueError: when there is no sentence to learn from.
         """
-        objective = MILNCEObjective(video, text, self, vocabulary, texts)
+        objective = MILNCEObjective(video, text, self, tokenizer, texts)
         if not any(map(objective.reads, texts)):
             raise ValueError(
                 f"mil_nce needs training sentences without temporal_words, got none among {len(texts)} sentences; "

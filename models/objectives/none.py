@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from corpus.text import Vocabulary
+from corpus.text import Tokenizer
 from models.exchange.roles import TextEncoder, VideoEncoder
 from models.objectives.base import ObjectiveParams
 
@@ -14,6 +14,6 @@ class NoneParams(ObjectiveParams):
     name: Literal["none"]
     schedule: None = None
 
-    def build(self, video: VideoEncoder, text: TextEncoder, vocabulary: Vocabulary, texts: Sequence[str]) -> None:
+    def build(self, video: VideoEncoder, text: TextEncoder, tokenizer: Tokenizer, texts: Sequence[str]) -> None:
         """Return no objective."""
         return

@@ -13,7 +13,7 @@ from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from corpus.text import Vocabulary
+from corpus.text import Tokenizer
 from models.exchange.roles import TextEncoder, VideoEncoder
 from models.objectives.augmentation import AugmentationParams, brighten_clips, flip_clips, shift_clips
 from models.objectives.base import ClipBatch, Objective, ObjectiveParams, ObjectiveStep, Schedule
@@ -118,6 +118,6 @@ class VICRegParams(ObjectiveParams):
     augmentation: AugmentationParams = AugmentationParams()
     schedule: Schedule
 
-    def build(self, video: VideoEncoder, text: TextEncoder, vocabulary: Vocabulary, texts: Sequence[str]) -> VICRegObjective:
-        """Return the objective around both encoders; vocabulary and sentences are not read."""
+    def build(self, video: VideoEncoder, text: TextEncoder, tokenizer: Tokenizer, texts: Sequence[str]) -> VICRegObjective:
+        """Return the objective around both encoders; tokenizer and sentences are not read."""
         return VICRegObjective(video, text, self)

@@ -24,10 +24,10 @@ _EPOCH = "creation_time: '1970-01-01T00:00:00+00:00'"
 _SHOWN_LINES = 15
 
 
-def read_packages(pyproject: Path) -> list[str]:
-    """Return the packages that serving needs, base and extra `serve`, pinned to the versions of this environment."""
+def read_packages(pyproject: Path, *, also: Sequence[str] = ()) -> list[str]:
+    """Return the packages that serving needs, base, extra `serve` and `also`, pinned to the versions of this environment."""
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["serve"]]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["serve"], *also]
     names = sorted({Requirement(line).name for line in wanted})
     return [f"{name}=={version(name)}" for name in names]
 

@@ -55,7 +55,7 @@ def build_video_cases(sampling: ClipSampling) -> Sequence[Inputs]:
 def build_text_cases(samples: Samples, encoders: Encoders) -> Sequence[Inputs]:
     """Return each sentence alone, and all of them with padding and a word that nobody knows."""
     batches = [[text] for text in samples.texts] + [[*samples.texts, "\u2047nobody\u2047knows\u2047 this"]]
-    return [{"token_ids": torch.from_numpy(encoders.vocabulary.encode(batch))} for batch in batches]
+    return [{"token_ids": torch.from_numpy(encoders.tokenizer.encode(batch))} for batch in batches]
 
 
 def build_clip_cases(samples: Samples) -> Sequence[Inputs]:

@@ -106,7 +106,7 @@ def train(plan: TrainPlan, inputs: TrainInputs, *, out_dir: Path, state_dir: Pat
 def measure_dims(inputs: TrainInputs) -> InputDims:
     """Return the widths of features and text."""
     num_places, feature_dim = inputs.store.feature_shape
-    text = encode_queries(inputs.encoders.text, inputs.encoders.vocabulary, [inputs.corpus.queries[0].text])
+    text = encode_queries(inputs.encoders.text, inputs.encoders.tokenizer, [inputs.corpus.queries[0].text])
     return InputDims(feature_dim=feature_dim, num_places=num_places, text_dim=text.tokens.shape[-1])
 
 
@@ -161,7 +161,7 @@ def load_blind_data(component: LocalizerParams, inputs: TrainInputs, split: str)
 
 def encode_texts(inputs: TrainInputs, part: Corpus) -> TextFeatures:
     """Encode the sentences of a corpus, in order."""
-    return encode_queries(inputs.encoders.text, inputs.encoders.vocabulary, [query.text for query in part.queries])
+    return encode_queries(inputs.encoders.text, inputs.encoders.tokenizer, [query.text for query in part.queries])
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,11 @@ from models.exchange.encoder_files import (
     CONFIG,
     TEXT_WEIGHTS,
     VIDEO_WEIGHTS,
-    VOCABULARY,
     load_encoders,
     require_own_features,
     save_encoders,
 )
-from models.text_encoders import TextEncoderParams
+from models.text_encoders.word_vectors import WordVectorsParams
 
 
 def write(folder: Path, *, seed: int = 0, **values: object) -> None:
@@ -28,7 +27,7 @@ def write(folder: Path, *, seed: int = 0, **values: object) -> None:
     video = EncoderParams.model_validate(
         {"name": "place_cnn", "sampling": sampling, "channels": (4, 4, 4), "dim": 4, "norm_groups": 2, **values}
     )
-    text = TextEncoderParams(name="word_vectors", dim=4)
+    text = WordVectorsParams(name="word_vectors", dim=4)
     vocabulary = Vocabulary(("red", "blue"))
     torch.manual_seed(seed)
     save_encoders(
@@ -37,7 +36,7 @@ def write(folder: Path, *, seed: int = 0, **values: object) -> None:
         video=video.build(),
         text_params=text,
         text=text.build(len(vocabulary)),
-        vocabulary=vocabulary,
+        tokenizer=vocabulary,
     )
 
 
@@ -49,7 +48,7 @@ def test_loaded_encoders_are_frozen_and_give_what_the_saved_ones_gave(tmp_path: 
     expected = EncoderParams(name="place_cnn", sampling=sampling, channels=(4, 4, 4), dim=4, norm_groups=2).build()
     frames = torch.randint(0, 256, (1, 3, 16, 16, 3), dtype=torch.uint8)
     torch.testing.assert_close(encoders.video(frames), expected(frames))
-    assert encoders.vocabulary.words == ("red", "blue")
+    assert encoders.tokenizer.words == ("red", "blue")
     assert not encoders.video.training
     assert not any(weight.requires_grad for module in (encoders.video, encoders.text) for weight in module.parameters())
 
@@ -57,7 +56,7 @@ def test_loaded_encoders_are_frozen_and_give_what_the_saved_ones_gave(tmp_path: 
 def test_equal_encoders_have_equal_bytes_and_digests(tmp_path: Path) -> None:
     write(tmp_path / "a")
     write(tmp_path / "b")
-    for name in (VIDEO_WEIGHTS, TEXT_WEIGHTS, VOCABULARY, CONFIG):
+    for name in (VIDEO_WEIGHTS, TEXT_WEIGHTS, Vocabulary.file_name, CONFIG):
         assert sha256_file(tmp_path / "a" / name) == sha256_file(tmp_path / "b" / name)
 
 
@@ -76,7 +75,7 @@ def test_the_fingerprint_names_what_differs(change: dict[str, object], fields: s
     assert {name for name in first if first[name] != second[name]} == fields
 
 
-@pytest.mark.parametrize("name", [VIDEO_WEIGHTS, TEXT_WEIGHTS, VOCABULARY])
+@pytest.mark.parametrize("name", [VIDEO_WEIGHTS, TEXT_WEIGHTS, Vocabulary.file_name])
 def test_a_damaged_file_is_named_with_both_hashes(name: str, tmp_path: Path) -> None:
     write(tmp_path)
     path = tmp_path / name
@@ -100,19 +99,19 @@ def test_a_folder_without_encoders_names_the_command_that_makes_them(tmp_path: P
 
 
 def test_without_a_video_encoder_there_are_text_and_vocabulary_and_no_fingerprint(tmp_path: Path) -> None:
-    text, vocabulary = TextEncoderParams(name="word_vectors", dim=4), Vocabulary(("red", "blue"))
+    text, vocabulary = WordVectorsParams(name="word_vectors", dim=4), Vocabulary(("red", "blue"))
     built = text.build(len(vocabulary))
-    save_encoders(tmp_path, video_params=None, video=None, text_params=text, text=built, vocabulary=vocabulary)
+    save_encoders(tmp_path, video_params=None, video=None, text_params=text, text=built, tokenizer=vocabulary)
     encoders = load_encoders(tmp_path)
     assert (encoders.video, encoders.fingerprint) == (None, None)
-    assert encoders.vocabulary.words == ("red", "blue")
-    assert {path.name for path in tmp_path.iterdir()} == {TEXT_WEIGHTS, VOCABULARY, CONFIG}
+    assert encoders.tokenizer.words == ("red", "blue")
+    assert {path.name for path in tmp_path.iterdir()} == {TEXT_WEIGHTS, Vocabulary.file_name, CONFIG}
 
 
 def test_features_that_an_encoder_made_are_refused_where_there_is_none(tmp_path: Path) -> None:
-    text, vocabulary = TextEncoderParams(name="word_vectors", dim=4), Vocabulary(("red",))
+    text, vocabulary = WordVectorsParams(name="word_vectors", dim=4), Vocabulary(("red",))
     built = text.build(len(vocabulary))
-    save_encoders(tmp_path / "encoder", video_params=None, video=None, text_params=text, text=built, vocabulary=vocabulary)
+    save_encoders(tmp_path / "encoder", video_params=None, video=None, text_params=text, text=built, tokenizer=vocabulary)
     encoders = load_encoders(tmp_path / "encoder")
     for identity in ({"weights": "abc"}, {"streams": "abc", "arrays": "def"}):
         save_index(tmp_path / "features", fingerprint=Fingerprint(identity, {}), clip_rate_hz=None, shards=[])

@@ -9,7 +9,7 @@ from corpus.text import Vocabulary
 from models.encoders import EncoderParams
 from models.objectives.base import ClipBatch, Schedule
 from models.objectives.vicreg import VICRegObjective, VICRegParams, compute_vicreg
-from models.text_encoders import TextEncoderParams
+from models.text_encoders.word_vectors import WordVectorsParams
 
 PARAMS = VICRegParams(name="vicreg", schedule=Schedule(epochs=1), projector_dim=8)
 
@@ -36,7 +36,7 @@ def build_objective() -> VICRegObjective:
     torch.manual_seed(0)
     sampling = ClipSampling(clip_rate_hz=2.0, offsets_s=(-0.2, 0.0, 0.2), size_px=16)
     video = EncoderParams(name="place_cnn", sampling=sampling, channels=(8, 8, 8), dim=4, norm_groups=2).build()
-    return PARAMS.build(video, TextEncoderParams(name="word_vectors").build(3), Vocabulary(("red",)), [])
+    return PARAMS.build(video, WordVectorsParams(name="word_vectors").build(3), Vocabulary(("red",)), [])
 
 
 def build_clip_batch(num_clips: int) -> ClipBatch:

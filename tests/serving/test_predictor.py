@@ -39,7 +39,7 @@ def search_with_torch(project: Any, query: str, *, top_k: int) -> list[RankedMom
     encoders, store = load_encoders(project.encoder), FeatureStore(project.features)
     retriever, _ = load_retriever(project.checkpoints / "retriever")
     localizer, _ = load_localizer(project.checkpoints / "localizer")
-    text = encoders.text(torch.from_numpy(encoders.vocabulary.encode([query])))
+    text = encoders.text(torch.from_numpy(encoders.tokenizer.encode([query])))
     collection = load_collection(project.index, load_bundle(project.bundle).manifest)
     vectors = {name: retriever.embed_clips(torch.from_numpy(clips).float()).numpy() for name, clips in store.items()}
     clips = ClipIndex.build(vectors, clip_rate_hz=store.clip_rate_hz, fingerprint=store.fingerprint)
@@ -110,7 +110,7 @@ def test_unknown_words_are_reported_and_do_not_stop_the_search(predictor: Moment
 def test_many_survivors_are_localized_in_bounded_batches(small_project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = load_bundle(small_project.bundle)
     networks, collection = Networks(bundle, num_threads=1), load_collection(small_project.index, bundle.manifest)
-    text = networks.encode_text(bundle.vocabulary.encode([QUERY]))
+    text = networks.encode_text(bundle.tokenizer.encode([QUERY]))
     names = ["v0", "v1", "v2"]
     whole = networks.localize(collection.load_cells(names), collection.get_durations(names), text)
     monkeypatch.setattr("serving.networks.ROWS_PER_RUN", 2)

@@ -24,7 +24,7 @@ from corpus.store import FeatureStore
 from corpus.text import Vocabulary
 from models.encoders import EncoderParams
 from models.exchange.encoder_files import load_encoders, save_encoders
-from models.text_encoders import TextEncoderParams
+from models.text_encoders.word_vectors import WordVectorsParams
 from stages import extract as stage
 from stages.extract import ExtractReport, count_shards, extract, group_videos
 
@@ -75,7 +75,7 @@ def encoder_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_encoders(folder: Path, *, seed: int) -> None:
     sampling = ClipSampling(clip_rate_hz=2.0, offsets_s=(-0.2, 0.0, 0.2), size_px=16)
     video = EncoderParams(name="place_cnn", sampling=sampling, channels=(8, 8, 8), dim=4, norm_groups=2)
-    text = TextEncoderParams(name="word_vectors", dim=4)
+    text = WordVectorsParams(name="word_vectors", dim=4)
     vocabulary = Vocabulary(("red",))
     torch.manual_seed(seed)
     save_encoders(
@@ -84,7 +84,7 @@ def write_encoders(folder: Path, *, seed: int) -> None:
         video=video.build(),
         text_params=text,
         text=text.build(len(vocabulary)),
-        vocabulary=vocabulary,
+        tokenizer=vocabulary,
     )
 
 

@@ -22,7 +22,7 @@ from models.objectives import ObjectiveParams
 from models.objectives.base import Schedule
 from models.objectives.fit import ObjectiveFit
 from models.objectives.mil_nce import MILNCEParams
-from models.text_encoders import TextEncoderParams
+from models.text_encoders.word_vectors import WordVectorsParams
 from stages import pretrain as stage
 from stages.pretrain import PretrainPlan, pretrain, run_fit
 
@@ -86,7 +86,7 @@ def build_plan(objective: str = "mil_nce", *, seed: int = 1, epochs: int = 3) ->
     values: dict[str, object] = {"name": objective}
     if objective != "none":
         values["schedule"] = {"epochs": epochs, "videos_per_batch": 2, "clips_per_video": 6}
-    text_encoder = TextEncoderParams(name="word_vectors", dim=8)
+    text_encoder = WordVectorsParams(name="word_vectors", dim=8)
     return PretrainPlan(encoder, text_encoder, TypeAdapter(ObjectiveParams).validate_python(values), seed)
 
 
@@ -100,7 +100,7 @@ def run(plan: PretrainPlan, corpus: Corpus, media_dir: Path, folder: Path) -> di
 def test_every_objective_writes_encoders_that_load(objective: str, corpus: Corpus, media_dir: Path, tmp_path: Path) -> None:
     files = run(build_plan(objective), corpus, media_dir, tmp_path)
     encoders = load_encoders(tmp_path / "encoder")
-    assert "square" in encoders.vocabulary.words
+    assert "square" in encoders.tokenizer.words
     assert {"metrics.json", "curves.csv", "config.json"} <= files.keys()
 
 

@@ -77,7 +77,7 @@ def load_inputs(folder: Path) -> TrainInputs:
     vocabulary = Vocabulary(WORDS)
     text = WordVectorsParams(name="word_vectors", dim=8).build(len(vocabulary)).eval().requires_grad_(False)
     nobody: Any = None  # frames are not encoded here
-    encoders = Encoders(video=nobody, text=text, vocabulary=vocabulary, fingerprint=FINGERPRINT, text_digest="text")
+    encoders = Encoders(video=nobody, text=text, tokenizer=vocabulary, fingerprint=FINGERPRINT, text_digest="text")
     return TrainInputs(load_corpus(folder / "corpus"), FeatureStore(folder / "features"), encoders)
 
 

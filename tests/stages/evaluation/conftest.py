@@ -90,7 +90,7 @@ def write_models(folder: Path) -> Fingerprint:
         video=video.build(),
         text_params=text,
         text=text.build(len(vocabulary)),
-        vocabulary=vocabulary,
+        tokenizer=vocabulary,
     )
     encoders, dims = load_encoders(folder / "encoder"), InputDims(feature_dim=DIM, num_places=PLACES, text_dim=DIM)
     components: dict[str, Any] = {

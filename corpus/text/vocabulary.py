@@ -1,37 +1,27 @@
-"""Sentences to token ids, the same in training and serving."""
+"""Words of the training sentences as token ids."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from corpus.files import read_json, sha256_json, write_json
+from corpus.text.tokenizer import Tokenizer, pad_ids
+from corpus.text.words import tokenize
 
-PADDING, UNKNOWN = 0, 1
-_WORD = re.compile(r"\w+(?:'\w+)?")
-
-
-def tokenize(text: str) -> list[str]:
-    """Split a sentence into lower-case words; punctuation is dropped, an apostrophe inside a word stays.
-
-    Raises:
-        ValueError: when the sentence has no words.
-    """
-    words = _WORD.findall(text.lower())
-    if not words:
-        raise ValueError(f"the sentence {text!r} has no words; write what happens in the video")
-    return words
+UNKNOWN = 1
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class Vocabulary(Tokenizer):
     """The words a text encoder knows; ids 0 and 1 are padding and unknown."""
 
+    file_name: ClassVar[str] = "vocabulary.json"
     words: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -47,11 +37,7 @@ class Vocabulary:
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Return token ids (B, L), padded with 0 to the longest sentence."""
-        tokens = [tokenize(text) for text in texts]
-        ids = np.full((len(tokens), max(map(len, tokens))), PADDING, dtype=np.int64)
-        for row, words in enumerate(tokens):
-            ids[row, : len(words)] = [self._ids.get(word, UNKNOWN) for word in words]
-        return ids
+        return pad_ids([[self._ids.get(word, UNKNOWN) for word in tokenize(text)] for text in texts])
 
     def find_unknown(self, text: str) -> list[str]:
         """Return the words of a sentence that this vocabulary does not hold."""

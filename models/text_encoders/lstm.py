@@ -1,0 +1,55 @@
+"""Words in their context, read by an LSTM. Letters: B sentences, L words, D width, H hidden width."""
+
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from corpus.text import PADDING
+from models.exchange.batches import TextFeatures
+from models.exchange.roles import TextEncoder, TextEncoderParams
+from models.text_encoders.base.words import Pooling, build_word_table, pool_words
+
+
+class LSTMText(TextEncoder):
+    """Word vectors, and what a forward LSTM adds to each of them.
+
+    The LSTM reads forwards only, so that the padding behind a sentence reaches none of its words. Source: the text branch of
+    2D-TAN (arXiv:1912.03590), section 3.1. Deviations: the words are learned with the rest; the states are added to the
+    word vectors through a layer that starts at zero, so that learning starts from a bag of words; a sentence is pooled over
+    its words instead of being the last state.
+    """
+
+    def __init__(self, vocabulary_size: int, params: "LSTMTextParams") -> None:
+        """Draw the weights from torch's global generator."""
+        super().__init__()
+        self.pooling = params.pooling
+        self.table = build_word_table(vocabulary_size, params.dim, init_std=params.init_std)
+        self.lstm = nn.LSTM(params.dim, params.hidden_dim, num_layers=params.num_layers, batch_first=True)
+        self.dropout = nn.Dropout(params.dropout)
+        self.context = nn.Linear(params.hidden_dim, params.dim, bias=False)
+        nn.init.zeros_(self.context.weight)
+
+    def forward(self, token_ids: Tensor) -> TextFeatures:
+        """Encode (B, L) int64; `pooled` is the sum of a sentence's tokens, or their mean."""
+        mask = token_ids != PADDING  # (B, L)
+        words = self.table(token_ids)  # (B, L, D)
+        states, _ = self.lstm(words)  # (B, L, H)
+        tokens = (words + self.context(self.dropout(states))) * mask[..., None]  # (B, L, D)
+        return TextFeatures(tokens=tokens, mask=mask, pooled=pool_words(tokens, mask, self.pooling))
+
+
+class LSTMTextParams(TextEncoderParams):
+    """Values of `LSTMText`."""
+
+    name: Literal["lstm"]
+    dim: PositiveInt = 64
+    hidden_dim: PositiveInt = 64
+    num_layers: PositiveInt = 1
+    dropout: float = Field(default=0.1, ge=0, lt=1)  # of the states
+    pooling: Pooling = "sum"
+    init_std: PositiveFloat = 0.1
+
+    def build(self, vocabulary_size: int) -> LSTMText:
+        """Return an untrained encoder for this many ids, padding and unknown included."""
+        return LSTMText(vocabulary_size, self)
