@@ -48,3 +48,16 @@ def find_false_negatives(targets: Targets) -> Tensor:
     same_video = targets.video_index[:, None] == targets.video_index[None, :]
     spans = targets.spans[:, 0]  # (B, 2)
     return same_text | (same_video & (compute_pairwise_iou(spans, spans) >= SAME_IOU))
+
+
+def compute_generalized_iou(spans: Tensor, others: Tensor) -> Tensor:
+    """Return the one-dimensional generalised IoU of every pair: (..., A, 2) and (..., C, 2) -> (..., A, C) in [-1, 1].
+
+    It is the IoU less the share of the hull that neither span covers, so spans apart from each other give -gap / hull.
+    Source: Rezatofighi et al. 2019 (arXiv:1902.09630), in one dimension as in Moment-DETR (arXiv:2107.09609). Two spans of
+    length zero at one place give 0.
+    """
+    left, right = spans[..., :, None, :], others[..., None, :, :]
+    overlap = torch.minimum(left[..., 1], right[..., 1]) - torch.maximum(left[..., 0], right[..., 0])  # negative: the gap
+    hull = torch.maximum(left[..., 1], right[..., 1]) - torch.minimum(left[..., 0], right[..., 0])
+    return overlap / hull.clamp_min(torch.finfo(hull.dtype).tiny)
