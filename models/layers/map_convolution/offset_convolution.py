@@ -3,6 +3,7 @@
 Letters: S cells, B rows, I and O channels before and after, K kernel.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -12,6 +13,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from models.layers.map_convolution.geometry import build_geometry
+
+GATHER_BYTES = 4 * 2**20  # of cells at a time
 
 
 class Pairs(NamedTuple):
@@ -45,7 +48,9 @@ class OffsetConvolution(torch.autograd.Function):
         """Return the cells after the layer, (S_out + 1, B, O)."""
         result = features.new_zeros(len(norm), features.shape[1], len(weight))
         for pairs, tap in zip(taps, weight.flatten(2).unbind(-1), strict=True):
-            result.index_add_(0, pairs.outputs, features[pairs.inputs] @ tap.T.contiguous())
+            matrix = tap.T.contiguous()
+            for inputs, outputs in _split(pairs, features):
+                result.index_add_(0, outputs, features[inputs] @ matrix)
         result.add_(bias).relu_().mul_(norm)
         result[-1] = 0  # also where a value is not finite
         ctx.save_for_backward(features, weight, norm, result)
@@ -61,10 +66,22 @@ class OffsetConvolution(torch.autograd.Function):
         inner = torch.where(result > 0, gradient * norm, 0)  # of the sum before the ReLU
         grad_features = torch.zeros_like(features) if wants_features else None
         grad_weight = torch.empty_like(weight) if wants_weight else None
+        grad_matrix = torch.empty_like(weight[..., 0, 0], memory_format=torch.contiguous_format)
         for tap, pairs in enumerate(ctx.taps):
-            outputs = inner[pairs.outputs]  # (pairs, B, O)
+            matrix = weight.flatten(2)[..., tap].contiguous()
+            grad_matrix.zero_()
+            for inputs, outputs in _split(pairs, features):
+                gradients = inner[outputs]  # (pairs, B, O)
+                if grad_weight is not None:
+                    grad_matrix.addmm_(gradients.flatten(0, 1).T, features[inputs].flatten(0, 1))
+                if grad_features is not None:
+                    grad_features.index_add_(0, inputs, gradients @ matrix)
             if grad_weight is not None:
-                grad_weight.flatten(2)[..., tap] = outputs.flatten(0, 1).T @ features[pairs.inputs].flatten(0, 1)
-            if grad_features is not None:
-                grad_features.index_add_(0, pairs.inputs, outputs @ weight.flatten(2)[..., tap].contiguous())
+                grad_weight.flatten(2)[..., tap] = grad_matrix
         return grad_features, grad_weight, inner.sum((0, 1)) if wants_bias else None, None, None
+
+
+def _split(pairs: Pairs, features: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield as many pairs as are gathered at a time."""
+    size = max(1, GATHER_BYTES // (features[0].numel() * features.element_size()))
+    yield from zip(torch.split(pairs.inputs, size), torch.split(pairs.outputs, size), strict=True)

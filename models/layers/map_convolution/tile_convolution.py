@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from models.layers.map_convolution.crew import run_parts
 from models.layers.map_convolution.tiles import TileLayout
 from models.layers.map_convolution.transforms import Points, build_transform
 from models.layers.map_convolution.workspace import Workspace
@@ -43,7 +44,7 @@ class TilePlan(NamedTuple):
     layout: TileLayout
     matrices: TileMatrices
     workspace: Workspace
-    transformed: Tensor | None = None  # `transform_weights` of the layer's weight where that is kept between calls
+    transformed: Tensor | None = None  # (C, I, O), the layer's transformed weight where that is kept between calls
 
 
 @lru_cache(maxsize=32)
@@ -74,11 +75,9 @@ class TileConvolution(torch.autograd.Function):
         result = features.new_zeros(len(norm), features.shape[1], len(weight))
         for tiles in _split_tiles(plan, features):
             components = _to_components("components", features, tiles.inputs, plan.matrices.inputs, plan.workspace)
-            shape = (*components.shape[:2], len(weight))
-            products = plan.workspace.take("products", shape, features, padding=0)  # (C, Q * B, O)
-            for part in _split_components(plan.matrices, weight):
-                torch.bmm(components[part], _get_kernels(plan, weight, part).transpose(1, 2), out=products[part])
-            _add_components(result, tiles.outputs, plan.matrices.outputs, products, plan.workspace)
+            products = plan.workspace.take("products", (*components.shape[:2], len(weight)), features, padding=0)
+            _multiply(plan, components, weight, products, transposed=True)  # (C, Q * B, O)
+            _put_components(result, tiles.outputs, plan.matrices.outputs, products, plan.workspace)
         result.add_(bias).relu_().mul_(norm)
         result[-1] = 0  # also where a value is not finite
         ctx.save_for_backward(features, weight, norm, result)
@@ -111,58 +110,105 @@ def _add_gradients(
         for part in _split_components(matrices, weight):
             _add_taps(grad_taps, matrices.weights[part].T, products[part].transpose(1, 2), components[part], workspace)
     if grad_features is not None:
-        shape = (*products.shape[:2], features.shape[-1])
-        components = workspace.take("components", shape, features, padding=0)  # those of the gradients now
-        for part in _split_components(matrices, weight):
-            torch.bmm(products[part], _get_kernels(plan, weight, part), out=components[part])
+        components = workspace.take("components", (*products.shape[:2], features.shape[-1]), features, padding=0)
+        _multiply(plan, products, weight, components, transposed=False)  # of the gradients now
         _add_components(grad_features, inputs, matrices.inputs.T, components, workspace)
+
+
+def _multiply(plan: TilePlan, components: Tensor, weight: Tensor, found: Tensor, *, transposed: bool) -> None:
+    """Put the products of (C, Q * B, I) with the layer's kernel, (C, O, I), in either direction, into `found`."""
+
+    def multiply(number: int, part: slice) -> None:
+        for block in _split(part.stop - part.start, _count_kernels(weight)):
+            rows = slice(part.start + block.start, part.start + block.stop)
+            kernels = _get_kernels(plan, weight, rows, f"kernels {number}", transposed=transposed)
+            torch.bmm(components[rows], kernels, out=found[rows])
+
+    run_parts(multiply, len(components))
 
 
 def _add_taps(grad_taps: Tensor, matrix: Tensor, products: Tensor, components: Tensor, workspace: Workspace) -> None:
     """Add to the taps' gradients (K * K, O * I) from (K * K, C), (C, O, Q * B) and (C, Q * B, I)."""
     kernels = workspace.take("gradients", (*products.shape[:2], components.shape[-1]), components)  # (C, O, I)
-    rows = torch.bmm(products, components, out=kernels).view(len(kernels), -1)
-    for pairs in _split(rows.shape[1], _count_columns(len(rows), rows)):
-        grad_taps[:, pairs].addmm_(matrix, rows[:, pairs])
+    rows = kernels.view(len(kernels), -1)
+
+    def multiply(_: int, part: slice) -> None:
+        torch.bmm(products[part], components[part], out=kernels[part])
+
+    def add(_: int, part: slice) -> None:
+        for block in _split(part.stop - part.start, _count_columns(len(rows), rows)):
+            pairs = slice(part.start + block.start, part.start + block.stop)
+            grad_taps[:, pairs].addmm_(matrix, rows[:, pairs])
+
+    run_parts(multiply, len(kernels))
+    run_parts(add, rows.shape[1])
 
 
-def _get_kernels(plan: TilePlan, weight: Tensor, part: slice) -> Tensor:
-    """Return some components of the layer's kernel, (C, O, I)."""
-    if plan.transformed is not None:
-        return plan.transformed[part]
-    matrix = plan.matrices.weights[part]
-    return transform_weights(weight, matrix, plan.workspace.take("kernels", (len(matrix), *weight.shape[:2]), weight))
+def _get_kernels(plan: TilePlan, weight: Tensor, rows: slice, name: str, *, transposed: bool) -> Tensor:
+    """Return some components of the layer's kernel: (C, O, I), or transposed (C, I, O)."""
+    if plan.transformed is not None and transposed:
+        return plan.transformed[rows]
+    matrix = plan.matrices.weights[rows]
+    kernels = transform_weights(weight, matrix, plan.workspace.take(name, (len(matrix), *weight.shape[:2]), weight))
+    return kernels.transpose(1, 2) if transposed else kernels
 
 
 def _to_components(name: str, cells: Tensor, index: Tensor, matrix: Tensor, workspace: Workspace) -> Tensor:
     """Transform squares of cells: cells (S + 1, B, D), index (places, Q), matrix (C, places) -> (C, Q * B, D)."""
     width = cells[0].numel()
     found = workspace.take(name, (len(matrix), index.shape[1] * width), cells)
-    for tiles, columns in _split_squares(index, cells):
-        squares = cells.index_select(0, index[:, tiles].flatten()).view(len(index), -1)
-        first = tiles.start * width
-        for part in columns:
-            torch.mm(matrix, squares[:, part], out=found[:, first + part.start : first + part.stop])
+
+    def transform(_: int, part: slice) -> None:
+        for tiles, columns in _split_squares(index, cells, part):
+            squares = cells.index_select(0, index[:, tiles].flatten()).view(len(index), -1)
+            first = tiles.start * width
+            for some in columns:
+                torch.mm(matrix, squares[:, some], out=found[:, first + some.start : first + some.stop])
+
+    run_parts(transform, index.shape[1])
     return found.view(len(matrix), -1, cells.shape[-1])
 
 
-def _add_components(cells: Tensor, index: Tensor, matrix: Tensor, components: Tensor, workspace: Workspace) -> None:
-    """Transform back and add to cells (S + 1, B, D): index (places, Q), matrix (places, C), components (C, Q * B, D)."""
+def _put_components(cells: Tensor, index: Tensor, matrix: Tensor, components: Tensor, workspace: Workspace) -> None:
+    """Transform back into cells (S + 1, B, D) that are zero: index (places, Q), matrix (places, C), components (C, Q * B, D).
+
+    No two tiles have a cell in common but the last one, whose value means nothing.
+    """
     width = cells[0].numel()
     flat, rows = components.view(len(components), -1), cells.view(len(cells), -1)
-    for tiles, columns in _split_squares(index, cells):
-        squares = workspace.take("squares", (1, len(index), (tiles.stop - tiles.start) * width), cells)[0]
-        first = tiles.start * width
-        for part in columns:
-            torch.mm(matrix, flat[:, first + part.start : first + part.stop], out=squares[:, part])
-        rows.index_add_(0, index[:, tiles].flatten(), squares.view(-1, width))
+
+    def transform(number: int, part: slice) -> None:
+        for tiles, columns in _split_squares(index, cells, part):
+            squares = workspace.take(f"squares {number}", (1, len(index), (tiles.stop - tiles.start) * width), cells)[0]
+            first = tiles.start * width
+            for some in columns:
+                torch.mm(matrix, flat[:, first + some.start : first + some.stop], out=squares[:, some])
+            rows.index_copy_(0, index[:, tiles].flatten(), squares.view(-1, width))
+
+    run_parts(transform, index.shape[1])
 
 
-def _split_squares(index: Tensor, cells: Tensor) -> Iterator[tuple[slice, list[slice]]]:
+def _add_components(cells: Tensor, index: Tensor, matrix: Tensor, components: Tensor, workspace: Workspace) -> None:
+    """Do what `_put_components` does where tiles have cells in common, and add: parts are columns of the cells."""
+    width = cells[0].numel()
+    tiles, rows = components.view(len(components), -1, width), cells.view(len(cells), -1)  # (C, Q, B * D), (S + 1, B * D)
+
+    def transform(number: int, part: slice) -> None:
+        squares = workspace.take(f"squares {number}", (1, len(index), part.stop - part.start), cells)[0]
+        target = rows[:, part]
+        for tile in range(tiles.shape[1]):
+            torch.mm(matrix, tiles[:, tile, part], out=squares)
+            target.index_add_(0, index[:, tile], squares)
+
+    run_parts(transform, width)
+
+
+def _split_squares(index: Tensor, cells: Tensor, part: slice) -> Iterator[tuple[slice, list[slice]]]:
     """Yield slices of tiles whose squares stay in the cache, and of their columns where one tile alone is too large."""
     width = cells[0].numel()
     num_columns = _count_columns(len(index), cells)
-    for tiles in _split(index.shape[1], max(1, num_columns // width)):
+    for some in _split(part.stop - part.start, max(1, num_columns // width)):
+        tiles = slice(part.start + some.start, part.start + some.stop)
         yield tiles, list(_split((tiles.stop - tiles.start) * width, num_columns))
 
 
@@ -179,6 +225,11 @@ def _split_components(matrices: TileMatrices, weight: Tensor) -> Iterator[slice]
     count = len(matrices.inputs)
     num_blocks = -(-count * weight[..., 0, 0].numel() * weight.element_size() // WEIGHT_BYTES)
     return _split(count, -(-count // num_blocks))
+
+
+def _count_kernels(weight: Tensor) -> int:
+    """Return how many components of a kernel a thread transforms at a time."""
+    return max(1, WEIGHT_BYTES // (torch.get_num_threads() * weight[..., 0, 0].numel() * weight.element_size()))
 
 
 def _split(length: int, size: int) -> Iterator[slice]:
