@@ -27,12 +27,12 @@ class MILNCEAngularLoss(LossTerm):
 
     inputs = ("moments", "queries", "false_negatives", "epoch")
 
-    def __init__(self, *, temperature: float, angular_weight: float, angle_deg: float, ramp_epochs: float) -> None:
+    def __init__(self, *, temperature: float, angular_weight: float, angle_degrees: float, ramp_epochs: float) -> None:
         """Store the values; `angular_weight` is beta at the end of its ramp."""
         super().__init__()
         self.temperature = temperature
         self.angular_weight = angular_weight
-        self.slope = math.tan(math.radians(angle_deg)) ** 2
+        self.slope = math.tan(math.radians(angle_degrees)) ** 2
         self.ramp_epochs = ramp_epochs
 
     def forward(self, moments: Tensor, queries: Tensor, false_negatives: Tensor, epoch: float) -> Tensor:
@@ -66,7 +66,7 @@ class MILNCEAngularParams(TermParams):
     name: Literal["mil_nce_angular"]
     temperature: PositiveFloat = 1.0  # of the MIL-NCE part
     angular_weight: NonNegativeFloat = 0.5
-    angle_deg: float = Field(default=45.0, gt=0, lt=90)
+    angle_degrees: float = Field(default=45.0, gt=0, lt=90)
     ramp_epochs: NonNegativeFloat = 1.0
 
     def build(self, dims: LossDims) -> MILNCEAngularLoss:
@@ -74,6 +74,6 @@ class MILNCEAngularParams(TermParams):
         return MILNCEAngularLoss(
             temperature=self.temperature,
             angular_weight=self.angular_weight,
-            angle_deg=self.angle_deg,
+            angle_degrees=self.angle_degrees,
             ramp_epochs=self.ramp_epochs,
         )

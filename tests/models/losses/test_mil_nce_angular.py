@@ -38,7 +38,7 @@ def test_the_angular_term_agrees_with_a_slow_loop() -> None:
         exponents = [4 * slope * ((moments[i] + best) @ other).item() - pull for other in others]
         total += math.log(1 + sum(map(math.exp, exponents))) / 3
     plain = build(angular_weight=0.0)(MOMENTS, QUERIES, MATCHES, 9.0).item()
-    loss = build(angular_weight=2.0, angle_deg=40.0)(MOMENTS, QUERIES, MATCHES, 9.0)
+    loss = build(angular_weight=2.0, angle_degrees=40.0)(MOMENTS, QUERIES, MATCHES, 9.0)
     assert loss.item() == pytest.approx(plain + 2 * total, rel=1e-5)
 
 
