@@ -19,10 +19,15 @@ class SentenceLSTM(nn.Module):
 
     def forward(self, text: TextFeatures) -> Tensor:
         """Return (B, hidden_dim); words after the end of a sentence change nothing. A sentence without words gives zeros."""
-        states, _ = self.lstm(text.tokens)  # (B, L, hidden_dim)
+        states = self.read_words(text)
         last = (text.mask.sum(1).long() - 1).clamp_min(0)  # (B,)
         index = last[:, None, None].expand(-1, 1, states.shape[-1])
-        return torch.gather(states * text.mask[..., None].to(states.dtype), 1, index)[:, 0]
+        return torch.gather(states, 1, index)[:, 0]
+
+    def read_words(self, text: TextFeatures) -> Tensor:
+        """Return the state after each word, (B, L, hidden_dim), zero after the end of a sentence."""
+        states: Tensor = self.lstm(text.tokens)[0]
+        return states * text.mask[..., None].to(states.dtype)
 
 
 class MeanSentenceLSTM(nn.Module):

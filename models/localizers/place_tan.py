@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from models.exchange.batches import Candidates, InputDims, TextFeatures, VideoFeatures
 from models.exchange.roles import Localizer, LocalizerParams
 from models.layers.dense_grid import DenseGrid
+from models.layers.gated_convolution import GatedConvolution
 from models.layers.sentence_lstm import read_both_ways
 
 
@@ -33,24 +34,6 @@ class TextSlots(nn.Module):
         gates = torch.sigmoid(self.gates(states)) * mask  # (B, L, K)
         summary = (states * mask).sum(1) / mask.sum(1).clamp_min(1)
         return gates.transpose(1, 2) @ text.tokens, summary
-
-
-class GatedConvolution(nn.Module):
-    """A residual convolution along time whose channels the sentence opens and closes."""
-
-    def __init__(self, channels: int, *, text_dim: int, kernel_size: int, dropout: float) -> None:
-        """Build the convolution and the sentence's gate."""
-        super().__init__()
-        self.norm = nn.LayerNorm(channels)
-        self.convolution = nn.Conv1d(channels, channels, kernel_size, padding=kernel_size // 2)
-        self.gate = nn.Linear(text_dim, channels)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, cells: Tensor, summary: Tensor, mask: Tensor) -> Tensor:
-        """Return (B, N, C) from cells (B, N, C), the sentence (B, text_dim) and the cells' mask (B, N, 1)."""
-        hidden = self.convolution((self.norm(cells) * mask).transpose(1, 2)).transpose(1, 2)
-        update: Tensor = self.dropout(F.relu(hidden) * torch.sigmoid(self.gate(summary))[:, None])
-        return cells + update
 
 
 class SpanMap(nn.Module):
