@@ -49,4 +49,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, name="-".join(["train", *sys.argv[1:2]]))
+    slots = (*ROLES, "loss", "optimizer", "schedule")
+    run_stage(main, name="-".join(["train", *sys.argv[1:2]]), usage=f"{{{','.join(ROLES)}}}", slots=slots)

@@ -3,16 +3,20 @@
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from dvc.repo import Repo
 from dvc.stage import Stage
 
+from models.training.schema import TrainingParams
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("corpus", "models", "serving", "stages")
 # What no result depends on: where files lie and how they are read, how params are read, how processes and runs are kept.
 SUPPORT = (
+    "choices",
     "components",
     "decoding",
     "entry",
@@ -59,14 +63,22 @@ def list_presets(stage: Stage) -> list[Path]:
     return [Path(dep.fs_path) for dep in stage.params if Path(dep.fs_path).parent.parent == ROOT / "presets"]
 
 
+def name_steps(preset: dict[str, Any]) -> dict[str, str]:
+    """Return by slot the names of optimizer and schedule of a preset that is trained, also where it leaves them out."""
+    if "training" not in preset:
+        return {}
+    training = TrainingParams.model_validate(preset["training"])
+    return {"optimizers": training.optimizer.name, "schedules": training.schedule.name}
+
+
 def list_chosen(stage: Stage) -> set[str]:
-    """Return the names of the components that a stage may run: those of params.yaml, and the losses of its presets."""
+    """Return the names of the components that a stage may run: of params.yaml, and of its presets."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     role = stage.addressing.partition("@")[2]
     if role:
         params["train"]["models"] = params["train"]["models"][role]
     presets = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in list_presets(stage)]
-    return set(list_strings([params, presets]))
+    return {*list_strings([params, presets]), *(name for preset in presets for name in name_steps(preset).values())}
 
 
 def list_built(stage: Stage) -> list[Path]:
@@ -76,14 +88,16 @@ def list_built(stage: Stage) -> list[Path]:
         content = yaml.safe_load(preset.read_text(encoding="utf-8"))
         built.append(ROOT / "models" / f"{preset.parent.name}s" / f"{preset.stem}.py")
         built += [ROOT / "models" / "losses" / f"{name}.py" for name in list_strings(content.get("losses", []))]
+        built += [ROOT / "models" / slot / f"{name}.py" for slot, name in name_steps(content).items()]
     return [path for path in built if path.is_file()]
 
 
-def list_preset_losses() -> set[Path]:
-    """Return the losses of all presets: another component of a role is one option away, so its losses are watched too."""
+def list_preset_parts() -> set[Path]:
+    """Return losses, optimizers and schedules of all presets: another component is one option away, so its are watched too."""
     presets = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in (ROOT / "presets").rglob("*.yaml")]
-    names = {name for preset in presets for name in list_strings(preset.get("losses", []))}
-    return {ROOT / "models" / "losses" / f"{name}.py" for name in names}
+    losses = {("losses", name) for preset in presets for name in list_strings(preset.get("losses", []))}
+    steps = {part for preset in presets for part in name_steps(preset).items()}
+    return {ROOT / "models" / slot / f"{name}.py" for slot, name in losses | steps}
 
 
 def find_sources(stage: Stage) -> set[Path]:
@@ -145,7 +159,7 @@ def test_every_source_file_that_a_stage_runs_is_among_its_dependencies(name: str
 @pytest.mark.parametrize("name", sorted({name.partition("@")[0] for name in STAGES}))
 def test_a_stage_depends_on_no_source_file_that_none_of_its_items_runs(name: str) -> None:
     items = [load_stage(item) for item in STAGES if item.partition("@")[0] == name]
-    sources = {path for item in items for path in find_sources(item)} | NEUTRAL | list_preset_losses()
+    sources = {path for item in items for path in find_sources(item)} | NEUTRAL | list_preset_parts()
     watched = {Path(dep.fs_path).relative_to(ROOT) for item in items for dep in item.deps}
     code = [path for path in watched if path.parts[0] in PACKAGES and path.suffix in ("", ".py")]
     idle = [path for path in code if not any(source.is_relative_to(ROOT / path) for source in sources)]

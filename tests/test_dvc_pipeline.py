@@ -65,6 +65,17 @@ def test_an_unused_component_makes_nothing_stale(tiny_pipeline: Path, run_in: Ru
         assert json.loads(run_in(tiny_pipeline, "dvc", "status", "--json")) == {}
 
 
+@pytest.mark.parametrize(("slot", "like"), [("losses", "iou_bce"), ("optimizers", "sgd"), ("schedules", "constant")])
+def test_an_unused_part_of_training_makes_nothing_stale(slot: str, like: str, tiny_pipeline: Path, run_in: RunIn) -> None:
+    source = tiny_pipeline / "models" / slot / "unused.py"
+    registry = source.with_name("__init__.py")
+    with changed(source, registry):
+        content = source.with_name(f"{like}.py").read_text(encoding="utf-8")
+        source.write_text(content.replace(f'"{like}"', '"unused"'), encoding="utf-8")
+        registry.write_text(registry.read_text(encoding="utf-8") + f"from models.{slot} import unused\n", encoding="utf-8")
+        assert json.loads(run_in(tiny_pipeline, "dvc", "status", "--json")) == {}
+
+
 def test_metrics_and_plots_say_something(tiny_pipeline: Path, run_in: RunIn, tmp_path: Path) -> None:
     metrics = json.loads(run_in(tiny_pipeline, "dvc", "metrics", "show", "--json"))
     content = metrics[""]["data"]["data/reports/evaluation/metrics.json"]["data"]

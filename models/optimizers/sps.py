@@ -50,10 +50,10 @@ class SPS(Optimizer):
             raise TypeError("SPS.step needs a closure that computes the gradients and returns the loss, got None")
         with torch.enable_grad():
             loss = closure()
-        excess = float(loss) - self._lowest_loss
+        excess = loss.item() - self._lowest_loss
         if excess < 0:
             raise ValueError(
-                f"sps needs losses of at least training.optimizer.lowest_loss = {self._lowest_loss}, got {float(loss)}; "
+                f"sps needs losses of at least training.optimizer.lowest_loss = {self._lowest_loss}, got {loss.item()}; "
                 "lower it to a bound that holds, or choose another optimizer"
             )
         squared = self._sum_squares()

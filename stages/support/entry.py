@@ -3,7 +3,7 @@
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from stages.support.commit_room import require_room_to_commit
 from stages.support.disk_room import describe_no_room
@@ -75,11 +75,19 @@ def _describe_foreseen(error: Exception) -> str | None:
     return str(error) if isinstance(error, ValueError | OSError | AlreadyRunningError) else None
 
 
-def run_stage(main: Callable[[], None], *, name: str) -> None:
+def run_stage(main: Callable[[], None], *, name: str, usage: str = "", slots: Sequence[str] = ()) -> None:
     """Run a stage as its only process: a second one is refused, and it ends with the `dvc` that started it.
 
-    A stage that DVC runs fails when what it made does not fit into DVC's cache.
+    A stage that DVC runs fails when what it made does not fit into DVC's cache. `--help` runs nothing: it prints what the
+    stage does and the components of its slots. `usage` names the arguments that a stage takes; any other one is refused.
     """
+    given = sys.argv[1:]
+    if {"-h", "--help"} & set(given):
+        run_main(lambda: print(_describe_stage(main, name.partition("-")[0], usage, slots)), name=name)
+        return
+    if given and not usage:
+        stage = f"python -m stages.{name}"
+        _fail(name, f"{stage} takes no arguments, got {' '.join(given)}; its values stand in params.yaml", code=2)
     die_with_parent()
     dvc_stage = os.environ.get("DVC_STAGE", "")
 
@@ -91,6 +99,14 @@ def run_stage(main: Callable[[], None], *, name: str) -> None:
                 require_room_to_commit(dvc_stage)
 
     run_main(guarded, name=name)
+
+
+def _describe_stage(main: Callable[[], None], stage: str, usage: str, slots: Sequence[str]) -> str:
+    from stages.support.choices import describe_slots
+
+    purpose = main.__globals__["__doc__"].partition("\n")[0]
+    lines = [f"usage: python -m stages.{stage} {usage}".rstrip(), purpose, "Its values stand in params.yaml and presets/."]
+    return "\n\n".join([*lines, *([describe_slots(slots)] if slots else [])])
 
 
 def _fail(name: str, message: str, *, code: int = 1) -> None:

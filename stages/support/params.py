@@ -161,21 +161,35 @@ def validate(schema: Any, content: object, *, source: Path, within: str = "") ->
 
 
 def _describe(source: Path, schema: Any, problem: Any, within: str) -> str:
-    parts = [str(part) for part in (within, *problem["loc"]) if part != ""]
-    key, name_key = ".".join(parts) or "(whole file)", ".".join([*parts, "name"])
-    names = _known_names(schema, problem["loc"])
-    if problem["type"] == "union_tag_invalid":
-        return f"{source}: {name_key} = {problem['ctx']['tag']!r} is unknown; known: {names}"
-    if problem["type"] == "union_tag_not_found":
-        return f"{source}: the key {name_key} is missing; known: {names}"
-    if problem["type"] == "model_attributes_type":
-        return f"{source}: {key} = {problem['input']!r} must be a mapping with a name; known: {names}"
+    key = ".".join(str(part) for part in (within, *problem["loc"]) if part != "")
+    known = _describe_name(key, schema, problem)
+    return f"{source}: {known or _describe_value(key or '(whole file)', schema, problem)}"
+
+
+def _describe_name(key: str, schema: Any, problem: Any) -> str | None:
+    """Say what is wrong with the name that chooses a component, and list the known ones."""
+    kind, location, value = problem["type"], problem["loc"], problem["input"]
+    name_key = f"{key}.name".removeprefix(".")
+    if kind == "union_tag_invalid":
+        return f"{name_key} = {problem['ctx']['tag']!r} is unknown; known: {_known_names(schema, location)}"
+    if kind == "union_tag_not_found":
+        return f"the key {name_key} is missing; known: {_known_names(schema, location)}"
+    if kind == "model_attributes_type":
+        return f"{key or '(whole file)'} = {value!r} must be a mapping with a name; known: {_known_names(schema, location)}"
+    if kind == "literal_error" and location[-1:] == ("name",):  # in a slot with one component
+        return f"{key} = {value!r} is unknown; known: {_known_names(schema, location[:-1])}"
+    return None
+
+
+def _describe_value(key: str, schema: Any, problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         known = ", ".join(_known_keys(schema, problem["loc"][:-1]))
-        return f"{source}: unknown key {key} = {problem['input']!r}; known: {known}; correct its spelling or remove it"
+        return f"unknown key {key} = {problem['input']!r}; known: {known}; correct its spelling or remove it"
     if problem["type"] == "missing":
-        return f"{source}: the key {key} is missing"
-    return f"{source}: {key} = {problem['input']!r}: {problem['msg']}"
+        return f"the key {key} is missing"
+    if problem["type"] == "value_error":  # the message of a rule over several keys
+        return f"{key}: {problem['ctx']['error']}"
+    return f"{key} = {problem['input']!r}: {problem['msg']}"
 
 
 def _known_keys(schema: Any, location: tuple[int | str, ...]) -> list[str]:
