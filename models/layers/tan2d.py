@@ -15,6 +15,7 @@ from models.exchange.batches import Candidates, InputDims, TextFeatures, VideoFe
 from models.exchange.roles import Localizer, LocalizerParams
 from models.layers.candidate_map import CandidateGrid, list_candidates, plan_proposals
 from models.layers.clip_pool import pool_clips
+from models.layers.graph import NeckParams, NoNeckParams
 from models.layers.map_convolution.choice import Speed
 from models.layers.map_convolution.stack import MapConvolution
 from models.layers.proposals import ConvProposals, PoolProposals
@@ -53,6 +54,7 @@ class Tan2D(Localizer):
             speed=params.map_convolution,
         )
         self.predict = nn.Linear(hidden_dim, 1)
+        self.neck = params.neck.build(hidden_dim)
 
     @classmethod
     def from_official(cls, state_dict: Mapping[str, Tensor], config: str) -> "Tan2D":
@@ -106,7 +108,12 @@ class Tan2D(Localizer):
 
     def _pool_clips(self, features: Tensor, mask: Tensor) -> Tensor:
         """Return the cells' features: clips (B, T, P, D) and which of them are inside (B, T) -> (B, H, N)."""
-        return pool_clips(self.clip_conv(features), mask, self.clips_per_cell)
+        cells = pool_clips(self.clip_conv(features), mask, self.clips_per_cell)
+        if self.neck is None:
+            return cells
+        inside = mask.reshape(len(mask), -1, self.clips_per_cell).any(-1)  # (B, N)
+        joined: Tensor = self.neck(cells.transpose(1, 2), inside)
+        return joined.transpose(1, 2)
 
     def _convolve(self, cells: Tensor, sentence: Tensor, valid: Tensor) -> Tensor:
         """Return the candidates' features (B, M, H): cells (B, H, N) compared with the sentence (B, H) and convolved."""
@@ -126,6 +133,7 @@ class Tan2DValues(LocalizerParams):
     num_layers: PositiveInt = 2
     kernel_size: int = Field(default=5, ge=1)
     lstm_layers: PositiveInt = 1
+    neck: NeckParams = NoNeckParams()  # over the cells, before the map
     map_convolution: Speed = "auto"  # how it is computed on a CPU: fast, in little memory or plainly
 
     @model_validator(mode="after")
