@@ -36,6 +36,15 @@ class VideoFeatures(NamedTuple):
     duration_s: Tensor  # (B,) seconds covered by the N cells that are not masked
 
 
+class PointAnswers(NamedTuple):
+    """What a localizer that regresses moments from points of time says there, one point per candidate, for its losses."""
+
+    time_s: Tensor  # (B, M)
+    reach_s: Tensor  # (B, M, 2), above and up to which the farther end of a moment may lie to be this point's
+    foreground: Tensor  # (B, M) logits that the point lies in a true moment
+    centreness: Tensor  # (B, M) logits, high where it lies in the middle of one
+
+
 class Candidates(NamedTuple):
     """What every localizer returns. Map models flatten their valid cells, DETR models give their queries."""
 
@@ -46,6 +55,7 @@ class Candidates(NamedTuple):
     saliency: Tensor | None = None  # (B, N) logits that a cell lies inside a true moment
     query: Tensor | None = None  # (B, E), the sentence in the space of `features`
     auxiliary: tuple["Candidates", ...] = ()  # what earlier layers answered, for losses on every layer
+    points: PointAnswers | None = None  # where each candidate was regressed from, for losses on points
 
 
 class Targets(NamedTuple):
@@ -111,3 +121,8 @@ class LossContext:
     def saliency(self) -> Tensor | None:
         """The localizer's logits that a cell lies inside a true moment, (B, N)."""
         return self.candidates.saliency if self.candidates else None
+
+    @property
+    def points(self) -> PointAnswers | None:
+        """The points of time that the localizer's candidates were regressed from."""
+        return self.candidates.points if self.candidates else None

@@ -4,6 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from models.localizers.cal import CALParams
+from models.localizers.cal_chamfer import CALChamferParams
+from models.localizers.fcos import FCOSParams
+from models.localizers.mcn_moment import MCNMomentParams
 from models.localizers.moment_detr import MomentDETRParams
 from models.localizers.moment_detr_qvhighlights import MomentDETRQVHighlightsParams
 from models.localizers.ms_tan2d import MultiScaleTan2DParams
@@ -18,11 +22,16 @@ from models.localizers.tan2d_activitynet_conv import Tan2DActivityNetConvParams
 from models.localizers.tan2d_activitynet_pool import Tan2DActivityNetPoolParams
 from models.localizers.tan2d_charades_conv import Tan2DCharadesConvParams
 from models.localizers.tan2d_charades_pool import Tan2DCharadesPoolParams
+from models.localizers.tan2d_gcn import Tan2DGCNParams
 from models.localizers.tan2d_tacos_conv import Tan2DTacosConvParams
 from models.localizers.tan2d_tacos_pool import Tan2DTacosPoolParams
 
 LocalizerParams = Annotated[
-    MomentDETRParams
+    CALParams
+    | CALChamferParams
+    | FCOSParams
+    | MCNMomentParams
+    | MomentDETRParams
     | MomentDETRQVHighlightsParams
     | MultiScaleTan2DParams
     | MultiScaleTan2DActivityNetC3DParams
@@ -36,6 +45,7 @@ LocalizerParams = Annotated[
     | Tan2DActivityNetPoolParams
     | Tan2DCharadesConvParams
     | Tan2DCharadesPoolParams
+    | Tan2DGCNParams
     | Tan2DTacosConvParams
     | Tan2DTacosPoolParams,
     Field(discriminator="name"),

@@ -9,6 +9,9 @@ from models.losses.angular import AngularParams
 from models.losses.blackbox_map import BlackboxMAPParams
 from models.losses.blackbox_recall import BlackboxRecallParams
 from models.losses.cyclip import CyCLIPParams
+from models.losses.fcos_centreness import FCOSCentrenessParams
+from models.losses.fcos_foreground import FCOSForegroundParams
+from models.losses.fcos_regression import FCOSRegressionParams
 from models.losses.focal import FocalParams
 from models.losses.hungarian_set import HungarianSetParams
 from models.losses.info_nce import InfoNCEParams
@@ -36,6 +39,9 @@ LossParams = Annotated[
     | BlackboxMAPParams
     | BlackboxRecallParams
     | CyCLIPParams
+    | FCOSCentrenessParams
+    | FCOSForegroundParams
+    | FCOSRegressionParams
     | FocalParams
     | HungarianSetParams
     | InfoNCEParams

@@ -1,5 +1,10 @@
-"""The registry of retrievers; with a second one it becomes a union discriminated by `name`."""
+"""The registry of retrievers: one line per retriever in `RetrieverParams`."""
 
+from typing import Annotated
+
+from pydantic import Field
+
+from models.retrievers.cal import CALParams
 from models.retrievers.dual_encoder import DualEncoderParams
 
-RetrieverParams = DualEncoderParams
+RetrieverParams = Annotated[CALParams | DualEncoderParams, Field(discriminator="name")]
