@@ -41,7 +41,8 @@ class PairIntraInterMarginLoss(LossTerm):
 
     def forward(self, moments: Tensor, queries: Tensor, targets: Targets, false_negatives: Tensor) -> Tensor:
         """Return a scalar from embeddings (B, E), the rows' true moments and the pairs that match too, (B, B) bool."""
-        distances = (queries[:, None] - moments[None, :]).square().sum(-1)  # (B, B), query by moment
+        lengths = queries.square().sum(1)[:, None] + moments.square().sum(1)[None, :]
+        distances = lengths - 2 * queries @ moments.T  # (B, B) squared, query by moment
         same_video = targets.video_index[:, None] == targets.video_index[None, :]
         differs = ~find_matches(false_negatives).T
         apart = compute_row_iou(targets) < self.max_negative_iou
