@@ -30,7 +30,7 @@ FIELDS: dict[On, tuple[str, ...]] = {
 class LabelledRows(NamedTuple):
     """Vectors with their classes."""
 
-    vectors: Tensor  # (R, E) float32
+    vectors: Tensor  # (R, E)
     classes: Tensor  # (R,)
     sentences: Tensor  # (R,), equal where two vectors belong to one sentence
     batch_rows: Tensor  # (R,), the row of the batch that each vector comes from
@@ -58,8 +58,9 @@ class Reading:
         """Return the vectors that a batch holds, none where no candidate is good enough."""
         *parts, labels = inputs
         if self.on == "candidates":
-            return self._read_candidates(*parts, labels)
-        vectors = torch.cat(parts).float()
+            features, valid, iou = parts
+            return self._read_candidates(features, valid, iou, labels)
+        vectors = torch.cat(parts)
         return self._label(vectors, labels, torch.arange(len(labels.pair), device=vectors.device).repeat(len(parts)))
 
     def _read_candidates(self, features: Tensor, valid: Tensor, iou: Tensor, labels: Labels) -> LabelledRows:
@@ -67,7 +68,7 @@ class Reading:
         if self.per_row is not None and self.per_row < iou.shape[1]:
             best = iou.masked_fill(~keep, -1.0).topk(self.per_row, dim=1).indices
             keep = keep & torch.zeros_like(keep).scatter(1, best, True)
-        return self._label(features[keep].float(), labels, keep.nonzero()[:, 0])
+        return self._label(features[keep], labels, keep.nonzero()[:, 0])
 
     def _label(self, vectors: Tensor, labels: Labels, batch_rows: Tensor) -> LabelledRows:
         classes: Tensor = getattr(labels, self.labels)
@@ -75,7 +76,7 @@ class Reading:
 
 
 class LabelledTerm(LossTerm):
-    """A loss on labelled embeddings; it computes in float32, whatever the precision of the training."""
+    """A loss on labelled embeddings."""
 
     def __init__(self, reading: Reading) -> None:
         """Store what is read."""
@@ -93,9 +94,8 @@ class LabelledTerm(LossTerm):
 
 
 def evaluate_rows(compute: Callable[[LabelledRows], Tensor], rows: LabelledRows) -> Tensor:
-    """Return a loss of the rows, in float32, 0 where there are none."""
-    with torch.autocast(rows.vectors.device.type, enabled=False):
-        return compute(rows) if len(rows.vectors) else rows.vectors.sum()
+    """Return a loss of the rows, 0 where there are none."""
+    return compute(rows) if len(rows.vectors) else rows.vectors.sum()
 
 
 class LabelledValues(Params):

@@ -65,8 +65,9 @@ class MiningTracker:
         distances = torch.cdist(units, units, compute_mode="donot_use_mm_for_euclid_dist")  # (R, R)
         suspected = rows.sentences[mined.anchors] == rows.sentences[mined.negatives]
         others = distances[~torch.eye(len(units), dtype=torch.bool, device=units.device)]
-        spread = others.amax() - others.amin() if len(others) else others.new_tensor(torch.inf)
-        std = units.std(0).mean() if len(units) > 1 else units.new_tensor(torch.inf)
+        judged = len(units) > 2  # two vectors have one distance, whatever it is
+        spread = others.amax() - others.amin() if judged else others.new_tensor(torch.inf)
+        std = units.std(0).mean() if judged else units.new_tensor(torch.inf)
         self._steps.append(
             torch.stack(
                 [

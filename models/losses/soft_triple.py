@@ -46,10 +46,12 @@ class SoftTripleLoss(LabelledTerm):
     def measure_spread(self) -> Tensor:
         """Return half the mean distance of the centres of a class, 0 where it has one only."""
         num_centers = self.library.centers_per_class
-        centers = F.normalize(self.library.fc.T, dim=-1).unflatten(0, (-1, num_centers))  # (C, K, E)
+        units = F.normalize(self.library.fc.T, dim=-1)
+        centers = units.reshape(-1, num_centers, units.shape[-1])  # (C, K, E)
         first, second = torch.triu_indices(num_centers, num_centers, offset=1)
         distances = torch.linalg.vector_norm(centers[:, first] - centers[:, second], dim=-1)  # (C, pairs), gradient 0 at 0
-        return distances.sum() / max(2 * distances.numel(), 1)
+        spread: Tensor = distances.sum() / max(2 * distances.numel(), 1)
+        return spread
 
 
 class SoftTripleParams(ProxyTermParams):

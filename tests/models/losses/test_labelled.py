@@ -54,10 +54,6 @@ def test_only_the_best_candidates_of_a_row_are_read_where_they_are_limited() -> 
     assert torch.equal(rows.vectors, torch.stack([*FEATURES[0, :2], *FEATURES[1, 1:3], FEATURES[2, 0]]))
 
 
-def test_half_precision_is_read_as_single() -> None:
-    assert Reading("moments", "pair").read(MOMENTS.half(), LABELS).vectors.dtype == torch.float32
-
-
 def make_context(features: Tensor, *, valid: Tensor = VALID) -> LossContext:
     candidates = Candidates(torch.zeros(3, 4, 2), torch.zeros(3, 4), valid, features=features)
     return LossContext(candidates=candidates, iou=IOU, labels=LABELS)

@@ -69,17 +69,6 @@ def test_a_corpus_of_one_class_and_a_batch_of_one_row_have_finite_losses(params:
 
 
 @EVERY
-def test_half_precision_training_leaves_proxies_in_single(params: Any, dims: LossDims, vectors: Tensor) -> None:
-    from models.exchange.batches import Labels
-
-    loss, label = build(params, dims), torch.tensor(CLASSES)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        half = loss(vectors.bfloat16(), vectors.bfloat16(), Labels(label, label, label, label))
-    assert half.dtype == torch.float32
-    assert [proxies.dtype for proxies in loss.parameters()] == [torch.float32]
-
-
-@EVERY
 def test_the_rate_of_proxies_is_a_value(params: Any) -> None:
     assert params.model_copy(update={"learning_rate": 0.5}).learning_rate == 0.5
     assert params.learning_rate == 0.01
