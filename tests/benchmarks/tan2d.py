@@ -227,6 +227,8 @@ def measure_step_memory(config: str, batch: int, arguments: argparse.Namespace) 
     (stack,) = (module for module in ours.module.modules() if isinstance(module, MapConvolution))
     chosen = reference if arguments.memory_of == "reference" else ours
     stack.speed = "auto" if arguments.memory_of == "reference" else arguments.memory_of
+    take_step(chosen)  # lists of cells, threads and their buffers stay
+    chosen.module.zero_grad(set_to_none=True)
     gc.collect()
     if arguments.device == "cuda":
         torch.cuda.reset_peak_memory_stats()

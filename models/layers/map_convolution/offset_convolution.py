@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from models.layers.map_convolution.geometry import build_geometry
 
-GATHER_BYTES = 4 * 2**20  # of cells at a time
+GATHER_BYTES = 2**20  # of cells at a time
 
 
 class Pairs(NamedTuple):
