@@ -33,7 +33,7 @@ CRON ?= 0 3 * * *
 TIMEZONE ?= UTC
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro index search serve ui server worker deploy check lint test lock clean
+.PHONY: help setup repro models index search serve ui server worker deploy check lint test lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 repro: setup ## run the pipeline, from raw videos to a packaged search, as far as something changed
 	@python -m flows.dvc_process repro
 	@python -m stages.support.summary
+
+models: setup ## train and compare every localizer, retriever and loss: docs/models.md; goes on where it stopped
+	@python -m flows.bench run
 
 index: setup ## index videos without annotations: make index VIDEOS=/path/to/folder INDEX=/path/to/folder-index
 	@test -n "$$VIDEOS" || { echo 'make index needs a folder of videos: make index VIDEOS=/path/to/folder' >&2; exit 2; }

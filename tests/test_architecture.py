@@ -60,8 +60,8 @@ def test_every_preset_loads_under_its_own_name(preset: Path, monkeypatch: pytest
     assert LOADERS[preset.parent.name](preset.stem)
 
 
-def test_every_folder_of_presets_is_a_slot_of_the_params(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert {path.parent.name for path in PRESETS} == {*LOADERS, "features", "render", "suite"}
+def test_every_folder_of_presets_is_a_slot_of_the_params_or_the_bench(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {path.parent.name for path in PRESETS} == {*LOADERS, "bench", "features", "render", "suite"}
 
 
 @pytest.mark.parametrize("slot", sorted(LOADERS))

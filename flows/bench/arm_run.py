@@ -1,0 +1,120 @@
+"""One arm in a process of its own: trains, scores and times it under one tracked run, and leaves its record behind."""
+
+import argparse
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from corpus.files import read_json, write_json
+from flows.bench.clock import Clock
+from stages.support import paths
+from stages.support.entry import run_main
+from stages.support.process import die_with_parent
+
+if TYPE_CHECKING:
+    from flows.bench.arms import Arm
+    from flows.bench.examining import Measured
+    from flows.bench.records import Record, TrackedAt, TrainingCost
+    from models.training.fitting import FitResult
+
+RECORD = "record.json"
+
+
+def run_arm(arm: "Arm", *, bench: str, threads: int, folder: Path, clock: Clock) -> "Record":
+    """Train, score and time an arm; a training that was killed goes on where it was."""
+    from flows.bench.arms import compute_arm_key
+    from flows.bench.examining import measure_arm
+    from flows.bench.given import collect_tags, describe_commit, load_given
+    from flows.bench.records import Record
+    from stages.support.machine import describe_machine
+    from stages.support.role_training import train_tracked
+
+    given, tags, checkpoint = load_given(), collect_tags(), folder / "checkpoint"
+    found: list[tuple[TrainingCost, Measured]] = []
+
+    def examine(result: "FitResult") -> dict[str, float]:
+        cost = measure_training(result, clock, threads)
+        measured = measure_arm(arm, checkpoint, given.exam)
+        found.append((cost, measured))
+        return {**measured.list_metrics(), "training/wall_s": cost.wall_s, "training/cpu_s": cost.cpu_s}
+
+    train_tracked(
+        arm.plan,
+        given.inputs,
+        out_dir=checkpoint,
+        cache_dir=paths.find_cache_dir(),
+        tags={**tags, "bench": bench, "bench.arm": arm.name},
+        name=arm.name,
+        examine=examine,
+    )
+    ((cost, measured),) = found
+    return Record(
+        arm=arm.name,
+        group=arm.group,
+        key=compute_arm_key(arm, given.rules),
+        plan=arm.plan.to_json(),
+        status="done",
+        commit=describe_commit(tags),
+        machine=describe_machine(),
+        corpus=given.corpus,
+        dataset=given.dataset,
+        wall_s=round(clock.read().wall_s, 1),
+        training=cost,
+        parameters=measured.parameters,
+        scores=measured.scores,
+        latency=measured.latency,
+        run=find_run(checkpoint),
+    )
+
+
+def measure_training(result: "FitResult", clock: Clock, threads: int) -> "TrainingCost":
+    """Return what the training has cost, with all before it: starting the process and loading the data."""
+    from flows.bench.records import TrainingCost
+
+    spent = clock.read()
+    return TrainingCost(
+        wall_s=round(spent.wall_s, 1),
+        cpu_s=round(spent.cpu_s, 1),
+        threads=threads,
+        epochs=len(result.curve),
+        best_epoch=int(result.best["epoch"]),
+        resumed=clock.before.wall_s > 0,
+    )
+
+
+def find_run(checkpoint: Path) -> "TrackedAt | None":
+    """Return where MLflow has the run of a checkpoint; None while the server cannot be used."""
+    from flows.bench.records import TrackedAt
+    from stages.support.role_training import RUN
+    from stages.support.tracking import TrackingError, find_experiment
+
+    run_id = read_json(checkpoint / RUN)["run_id"]
+    with contextlib.suppress(TrackingError):
+        return TrackedAt(experiment_id=find_experiment(run_id), run_id=run_id) if run_id else None
+    return None
+
+
+def main() -> None:
+    """Run the arm that the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m flows.bench.arm_run", description=__doc__)
+    parser.add_argument("arm", help="its name, as `python -m flows.bench list` gives it")
+    parser.add_argument("--bench", required=True, help="its choices: presets/bench/<name>.yaml")
+    parser.add_argument("--threads", type=int, required=True, help="of torch")
+    parser.add_argument("--folder", type=Path, required=True, help="for its checkpoint, its time so far and its record")
+    options = parser.parse_args()
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
+    die_with_parent()
+    clock = Clock(options.folder)
+    with clock.keep():
+        from flows.bench.catalogue import find_arm, load_catalogue
+        from stages.support.machine import prepare_torch
+
+        prepare_torch(options.threads)
+        arm = find_arm(load_catalogue(options.bench), options.arm)
+        record = run_arm(arm, bench=options.bench, threads=options.threads, folder=options.folder, clock=clock)
+    write_json(options.folder / RECORD, record.model_dump(mode="json"))
+
+
+if __name__ == "__main__":
+    run_main(main, name="arm")

@@ -1,0 +1,149 @@
+"""The commands of the bench: run what is due, list the arms, write the page."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from itertools import count
+from pathlib import Path
+
+from tqdm import tqdm
+
+from corpus.files import write_bytes
+from flows.bench.arms import Arm, compute_arm_key
+from flows.bench.catalogue import Catalogue, list_arms, load_catalogue
+from flows.bench.given import Given, collect_tags, describe_commit, load_given
+from flows.bench.page import build_files
+from flows.bench.records import Record, load_records, save_records
+from flows.bench.schedule import Ended, Job, Schedule
+from models.metrics.tan2d import MEAN_IOU
+from stages.support.evaluation.tables import HEADLINE
+from stages.support.machine import count_workers, describe_machine
+from stages.support.paths import find_cache_dir
+from stages.support.process import hold_lock
+
+BENCH = "models"
+FOLDER = Path("docs")
+RECORDS = FOLDER / "models.jsonl"
+_SOME_FAILED = 3  # the exit code when arms have no figures
+_MAX_CORES = 4  # more threads cost such small networks time, and more trainings at once memory
+
+Records = dict[str, Record]  # by arm
+
+
+def run(*, only: Sequence[str], again: Sequence[str]) -> None:
+    """Run the arms that have no record of what they are now; records and page are written also when this is interrupted.
+
+    Ends the program with 3 when one of them has no figures.
+    """
+    catalogue = load_catalogue(BENCH)
+    arms, given = list_arms(catalogue), load_given()
+    chosen, repeated = select_arms(arms, only or ["*"]), select_arms(arms, again)
+    schedule = Schedule(BENCH, find_cache_dir() / "bench", catalogue.max_wall_s, min(_MAX_CORES, count_workers()))
+    jobs = [Job(arm, compute_arm_key(arm, given.rules)) for arm in arms]
+    with (
+        hold_lock(find_cache_dir() / "locks" / "bench.lock", what="the bench"),
+        keep_records(schedule, jobs, catalogue) as records,
+    ):
+        due = [job for job in jobs if job.arm.name in chosen and (job.arm.name in repeated or not is_settled(job, records))]
+        print(f"{len(due)} of {len(arms)} arms to run, the others are on record or not asked for")
+        run_jobs(schedule, due, records, given)
+    missing = [job.arm.name for job in due if records[job.arm.name].status != "done"]
+    if missing:
+        print(f"bench: no figures of {', '.join(missing)}; {RECORDS} says why", file=sys.stderr)
+        sys.exit(_SOME_FAILED)
+
+
+def list_all() -> None:
+    """Print each arm with what became of it."""
+    catalogue = load_catalogue(BENCH)
+    records = load_records(RECORDS)
+    for arm in list_arms(catalogue):
+        print(f"{arm.name}: {describe(records[arm.name]) if arm.name in records else 'not run yet'}")
+    for slot, reasons in catalogue.left_out.items():
+        for name, reason in reasons.items():
+            print(f"{slot} {name}: left out: {reason}")
+
+
+def write_page() -> None:
+    """Write the page from the records of the arms that there are."""
+    write_files(load_catalogue(BENCH), load_records(RECORDS))
+
+
+def write_files(catalogue: Catalogue, records: Mapping[str, Record]) -> None:
+    """Write the page and its pictures."""
+    for name, content in build_files(catalogue, list_arms(catalogue), records).items():
+        write_bytes(FOLDER / name, content.encode())
+
+
+def select_arms(arms: Sequence[Arm], patterns: Iterable[str]) -> set[str]:
+    """Return the names that match one of the patterns.
+
+    Raises:
+        ValueError: when a pattern matches none.
+    """
+    chosen: set[str] = set()
+    for pattern in patterns:
+        found = {arm.name for arm in arms if arm.name == pattern or fnmatchcase(arm.name, pattern)}
+        if not found:
+            raise ValueError(f"no arm is called {pattern!r}; known: {', '.join(arm.name for arm in arms)}")
+        chosen |= found
+    return chosen
+
+
+def is_settled(job: Job, records: Mapping[str, Record]) -> bool:
+    """Tell whether an arm's record is of what it is now; a failure is no record, for its cause may be gone."""
+    record = records.get(job.arm.name)
+    return record is not None and record.key == job.key and record.status != "failed"
+
+
+@contextmanager
+def keep_records(schedule: Schedule, jobs: Sequence[Job], catalogue: Catalogue) -> Iterator[Records]:
+    """Give the records, with those that an interrupted bench left behind; write them and the page when the block ends."""
+    records = load_records(RECORDS) | {job.arm.name: record for job in jobs if (record := schedule.find_finished(job))}
+    try:
+        yield records
+    finally:
+        kept = {job.arm.name: records[job.arm.name] for job in jobs if job.arm.name in records}
+        save_records(RECORDS, kept.values())
+        write_files(catalogue, kept)
+        schedule.forget({job.key for job in jobs if not is_settled(job, kept) or kept[job.arm.name].status == "cut"})
+
+
+def run_jobs(schedule: Schedule, jobs: Sequence[Job], records: Records, given: Given) -> None:
+    """Run jobs with a line for each."""
+    numbers = count(1)
+    with tqdm(total=len(jobs), desc="arms", unit="arm", disable=None) as bar:
+
+        def report(ended: Ended) -> None:
+            record = ended.record or describe_failure(ended, given)
+            records[record.arm] = record
+            bar.write(f"[{next(numbers)}/{len(jobs)}] {record.arm}: {describe(record)}")
+            bar.update()
+
+        schedule.run(jobs, report)
+
+
+def describe_failure(ended: Ended, given: Given) -> Record:
+    """Return the record of an arm without figures."""
+    return Record(
+        arm=ended.job.arm.name,
+        group=ended.job.arm.group,
+        key=ended.job.key,
+        plan=ended.job.arm.plan.to_json(),
+        status=ended.status,
+        reason=ended.reason,
+        commit=describe_commit(collect_tags()),
+        machine=describe_machine(),
+        corpus=given.corpus,
+        dataset=given.dataset,
+        wall_s=round(ended.wall_s, 1),
+    )
+
+
+def describe(record: Record) -> str:
+    """Say in one line what became of an arm."""
+    if record.scores is None:
+        return f"{record.status} after {record.wall_s:.0f} s: {record.reason}"
+    figures = record.scores.figures
+    return f"R@1 {100 * (figures[HEADLINE] or 0):.1f} %, mean IoU {100 * (figures[MEAN_IOU] or 0):.1f} %, {record.wall_s:.0f} s"

@@ -1,0 +1,54 @@
+"""What all arms of a checkout share: the features that the pipeline made, how is scored, and where a run comes from."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from corpus.files import sha256_json
+from corpus.records import load_corpus
+from corpus.store import FeatureStore
+from flows.bench.scoring import Examination
+from models.exchange.encoder_files import load_encoders
+from stages.support import paths
+from stages.support.lineage import collect_lineage
+from stages.support.params import load_params
+from stages.support.role_training import TrainInputs
+
+_NEEDED = (paths.CORPUS / "queries.jsonl", paths.ENCODER / "config.json", paths.FEATURES / "index.json")
+
+
+class Given(NamedTuple):
+    """Data and rules; `rules` are the values that figures depend on beside an arm's own."""
+
+    inputs: TrainInputs
+    exam: Examination
+    corpus: str  # its name
+    dataset: str  # digest of features, sentences and moments
+    rules: Mapping[str, Any]
+
+
+def load_given() -> Given:
+    """Load what the stages up to `extract` have made in this checkout.
+
+    Raises:
+        FileNotFoundError: naming what is not there, and the command that makes it.
+    """
+    missing = [str(path) for path in _NEEDED if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(f"{', '.join(missing)}: not there; arms train on what the pipeline makes; run: dvc repro extract")
+    params = load_params()
+    inputs = TrainInputs(load_corpus(paths.CORPUS), FeatureStore(paths.FEATURES), load_encoders(paths.ENCODER))
+    dataset = sha256_json(inputs.to_json())[:16]
+    rules = {"evaluate": params.evaluate.model_dump(mode="json"), "search": params.search.model_dump(mode="json")}
+    exam = Examination(inputs, params.evaluate, params.search)
+    return Given(inputs, exam, params.corpus.name, dataset, {"dataset": dataset, **rules})
+
+
+def collect_tags() -> dict[str, str]:
+    """Return the tags of an arm's run: the commit, what was changed since, and the inputs' hashes."""
+    return collect_lineage([paths.CORPUS, paths.ENCODER, paths.FEATURES])
+
+
+def describe_commit(tags: Mapping[str, str]) -> str:
+    """Return the short commit, `-dirty` where files were changed since, `unknown` without git."""
+    commit = tags.get("git.commit", "unknown")[:7]
+    return f"{commit}-dirty" if tags.get("git.dirty") == "true" else commit

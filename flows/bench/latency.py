@@ -1,0 +1,91 @@
+"""How long a trained role takes for one video and one sentence on the CPU, with warm caches.
+
+Letters: S clips, P places, L words, D widths.
+"""
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle, islice
+
+import torch
+
+from corpus.moments import build_dense_cells, score_spans
+from flows.bench.records import ANSWER, EMBED, PAIR, Latency
+from flows.bench.scoring import Examination
+from models.exchange.batches import TextFeatures, VideoFeatures
+from models.exchange.inputs import select_text, stack_videos
+from models.exchange.roles import Localizer, Retriever
+
+THREADS = (1, 2)
+_PAIRS = 16  # of the split, taken in turn: sentences differ in length
+_WARM_UP = 8  # calls
+_CALLS = 64
+
+Call = Callable[[], object]
+
+
+def time_localizer(localizer: Localizer, exam: Examination) -> tuple[Latency, ...]:
+    """Time a localizer on one video with one sentence, both encoded."""
+    questions, cells = exam.questions, exam.load_cells(localizer.num_cells)
+    calls = []
+    for row in range(min(_PAIRS, len(questions))):
+        video = stack_videos([cells[questions.video_ids[row]]], [float(questions.durations_s[row])])
+        calls.append(_bind_localizer(localizer, video, _take_text(exam, row)))
+    return _time_on_threads(PAIR, calls)
+
+
+def time_retriever(retriever: Retriever, exam: Examination) -> tuple[Latency, ...]:
+    """Time a retriever: embedding the clips of one video, once for all, and answering one sentence in an indexed video."""
+    rows = range(min(_PAIRS, len(exam.questions)))
+    clips = [torch.from_numpy(exam.inputs.store.load(exam.questions.video_ids[row])).float() for row in rows]  # (S, P, D) each
+    videos = [_bind_clips(retriever, part) for part in clips]
+    answers = [_bind_answer(retriever, part, _take_text(exam, row)) for row, part in zip(rows, clips, strict=True)]
+    return (*_time_on_threads(EMBED, videos), *_time_on_threads(ANSWER, answers))
+
+
+def _take_text(exam: Examination, row: int) -> TextFeatures:
+    return select_text(exam.text, torch.tensor([row]))
+
+
+def _bind_localizer(localizer: Localizer, video: VideoFeatures, text: TextFeatures) -> Call:
+    return lambda: localizer(video, text)
+
+
+def _bind_clips(retriever: Retriever, clips: torch.Tensor) -> Call:
+    return lambda: retriever.embed_clips(clips)
+
+
+def _bind_answer(retriever: Retriever, clips: torch.Tensor, text: TextFeatures) -> Call:
+    with torch.no_grad():
+        vectors = retriever.embed_clips(clips).numpy()  # (S, E)
+    spans = build_dense_cells(len(vectors))
+    return lambda: score_spans(vectors @ retriever.embed_queries(text).numpy()[0], spans).argmax()
+
+
+def _time_on_threads(what: str, calls: Sequence[Call]) -> tuple[Latency, ...]:
+    before = torch.get_num_threads()
+    try:
+        return tuple(_time_calls(what, calls, threads) for threads in THREADS if threads <= (os.cpu_count() or 1))
+    finally:
+        torch.set_num_threads(before)
+
+
+def _time_calls(what: str, calls: Sequence[Call], threads: int) -> Latency:
+    torch.set_num_threads(threads)
+    with torch.no_grad():
+        for call in islice(cycle(calls), _WARM_UP):
+            call()
+        start_s, start_cpu_s = time.perf_counter(), time.process_time()
+        taken_s = list(_time_each(islice(cycle(calls), _CALLS)))
+        wall_s, cpu_s = time.perf_counter() - start_s, time.process_time() - start_cpu_s
+    median_ms = round(1000 * statistics.median(taken_s), 3)
+    return Latency(what=what, threads=threads, median_ms=median_ms, cpu_share=round(cpu_s / wall_s / threads, 3))
+
+
+def _time_each(calls: Iterator[Call]) -> Iterator[float]:
+    for call in calls:
+        start_s = time.perf_counter()
+        call()
+        yield time.perf_counter() - start_s

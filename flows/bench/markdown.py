@@ -1,0 +1,20 @@
+"""Words of a page: tables, shares in percent, intervals."""
+
+from collections.abc import Mapping, Sequence
+
+
+def format_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def percent(value: float | None) -> str:
+    """Return a share in percent, one decimal; a dash where there is none."""
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def with_interval(figures: Mapping[str, float | None], name: str) -> str:
+    """Return a figure in percent with its interval, where it has one."""
+    low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
+    return percent(figures[name]) + ("" if low is None or high is None else f" [{percent(low)}, {percent(high)}]")
