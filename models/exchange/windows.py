@@ -41,8 +41,9 @@ class LongVideo:
         """Yield the clips of each window with its start and its end in seconds."""
         num_clips = len(self.clips)
         rate_hz = compute_clip_rate(self.clip_rate_hz, num_clips=num_clips, duration_s=self.duration_s)
-        for first, end in compute_windows(num_clips, max(1, round(rule.window_s * rate_hz)), overlap=rule.overlap).tolist():
-            yield self.clips[first:end], first / rate_hz, self.duration_s if end == num_clips else end / rate_hz
+        for first, end in compute_windows(num_clips, max(1, round(rule.window_s * rate_hz)), overlap=rule.overlap):
+            end_s = self.duration_s if end == num_clips else float(end / rate_hz)
+            yield self.clips[first:end], float(first / rate_hz), end_s
 
 
 def predict_in_windows(

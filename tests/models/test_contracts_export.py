@@ -87,7 +87,7 @@ def list_networks() -> list[Any]:
         "text": [member for member in list_members(TextEncoderParams) if name_of(member) not in DOWNLOADED],
         "video": list_distinct(EncoderParams),
     }
-    return [pytest.param(role, one, id=f"{role}-{name_of(one)}") for role, members in slots.items() for one in members]
+    return [pytest.param((role, one), id=f"{role}-{name_of(one)}") for role, members in slots.items() for one in members]
 
 
 def build_network(role: str, member: Any) -> tuple[OnnxNetwork, dict[str, Mapping[str, Tensor]]]:
