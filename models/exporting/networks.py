@@ -41,7 +41,8 @@ class OnnxNetwork:
         module = replace_lstms(self.module).eval()
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # the exporter's own deprecations
-            logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+            for name in ("torch.onnx", "onnxscript"):
+                logging.getLogger(name).setLevel(logging.ERROR)
             program = torch.onnx.export(
                 module,
                 tuple(example[name] for name in self.inputs),
