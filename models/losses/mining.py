@@ -17,6 +17,7 @@ MinerName = Literal["random", "semi_hard", "hardest", "distance_weighted"]
 Mine = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 COLLAPSED_STD, COLLAPSED_RANGE = 0.01, 1e-3
+NUM_FIGURES = 9  # that are summed over batches
 
 
 class Triplets(NamedTuple):
@@ -97,9 +98,7 @@ class MiningTracker:
         negative_distance: their mean d(a,p) and d(a,n), 0 where none was mined; suspected_false: the share of their
         negatives that have the anchor's sentence; empty: the share of batches without any; collapsed: 1 or 0.
         """
-        if not self._steps:
-            return {}
-        table = torch.stack(self._steps)
+        table = torch.stack(self._steps) if self._steps else torch.zeros(1, NUM_FIGURES)
         easy, semi_hard, hard, mined, positive, negative, suspected, empty, collapsed = table.sum(0).tolist()
         self._steps = []
         has_collapsed = collapsed > len(table) / 2

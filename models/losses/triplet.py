@@ -40,15 +40,16 @@ class TripletLoss(LossTerm):
     def forward(self, *inputs: Any) -> Tensor:
         """Return a scalar, 0 where nothing is mined; `inputs` are those of the reading and the targets."""
         *labelled, targets = inputs
-        near = find_near_moments(targets, self.max_negative_iou)
-        return evaluate_rows(lambda rows: self._compute(rows, near), self.reading.read(*labelled))
-
-    def _compute(self, rows: LabelledRows, near: Tensor) -> Tensor:
-        found = Triplets(*self.mine(rows.vectors.detach(), rows.classes))
-        mined = found.keep(~near[rows.batch_rows[found.anchors], rows.batch_rows[found.negatives]])
+        rows = self.reading.read(*labelled)
+        mined = self._choose_triplets(rows, find_near_moments(targets, self.max_negative_iou))
         self.tracker.record(rows, mined)
-        value: Tensor = self.library(rows.vectors, rows.classes, tuple(mined))
-        return value
+        return evaluate_rows(lambda rows: self.library(rows.vectors, rows.classes, tuple(mined)), rows)
+
+    def _choose_triplets(self, rows: LabelledRows, near: Tensor) -> Triplets:
+        if len(rows.vectors) == 0:
+            return Triplets(rows.classes, rows.classes, rows.classes)
+        found = Triplets(*self.mine(rows.vectors.detach(), rows.classes))
+        return found.keep(~near[rows.batch_rows[found.anchors], rows.batch_rows[found.negatives]])
 
     def collect_report(self) -> dict[str, float]:
         """Return the figures of the triplets since the last report."""

@@ -164,6 +164,20 @@ def test_a_sharp_proxy_anchor_is_a_hinge_on_the_hardest_vector(make_rows: Any) -
     assert loss.compute(make_rows(opposite, [0, 0])).item() / 2000 == pytest.approx(0.1 + 1 / math.sqrt(2), abs=1e-3)
 
 
+def test_the_pull_of_a_proxy_anchor_is_shared_out_by_hardness_and_at_most_alpha(
+    dims: LossDims, vectors: Tensor, make_rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss = build(ProxyAnchorParams(name="proxy_anchor", alpha=8.0), dims)
+    cosines = torch.linspace(-0.9, 0.9, 8)[:, None].repeat(1, 4).requires_grad_(True)
+    monkeypatch.setattr(loss.library, "get_logits", lambda _: cosines)
+    loss.compute(make_rows(vectors, [0] * 8)).backward()  # every vector belongs to proxy 0, which pushes none
+    assert cosines.grad is not None
+    pull = -cosines.grad[:, 0]
+    exponents = torch.exp(-8.0 * (cosines.detach()[:, 0] - 0.1))
+    torch.testing.assert_close(pull, 8.0 * exponents / (1 + exponents.sum()))
+    assert 0 < pull.sum() <= 8
+
+
 def slow_soft_triple(vectors: Tensor, classes: list[int], centers: Tensor, params: SoftTripleParams) -> float:
     units = F.normalize(centers, dim=-1)  # (C, K, E)
     total = 0.0

@@ -173,8 +173,20 @@ def test_a_report_counts_what_was_offered_and_describes_what_was_mined() -> None
 def test_a_report_starts_anew() -> None:
     loss = build()
     compute(loss, CIRCLE, CLASSES)
-    loss.collect_report()
-    assert loss.collect_report() == {}
+    assert loss.collect_report()["mined"] > 0
+    assert set(loss.collect_report().values()) == {0}
+
+
+def test_a_batch_without_vectors_is_counted_as_empty_under_the_same_names() -> None:
+    loss = TripletParams(name="triplet", on="candidates", min_iou=0.9).build(LossDims(None, {}))
+    features, label = torch.randn(2, 3, 4, requires_grad=True), torch.arange(2)
+    labels, targets = Labels(label, label, label, label), make_targets([0, 1], [[0.0, 1.0]] * 2)
+    value = loss(features, torch.ones(2, 3, dtype=torch.bool), torch.zeros(2, 3), labels, targets)
+    value.backward()
+    assert value.item() == 0
+    report = loss.collect_report()
+    assert report["empty"] == 1
+    assert report.keys() == build().collect_report().keys()
 
 
 def test_embeddings_that_collapse_into_one_point_raise_the_alarm() -> None:
