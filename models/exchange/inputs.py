@@ -49,7 +49,7 @@ def load_cells(store: FeatureStore, video_ids: Sequence[str], num_cells: int) ->
 def encode_queries(text_encoder: TextEncoder, tokenizer: Tokenizer, texts: Sequence[str]) -> TextFeatures:
     """Encode sentences with a frozen text encoder, in parts that bound its memory; all are padded to the longest one."""
     ids = torch.from_numpy(tokenizer.encode(texts))
-    encoded = [text_encoder(part) for part in ids.split(_SENTENCES_PER_RUN)]
+    encoded = [text_encoder(ids[start : start + _SENTENCES_PER_RUN]) for start in range(0, len(ids), _SENTENCES_PER_RUN)]
     return TextFeatures(*(torch.cat(tensors) for tensors in zip(*encoded, strict=True)))
 
 

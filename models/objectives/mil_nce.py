@@ -57,7 +57,8 @@ def find_words(texts: Sequence[str], words: Sequence[str]) -> NDArray[np.bool_]:
 def compute_rarity(texts: Sequence[str], words: Sequence[str]) -> NDArray[np.float32]:
     """Return log(sentences / sentences with the word) for every word, (V,); 0 for words in no sentence."""
     counts = find_words(texts, words).sum(axis=0).astype(np.float64)
-    return np.log(np.divide(len(texts), counts, out=np.ones_like(counts), where=counts > 0)).astype(np.float32)
+    rarity: NDArray[np.float64] = np.log(np.divide(len(texts), counts, out=np.ones_like(counts), where=counts > 0))
+    return rarity.astype(np.float32)
 
 
 class MILNCEObjective(Objective):

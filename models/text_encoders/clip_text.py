@@ -13,6 +13,7 @@ from models.text_encoders.base.source import (
     ATTENTION,
     PretrainedParams,
     find_source,
+    import_transformers,
     load_pretrained,
     load_tokenizer_of,
     read_architecture,
@@ -47,18 +48,17 @@ class CLIPTextParams(PretrainedParams):
 
     def build(self, vocabulary_size: int) -> CLIPText:
         """Return an encoder whose weights wait to be loaded."""
-        from transformers import CLIPTextConfig, CLIPTextModelWithProjection
-
-        config = CLIPTextConfig(**self.require_architecture())
-        return CLIPText(CLIPTextModelWithProjection._from_config(config, attn_implementation=ATTENTION), self)
+        package = import_transformers()
+        config = package.CLIPTextConfig(**self.require_architecture())
+        return CLIPText(package.CLIPTextModelWithProjection._from_config(config, attn_implementation=ATTENTION), self)
 
     def start(self, texts: Sequence[str]) -> TextStart:
         """Load the text tower from the source: a whole CLIP, or its text tower alone."""
-        from transformers import CLIPTextConfig, CLIPTextModelWithProjection
-
-        folder = find_source(self.source, self.revision)
-        config = CLIPTextConfig.from_pretrained(folder)
+        package, folder = import_transformers(), find_source(self.source, self.revision)
+        config = package.CLIPTextConfig.from_pretrained(folder)
         self.require_positions(config)
         tokenizer = load_tokenizer_of(folder, max_tokens=self.max_tokens, num_ids=config.vocab_size)
         params = self.model_copy(update={"architecture": read_architecture(config)})
-        return TextStart(params, tokenizer, CLIPText(load_pretrained(CLIPTextModelWithProjection, folder, config), params))
+        return TextStart(
+            params, tokenizer, CLIPText(load_pretrained(package.CLIPTextModelWithProjection, folder, config), params)
+        )

@@ -78,8 +78,9 @@ class GloVeParams(FrozenTextEncoderParams):
         known = [word for word in words if word in vectors]
         vocabulary = Vocabulary((*known, *(word for word in vectors if word not in set(known))))
         encoder = self.build(len(vocabulary))
-        with torch.no_grad():
-            encoder.frozen.weight[2:] = torch.from_numpy(np.stack([vectors[word] for word in vocabulary.words]))
+        nothing = np.zeros((2, self.vector_dim), dtype=np.float32)  # padding and unknown
+        table = np.concatenate([nothing, [vectors[word] for word in vocabulary.words]])
+        encoder.frozen.load_state_dict({"weight": torch.from_numpy(table)})
         return TextStart(self, vocabulary, encoder)
 
 
@@ -123,7 +124,8 @@ def _decode(word: bytes, path: Path, number: int) -> str:
 
 def _parse_numbers(numbers: Sequence[bytes], path: Path, number: int) -> NDArray[np.float32]:
     try:
-        vector = np.array([float(text) for text in numbers], dtype=np.float32)
+        with np.errstate(over="ignore"):  # what is too large for float32 is infinite there
+            vector = np.array([float(text) for text in numbers]).astype(np.float32)
     except ValueError as error:
         raise ValueError(f"{path} line {number}: {error}; get the file again") from error
     if not np.isfinite(vector).all():

@@ -16,6 +16,7 @@ from models.text_encoders.base.source import (
     ATTENTION,
     PretrainedParams,
     find_source,
+    import_transformers,
     load_pretrained,
     load_tokenizer_of,
     read_architecture,
@@ -57,10 +58,9 @@ class SentenceTransformerParams(PretrainedParams):
 
     def build(self, vocabulary_size: int) -> SentenceTransformer:
         """Return an encoder whose weights wait to be loaded."""
-        from transformers import AutoConfig, AutoModel
-
-        config = AutoConfig.for_model(**self.require_architecture())
-        return SentenceTransformer(AutoModel.from_config(config, attn_implementation=ATTENTION), self)
+        package = import_transformers()
+        config = package.AutoConfig.for_model(**self.require_architecture())
+        return SentenceTransformer(package.AutoModel.from_config(config, attn_implementation=ATTENTION), self)
 
     def start(self, texts: Sequence[str]) -> TextStart:
         """Load network and tokenizer from the source.
@@ -68,15 +68,15 @@ class SentenceTransformerParams(PretrainedParams):
         Raises:
             ValueError: when the model pools in another way than these values say.
         """
-        from transformers import AutoConfig, AutoModel
-
-        folder = find_source(self.source, self.revision)
+        package, folder = import_transformers(), find_source(self.source, self.revision)
         self.require_modules(folder)
-        config = AutoConfig.from_pretrained(folder)
+        config = package.AutoConfig.from_pretrained(folder)
+        if config.is_encoder_decoder:
+            raise ValueError(f"{folder} holds a {config.model_type}, which is no encoder of sentences alone; take another model")
         self.require_positions(config)
         tokenizer = load_tokenizer_of(folder, max_tokens=self.max_tokens, num_ids=config.vocab_size)
         params = self.model_copy(update={"architecture": read_architecture(config)})
-        return TextStart(params, tokenizer, SentenceTransformer(load_pretrained(AutoModel, folder, config), params))
+        return TextStart(params, tokenizer, SentenceTransformer(load_pretrained(package.AutoModel, folder, config), params))
 
     def require_modules(self, folder: Path) -> None:
         """Compare these values with the files of the package sentence-transformers, where the folder has them.

@@ -49,7 +49,7 @@ def compute_sine_positions(length: int, width: int, *, device: torch.device) -> 
     """Return (L, H): sines in the even columns and cosines in the odd ones, of wavelengths from 2 pi to 10000 * 2 pi."""
     position = torch.arange(length, device=device)[:, None]
     rate = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10000.0) / width))
-    angle = position * rate  # (L, H / 2)
+    angle: Tensor = position * rate  # (L, H / 2)
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
 
 
@@ -64,13 +64,14 @@ class _Layer(nn.Module):
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return (B, L, H) from (B, L, H); no word attends to one that is masked."""
-        hidden = hidden + self.dropout(self.outputs(self._attend(self.norm_attention(hidden), mask)))
-        return hidden + self.dropout(self.forward_part(self.norm_forward(hidden)))
+        attended: Tensor = hidden + self.dropout(self.outputs(self._attend(self.norm_attention(hidden), mask)))
+        found: Tensor = attended + self.dropout(self.forward_part(self.norm_forward(attended)))
+        return found
 
     def _attend(self, hidden: Tensor, mask: Tensor) -> Tensor:
         heads = self.inputs(hidden).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)  # (3, B, A, L, H / A)
-        hidden_words = torch.zeros_like(mask, dtype=heads.dtype).masked_fill(~mask, torch.finfo(heads.dtype).min)
-        found = F.scaled_dot_product_attention(heads[0], heads[1], heads[2], attn_mask=hidden_words[:, None, None])
+        bias = torch.zeros_like(mask, dtype=heads.dtype).masked_fill(~mask, torch.finfo(heads.dtype).min)
+        found: Tensor = F.scaled_dot_product_attention(heads[0], heads[1], heads[2], attn_mask=bias[:, None, None])
         return found.transpose(1, 2).flatten(2)
 
 

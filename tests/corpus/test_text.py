@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from corpus.text import Vocabulary, tokenize
+from corpus.text import Vocabulary, replace_words, tokenize
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,12 @@ def test_a_vocabulary_survives_saving_and_its_digest_knows_the_order(tmp_path: P
     vocabulary.save(tmp_path / "words.json")
     assert Vocabulary.load(tmp_path / "words.json") == vocabulary
     assert vocabulary.digest != Vocabulary(("dög", "a")).digest
+
+
+def test_words_are_replaced_whatever_their_case_and_the_rest_stays() -> None:
+    swap = {"left": "right", "right": "left"}
+    assert replace_words("Left, then the leftmost goes RIGHT!", swap) == "right, then the leftmost goes left!"
+
+
+def test_no_sentence_gives_no_rows() -> None:
+    assert Vocabulary(("a",)).encode([]).shape == (0, 1)

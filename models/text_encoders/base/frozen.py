@@ -1,7 +1,7 @@
 """Text encoders of which only a projection learns. Letters: B sentences, L tokens, W width of the frozen part, D width."""
 
 from abc import ABC, abstractmethod
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
 from pydantic import PositiveInt
@@ -21,7 +21,7 @@ class FrozenTextEncoder(TextEncoder, ABC):
     def __init__(self, frozen: nn.Module, width: int, params: "FrozenTextEncoderParams") -> None:
         """Freeze `frozen` (W = `width`) and draw the projection from torch's global generator."""
         super().__init__()
-        self.frozen = frozen.eval().requires_grad_(False)
+        self.frozen: Any = frozen.eval().requires_grad_(False)
         self.projection = nn.Identity() if params.dim is None else nn.Linear(width, params.dim, bias=False)
         if isinstance(self.projection, nn.Linear):
             nn.init.orthogonal_(self.projection.weight)

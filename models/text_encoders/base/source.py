@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field
+from safetensors import SafetensorError
 from torch import nn
 
 from corpus.text import PretrainedTokenizer
@@ -49,6 +50,19 @@ class PretrainedParams(FrozenTextEncoderParams):
         num_positions = config.max_position_embeddings - (config.pad_token_id + 1 if behind_padding else 0)
         if self.max_tokens > num_positions:
             raise ValueError(f"max_tokens = {self.max_tokens}, but {self.source} has {num_positions} positions; lower max_tokens")
+
+
+def import_transformers() -> Any:
+    """Return the package `transformers`, which only encoders of others need.
+
+    Raises:
+        ImportError: naming the extra, when it is not installed.
+    """
+    try:
+        import transformers
+    except ModuleNotFoundError as error:
+        raise ImportError("this text encoder needs the package transformers; install it: pip install 'cuepoint[text]'") from error
+    return transformers
 
 
 def find_source(source: str, revision: str | None) -> Path:
@@ -96,11 +110,9 @@ def load_pretrained(kind: Any, folder: Path, config: Any) -> nn.Module:
     Raises:
         ValueError: naming weights that the folder lacks or holds in another shape, or a file that is no safetensors.
     """
-    from safetensors import SafetensorError
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    messages = import_transformers().utils.logging
+    messages.set_verbosity_error()
+    messages.disable_progress_bar()
     options = {"use_safetensors": True, "local_files_only": True, "trust_remote_code": False, "dtype": "float32"}
     try:
         network, found = kind.from_pretrained(
