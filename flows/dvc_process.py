@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from stages.support.components import require_presets
 from stages.support.entry import TELEMETRY_OFF, run_main
+from stages.support.params import PRESETS, load_params
 from stages.support.process import die_with_parent
 
 Log = Callable[[str], object]
@@ -119,8 +121,14 @@ def _signal_group(group: int, number: int) -> bool:
 
 
 def main() -> None:
-    """Run `dvc` with this program's arguments."""
+    """Run `dvc` with this program's arguments.
+
+    Raises:
+        ValueError: when params.yaml chooses what there is not; DVC would name a missing file, not the known choices.
+    """
     die_with_parent()
+    if sys.argv[1:2] == ["repro"] and PRESETS.is_dir():
+        require_presets(load_params())
     from flows.dvc_guards import run_guarded_dvc
 
     sys.exit(run_guarded_dvc(sys.argv[1:], Path.cwd()))

@@ -6,7 +6,7 @@ Registries are imported when a slot is asked for: a stage that trains nothing ne
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from stages.support.params import load_yaml, preset_path, validate
+from stages.support.params import PipelineParams, load_yaml, preset_path, validate
 
 if TYPE_CHECKING:
     from corpus.feature_files.schema import FeatureFilesParams
@@ -82,6 +82,18 @@ def load_blind(name: str) -> "TrainedComponent[LocalizerParams]":
 
     trained: TrainedComponent[LocalizerParams] = _load_trained(Registry, "blind", name)
     return trained
+
+
+def require_presets(params: PipelineParams) -> None:
+    """Refuse choices of params.yaml that have no preset, without loading what they choose.
+
+    Raises:
+        ValueError: naming the choice and the known ones.
+    """
+    slots = ("encoder", "text_encoder", "objective")
+    chosen = {slot: getattr(params.pretrain, slot) for slot in slots} | dict(params.train.models)
+    for slot, name in {**chosen, "features": params.corpus.features, "render": params.render.size}.items():
+        load_yaml(preset_path(slot, name))
 
 
 def _load(registry: Any, slot: str, name: str) -> Any:
