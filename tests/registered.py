@@ -9,8 +9,8 @@ from corpus.media import ClipSampling
 from models.exchange.batches import Candidates, InputDims, TextFeatures, VideoFeatures
 
 DIMS = InputDims(feature_dim=8, num_places=4, text_dim=8)
-# Widths that tests need no more of; a component that lacks one keeps its own.
-SMALL = {"hidden_dim": 32, "text_hidden_dim": 16, "feedforward_dim": 32, "embedding_dim": 16}
+# Sizes that tests need no more of; a component that lacks one keeps its own.
+SMALL = {"num_layers": 2, "hidden_dim": 32, "text_hidden_dim": 16, "feedforward_dim": 32, "embedding_dim": 16}
 REQUIRED = {"sampling": ClipSampling(clip_rate_hz=2.0, offsets_s=(-0.2, 0.0, 0.2), size_px=16)}
 # Published configurations of one network differ in more than width: their kinds of maps, on few cells.
 VARIANTS: dict[str, dict[str, Any]] = {
