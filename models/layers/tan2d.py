@@ -111,7 +111,7 @@ class Tan2D(Localizer):
         cells = pool_clips(self.clip_conv(features), mask, self.clips_per_cell)
         if self.neck is None:
             return cells
-        inside = mask.reshape(len(mask), -1, self.clips_per_cell).any(-1)  # (B, N)
+        inside = mask.reshape(mask.shape[0], -1, self.clips_per_cell).any(-1)  # (B, N)
         joined: Tensor = self.neck(cells.transpose(1, 2), inside)
         return joined.transpose(1, 2)
 
