@@ -31,11 +31,11 @@ class WindowGrid(SpanGrid):
         axis = np.arange(num_cells)
         inside = (axis >= cells[:, :1]) & (axis <= cells[:, 1:])
         self.register_buffer("inside", torch.from_numpy(inside).float(), persistent=False)  # (M, N)
-        self._shortest = int((cells[:, 1] - cells[:, 0]).min())
+        self._shortest_end = int((cells[:, 1] - cells[:, 0]).min())  # last cell of the shortest window that starts at 0
 
     def find_valid(self, mask: Tensor) -> Tensor:
         """Return which windows are candidates of videos whose cells inside are (B, N) bool: (B, M) bool."""
-        whole = (self.first == 0) & (self.last == self._shortest)  # one window: cut to the video where that is shorter
+        whole = (self.first == 0) & (self.last == self._shortest_end)  # one window: cut to the video where that is shorter
         return super().find_valid(mask) | (whole & mask[:, :1])
 
     def average(self, cells: Tensor, mask: Tensor) -> Tensor:
