@@ -124,5 +124,6 @@ def test_a_stage_of_several_items_is_recorded_under_the_name_dvc_gives_it(
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setattr("stages.support.entry.die_with_parent", lambda: None)
     monkeypatch.setattr("warnings.showwarning", None)
+    monkeypatch.setattr("sys.argv", ["stages/train.py"])
     run_stage(lambda: None, name="train")
     assert list(load_timings()) == ["train@localizer"]
