@@ -14,6 +14,7 @@ from models.losses.mil_nce_angular import MILNCEAngularLoss, MILNCEAngularParams
 MATCHES = torch.tensor([[0, 1, 0], [1, 0, 0], [0, 0, 0]], dtype=torch.bool)  # the first two rows match
 GENERATOR = torch.Generator().manual_seed(5)
 MOMENTS, QUERIES = torch.randn(3, 4, generator=GENERATOR), torch.randn(3, 4, generator=GENERATOR)
+QUERIES[1] = 2 * MOMENTS[0]  # the best query of the first moment is that of the second row
 
 
 def build(**values: Any) -> MILNCEAngularLoss:
