@@ -14,7 +14,7 @@ from flows.bench.arms import Arm, compute_arm_key
 from flows.bench.catalogue import Catalogue, list_arms, load_catalogue
 from flows.bench.given import Given, collect_tags, describe_commit, load_given
 from flows.bench.page import build_files
-from flows.bench.records import Record, load_records, save_records
+from flows.bench.records import Record, describe_arm, load_records, save_records
 from flows.bench.schedule import Ended, Job, Schedule
 from models.metrics.tan2d import MEAN_IOU
 from stages.support.evaluation.tables import HEADLINE
@@ -72,7 +72,7 @@ def write_page() -> None:
 
 def write_files(catalogue: Catalogue, records: Mapping[str, Record]) -> None:
     """Write the page and its pictures."""
-    for name, content in build_files(catalogue, list_arms(catalogue), records).items():
+    for name, content in build_files(list(records.values()), catalogue.left_out).items():
         write_bytes(FOLDER / name, content.encode())
 
 
@@ -127,10 +127,8 @@ def run_jobs(schedule: Schedule, jobs: Sequence[Job], records: Records, given: G
 def describe_failure(ended: Ended, given: Given) -> Record:
     """Return the record of an arm without figures."""
     return Record(
-        arm=ended.job.arm.name,
-        group=ended.job.arm.group,
+        **describe_arm(ended.job.arm),
         key=ended.job.key,
-        plan=ended.job.arm.plan.to_json(),
         status=ended.status,
         reason=ended.reason,
         commit=describe_commit(collect_tags()),

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
 
 def format_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table."""
@@ -17,4 +19,5 @@ def percent(value: float | None) -> str:
 def with_interval(figures: Mapping[str, float | None], name: str) -> str:
     """Return a figure in percent with its interval, where it has one."""
     low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
-    return percent(figures[name]) + ("" if low is None or high is None else f" [{percent(low)}, {percent(high)}]")
+    interval = "" if low is None or high is None else f" [{percent(low)},{NO_BREAK}{percent(high)}]"
+    return percent(figures[name]) + interval

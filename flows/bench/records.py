@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from corpus.files import write_bytes
 from corpus.moments import Floats, Ints
 from corpus.params import Params
-from flows.bench.arms import Group
+from flows.bench.arms import Arm, Group, Use, describe_loss
 
 PAIR, EMBED, ANSWER = "a video and a sentence", "embedding a video", "a sentence in an embedded video"  # what is timed
 Status = Literal["done", "failed", "cut"]
@@ -74,6 +74,8 @@ class Record(Params):
     group: Group
     key: str
     plan: Mapping[str, Any]
+    use: Use | None = None  # of a loss
+    shown: str = ""  # the loss that the arm is about, with its values
     status: Status
     reason: str = ""
     commit: str
@@ -86,6 +88,22 @@ class Record(Params):
     scores: Scores | None = None
     latency: tuple[Latency, ...] = Field(default=())
     run: TrackedAt | None = None
+
+    @property
+    def component(self) -> str:
+        """The name of the component that was trained."""
+        return str(self.plan["component"]["name"])
+
+    def require_scores(self) -> Scores:
+        """Return the figures of an arm that has some."""
+        assert self.scores is not None, f"{self.arm} has no figures"
+        return self.scores
+
+
+def describe_arm(arm: Arm) -> dict[str, Any]:
+    """Return what a record says of its arm."""
+    shown = describe_loss(arm.shown) if arm.shown else ""
+    return {"arm": arm.name, "group": arm.group, "plan": arm.plan.to_json(), "use": arm.use, "shown": shown}
 
 
 def pack_iou(values: Floats) -> str:
