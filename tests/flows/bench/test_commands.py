@@ -1,0 +1,103 @@
+"""The command from end to end on a small corpus: what is done is not done again, what fails is on record, a kill is no loss."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flows.bench.__main__ import parse_arguments
+from flows.bench.catalogue import REGISTRIES, list_names
+from flows.bench.commands import select_arms
+from flows.bench.given import load_given
+from flows.bench.records import load_records
+
+ROOT = Path(__file__).resolve().parents[3]
+COMMAND = [sys.executable, "-m", "flows.bench"]
+
+
+@pytest.fixture
+def project(tmp_path: Path, small_models: Any) -> Path:
+    """A checkout with features, and a bench of one arm that trains and one that cannot."""
+    shutil.copytree(ROOT / "presets", tmp_path / "presets")
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    for name in ("corpus", "encoder", "features"):
+        shutil.copytree(getattr(small_models, name), tmp_path / "data" / name)
+    left_out = {slot: dict.fromkeys(list_names(registry), "not here") for slot, registry in REGISTRIES.items()}
+    left_out["loss"].pop("inside_bce")
+    losses = {"localizer": "tan2d", "max_epochs": 2, "beside": [{"name": "inside_bce"}]}
+    bench = {"seed": 1, "max_wall_s": 240, "losses": losses, "left_out": left_out}
+    (tmp_path / "presets" / "bench" / "models.yaml").write_text(yaml.safe_dump(bench))
+    preset = tmp_path / "presets" / "localizer" / "tan2d.yaml"
+    preset.write_text(preset.read_text().replace("num_cells: 16", "num_cells: 8").replace("hidden_dim: 64", "hidden_dim: 8"))
+    return tmp_path
+
+
+def start(project: Path, *arguments: str) -> "subprocess.Popen[str]":
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "MLFLOW_"))}
+    env = kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "CUEPOINT_DEVICE": "cpu", "CUEPOINT_WORKERS": "1"}
+    return subprocess.Popen(
+        [*COMMAND, *arguments], cwd=project, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def run(project: Path, *arguments: str) -> tuple[int, str]:
+    with start(project, *arguments) as process:
+        output, _ = process.communicate(timeout=300)
+    return process.returncode, output
+
+
+def wait_for_line(process: "subprocess.Popen[str]", part: str) -> None:
+    assert process.stdout is not None
+    while part not in (line := process.stdout.readline()):
+        assert line, f"ended before it said {part}"
+
+
+@pytest.mark.slow
+def test_a_killed_bench_keeps_what_it_has_and_records_what_fails(project: Path) -> None:
+    with start(project, "run") as process:
+        wait_for_line(process, "[1/2] loss/scaled_iou_bce: R@1 ")
+        process.send_signal(signal.SIGKILL)
+    assert not (project / "docs").exists()
+    code, output = run(project, "run")
+    assert code == 3
+    assert "1 of 2 arms to run, the others are on record" in output
+    assert "[1/1] loss/+inside_bce: failed after " in output
+    records = load_records(project / "docs" / "models.jsonl")
+    assert records["loss/+inside_bce"].reason == "loss 'inside_bce' needs saliency, which this role does not compute"
+    done = records["loss/scaled_iou_bce"]
+    assert done.training is not None
+    assert (done.status, done.training.epochs, done.training.resumed) == ("done", 2, False)
+    assert done.run is not None
+    page = (project / "docs" / "models.md").read_text()
+    assert f"/#/experiments/{done.run.experiment_id}/runs/{done.run.run_id})" in page
+    assert "- `loss/+inside_bce`: failed: loss 'inside_bce' needs saliency" in page
+    assert not [*(project / ".cache" / "bench").glob("*/checkpoint")]
+
+
+def test_without_features_the_command_that_makes_them_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(project / "data" / "features")
+    monkeypatch.chdir(project)
+    message = "data/features/index.json: not there; arms train on what the pipeline makes; run: dvc repro extract"
+    with pytest.raises(FileNotFoundError, match=message):
+        load_given()
+
+
+def test_arms_are_chosen_by_name_and_pattern() -> None:
+    arms: Any = [type("Arm", (), {"name": name}) for name in ("loss/+triplet(miner=random)", "loss/focal", "localizer/tan2d")]
+    assert select_arms(arms, ["loss/*"]) == {"loss/+triplet(miner=random)", "loss/focal"}
+    assert select_arms(arms, ["loss/+triplet(miner=random)"]) == {"loss/+triplet(miner=random)"}
+    with pytest.raises(ValueError, match="no arm is called 'fokal'; known: loss/"):
+        select_arms(arms, ["fokal"])
+
+
+def test_a_command_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_arguments([])
+    assert "required: command" in capsys.readouterr().err
+    assert parse_arguments(["run", "--only", "a", "--only", "b"]).only == ["a", "b"]
