@@ -4,7 +4,9 @@ import ast
 import hashlib
 import inspect
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import models
 
@@ -27,22 +29,32 @@ def find_sources(kinds: Iterable[type]) -> list[Path]:
         path = waiting.pop()
         if path not in found:
             found.add(path)
-            waiting += _iterate_imports(path)
+            waiting += _read_source(path).imports
     return sorted(found)
 
 
 def read_code(path: Path) -> str:
     """Return a module's syntax tree without docstrings."""
+    return _read_source(path).code
+
+
+class _Source(NamedTuple):
+    code: str
+    imports: tuple[Path, ...]
+
+
+@cache  # arms share most of their layers
+def _read_source(path: Path) -> _Source:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
-    return ast.dump(tree)
+    return _Source(ast.dump(tree), tuple(_iterate_imports(tree)))
 
 
-def _iterate_imports(path: Path) -> Iterator[Path]:
-    """Yield the modules of `models` that a file imports; registries, which are packages, are none of it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def _iterate_imports(tree: ast.Module) -> Iterator[Path]:
+    """Yield the modules of `models` that a module imports; registries, which are packages, are none of it."""
+    for node in ast.walk(tree):
         for name in _list_names(node):
             package, *parts = name.split(".")
             module = _PACKAGE.joinpath(*parts).with_suffix(".py")
