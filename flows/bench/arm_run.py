@@ -26,7 +26,7 @@ def run_arm(arm: "Arm", *, bench: str, threads: int, folder: Path, clock: Clock)
     from flows.bench.arms import compute_arm_key
     from flows.bench.examining import measure_arm
     from flows.bench.given import collect_tags, describe_commit, load_given
-    from flows.bench.records import Record, describe_arm
+    from flows.bench.records import OUTPUTS, Record, describe_arm
     from stages.support.machine import describe_machine
     from stages.support.role_training import train_tracked
 
@@ -53,7 +53,7 @@ def run_arm(arm: "Arm", *, bench: str, threads: int, folder: Path, clock: Clock)
         **describe_arm(arm),
         key=compute_arm_key(arm, given.rules),
         status="done",
-        commit=describe_commit(tags),
+        commit=describe_commit(OUTPUTS),
         machine=describe_machine(),
         corpus=given.corpus,
         dataset=given.dataset,

@@ -5,16 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from itertools import count
-from pathlib import Path
 
 from tqdm import tqdm
 
 from corpus.files import write_bytes
 from flows.bench.arms import Arm, compute_arm_key
 from flows.bench.catalogue import Catalogue, list_arms, load_catalogue
-from flows.bench.given import Given, collect_tags, describe_commit, load_given
+from flows.bench.given import Given, describe_commit, load_given
 from flows.bench.page import build_files
-from flows.bench.records import Record, describe_arm, load_records, save_records
+from flows.bench.records import OUTPUTS, RECORDS, Record, describe_arm, load_records, save_records
 from flows.bench.schedule import Ended, Job, Schedule
 from models.metrics.tan2d import MEAN_IOU
 from stages.support.evaluation.tables import HEADLINE
@@ -23,8 +22,6 @@ from stages.support.paths import find_cache_dir
 from stages.support.process import hold_lock
 
 BENCH = "models"
-FOLDER = Path("docs")
-RECORDS = FOLDER / "models.jsonl"
 _SOME_FAILED = 3  # the exit code when arms have no figures
 _MAX_CORES = 4  # more threads cost such small networks time, and more trainings at once memory
 
@@ -72,8 +69,8 @@ def write_page() -> None:
 
 def write_files(catalogue: Catalogue, records: Mapping[str, Record]) -> None:
     """Write the page and its pictures."""
-    for name, content in build_files(list(records.values()), catalogue.left_out).items():
-        write_bytes(FOLDER / name, content.encode())
+    for path, content in build_files(list(records.values()), catalogue.left_out).items():
+        write_bytes(path, content.encode())
 
 
 def select_arms(arms: Sequence[Arm], patterns: Iterable[str]) -> set[str]:
@@ -131,7 +128,7 @@ def describe_failure(ended: Ended, given: Given) -> Record:
         key=ended.job.key,
         status=ended.status,
         reason=ended.reason,
-        commit=describe_commit(collect_tags()),
+        commit=describe_commit(OUTPUTS),
         machine=describe_machine(),
         corpus=given.corpus,
         dataset=given.dataset,

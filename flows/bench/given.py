@@ -1,6 +1,7 @@
 """What all arms of a checkout share: the features that the pipeline made, how is scored, and where a run comes from."""
 
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from corpus.files import sha256_json
@@ -48,7 +49,18 @@ def collect_tags() -> dict[str, str]:
     return collect_lineage([paths.CORPUS, paths.ENCODER, paths.FEATURES])
 
 
-def describe_commit(tags: Mapping[str, str]) -> str:
-    """Return the short commit, `-dirty` where files were changed since, `unknown` without git."""
-    commit = tags.get("git.commit", "unknown")[:7]
-    return f"{commit}-dirty" if tags.get("git.dirty") == "true" else commit
+def describe_commit(outputs: Collection[str]) -> str:
+    """Return the short commit, `-dirty` where files but for the bench's own `outputs` differ from it, `unknown` without git."""
+    commit, changed = _run_git("rev-parse", "--short=7", "HEAD"), _run_git("diff", "--name-only", "HEAD")
+    if not commit or changed is None:
+        return "unknown"
+    return commit[0] + ("-dirty" if {*changed} - {*outputs} else "")
+
+
+def _run_git(*arguments: str) -> list[str] | None:
+    """Return the lines that git prints, None where it cannot be run here."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, check=True, timeout=30, text=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.splitlines()

@@ -1,12 +1,13 @@
 """The page of the bench, docs/models.md with its pictures: made from the records alone, so equal records give equal bytes."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from flows.bench.arms import Group
 from flows.bench.chart import Bar, draw_bars
 from flows.bench.comparing import LEVEL
 from flows.bench.markdown import percent
-from flows.bench.records import Record
+from flows.bench.records import PAGE, PICTURES, RECORDS, Record
 from flows.bench.tables import DOWN, FLOORS, UP, sort_records, tabulate_localizers, tabulate_losses, tabulate_retrievers
 from models.metrics.tan2d import MEAN_IOU
 
@@ -19,11 +20,11 @@ LeftOut = Mapping[str, Mapping[str, str]]  # role or `loss` -> name -> why it ha
 Groups = Mapping[Group, Sequence[Record]]
 
 
-def build_files(records: Sequence[Record], left_out: LeftOut) -> dict[str, str]:
-    """Return the page and its pictures by file name; arms without figures are named."""
+def build_files(records: Sequence[Record], left_out: LeftOut) -> dict[Path, str]:
+    """Return the page and its pictures by path; arms without figures are named."""
     scored = sort_records([record for record in records if record.scores is not None])
     if not scored:
-        return {"models.md": "# Localizers, retrievers and losses\n\nNo arm has figures yet; `make models` runs them.\n"}
+        return {PAGE: "# Localizers, retrievers and losses\n\nNo arm has figures yet; `make models` runs them.\n"}
     groups: dict[Group, Sequence[Record]] = {"localizer": [], "retriever": [], "floor": [], "loss": []}
     groups |= {group: [record for record in scored if record.group == group] for group in groups}
     sections = [
@@ -33,7 +34,7 @@ def build_files(records: Sequence[Record], left_out: LeftOut) -> dict[str, str]:
         describe_losses(groups["loss"]) if groups["loss"] else "",
         describe_missing(records, left_out),
     ]
-    return {"models.md": "\n\n".join(filter(None, sections)) + "\n", **draw_pictures(groups)}
+    return {PAGE: "\n\n".join(filter(None, sections)) + "\n", **draw_pictures(groups)}
 
 
 def describe_bench(records: Sequence[Record]) -> str:
@@ -46,7 +47,7 @@ def describe_bench(records: Sequence[Record]) -> str:
 
 What helps? Every localizer, retriever and loss of the project, trained on {corpora} and scored on its {scores.split} split,
 {scores.queries} sentences about {scores.videos} videos, as stage `evaluate` scores. Each row is one training on the features
-that `make repro` made; `make models` runs what has no record in [models.jsonl](models.jsonl) and writes this page.
+that `make repro` made; `make models` runs what has no record in [{RECORDS.name}]({RECORDS.name}) and writes this page.
 
 - Figures are percent; brackets are 95 % intervals by resampling videos. They say how far another draw of videos would move a
   figure, not how far another seed of the training would.
@@ -70,7 +71,7 @@ Each with its default preset: one video and one sentence go in, the best moment 
 understanding: a model that reads only the sentence, the most frequent moments of training, the whole video, chance.
 {_describe_shuffled(localizers)}
 
-![Mean IoU of every localizer with its interval](models.svg)
+![Mean IoU of every localizer with its interval]({PICTURES["localizer"].name})
 
 {tabulate_localizers(localizers, baseline, groups["floor"])}"""
 
@@ -96,7 +97,7 @@ All train the preset `{losses[0].component}` for {plan["training"]["max_epochs"]
 time as there are cores, and keep the best epoch by validation. A loss on scores takes the place of the preset's own, in bold;
 one on embeddings is added to it with a weight. {_describe_seeds(losses)}
 
-![Mean IoU with every loss, with its interval](losses.svg)
+![Mean IoU with every loss, with its interval]({PICTURES["loss"].name})
 
 {tabulate_losses(losses, find_own(losses))}"""
 
@@ -112,15 +113,15 @@ def describe_missing(records: Sequence[Record], left_out: LeftOut) -> str:
     return "## Without figures\n\n" + "\n".join(rows) if rows else ""
 
 
-def draw_pictures(groups: Groups) -> dict[str, str]:
-    """Return the pictures by file name, of the groups that there are."""
-    title, pictures = "Mean IoU of the first answer, in percent", {}
+def draw_pictures(groups: Groups) -> dict[Path, str]:
+    """Return the pictures by path, of the groups that there are."""
+    title, pictures = "Mean IoU of the first answer, in percent", dict[Path, str]()
     if groups["localizer"]:
         bars = [_make_bar(record, record.component, _LOCALIZER) for record in groups["localizer"]]
-        pictures["models.svg"] = draw_bars(f"{title}: localizers", [*bars, *_list_floor_bars(groups["floor"])], _COLOURS)
+        pictures[PICTURES["localizer"]] = draw_bars(f"{title}: localizers", [*bars, *_list_floor_bars(groups["floor"])], _COLOURS)
     if groups["loss"]:
         bars = [_make_bar(record, record.arm.removeprefix("loss/"), _KINDS[record.use or "own"]) for record in groups["loss"]]
-        pictures["losses.svg"] = draw_bars(f"{title}: losses on {groups['loss'][0].component}", bars, _COLOURS)
+        pictures[PICTURES["loss"]] = draw_bars(f"{title}: losses on {groups['loss'][0].component}", bars, _COLOURS)
     return pictures
 
 

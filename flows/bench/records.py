@@ -14,6 +14,11 @@ from corpus.moments import Floats, Ints
 from corpus.params import Params
 from flows.bench.arms import Arm, Group, Use, describe_loss
 
+FOLDER = Path("docs")
+RECORDS, PAGE = FOLDER / "models.jsonl", FOLDER / "models.md"
+PICTURES = {"localizer": FOLDER / "models.svg", "loss": FOLDER / "losses.svg"}
+OUTPUTS = frozenset(map(str, (RECORDS, PAGE, *PICTURES.values())))
+
 PAIR, EMBED, ANSWER = "a video and a sentence", "embedding a video", "a sentence in an embedded video"  # what is timed
 Status = Literal["done", "failed", "cut"]
 

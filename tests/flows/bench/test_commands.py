@@ -14,8 +14,8 @@ import yaml
 from flows.bench.__main__ import parse_arguments
 from flows.bench.catalogue import REGISTRIES, list_names
 from flows.bench.commands import select_arms
-from flows.bench.given import load_given
-from flows.bench.records import load_records
+from flows.bench.given import describe_commit, load_given
+from flows.bench.records import OUTPUTS, load_records
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMAND = [sys.executable, "-m", "flows.bench"]
@@ -94,6 +94,27 @@ def test_arms_are_chosen_by_name_and_pattern() -> None:
     assert select_arms(arms, ["loss/+triplet(miner=random)"]) == {"loss/+triplet(miner=random)"}
     with pytest.raises(ValueError, match="no arm is called 'fokal'; known: loss/"):
         select_arms(arms, ["fokal"])
+
+
+def test_the_benchs_own_files_do_not_make_a_commit_dirty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*arguments: str) -> None:
+        name = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+        subprocess.run(["git", *name, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert describe_commit(OUTPUTS) == "unknown"
+    (tmp_path / "docs").mkdir()
+    for name in ("docs/models.md", "code.py"):
+        (tmp_path / name).write_text("a")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "start")
+    commit = describe_commit(OUTPUTS)
+    (tmp_path / "docs" / "models.md").write_text("b")
+    assert describe_commit(OUTPUTS) == commit
+    (tmp_path / "code.py").write_text("b")
+    assert describe_commit(OUTPUTS) == f"{commit}-dirty"
 
 
 def test_a_command_is_needed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,10 +11,9 @@ from corpus.moments import Floats
 from flows.bench.arms import Arm
 from flows.bench.catalogue import Catalogue, list_arms, load_catalogue
 from flows.bench.chart import Bar, draw_bars
-from flows.bench.commands import FOLDER, RECORDS
 from flows.bench.comparing import compare_records, find_significant
 from flows.bench.page import build_files
-from flows.bench.records import Record, load_records, save_records
+from flows.bench.records import PAGE, RECORDS, Record, load_records, save_records
 from models.metrics.intervals import Comparison
 
 MakeRecord = Callable[..., Record]
@@ -41,7 +40,7 @@ def make_records(make_record: MakeRecord, arms: list[Arm], *, failed: str = "") 
 
 
 def build(bench: tuple[Catalogue, list[Arm]], records: dict[str, Record]) -> str:
-    return build_files(list(records.values()), bench[0].left_out)["models.md"]
+    return build_files(list(records.values()), bench[0].left_out)[PAGE]
 
 
 def find_rows(page: str, link: str) -> list[str]:
@@ -50,10 +49,8 @@ def find_rows(page: str, link: str) -> list[str]:
 
 def test_the_committed_page_is_what_the_committed_records_give(bench: tuple[Catalogue, list[Arm]]) -> None:
     catalogue, _ = bench
-    for name, content in build_files(list(load_records(ROOT / RECORDS).values()), catalogue.left_out).items():
-        assert (ROOT / FOLDER / name).read_text(encoding="utf-8") == content, (
-            f"docs/{name} is stale; run: python -m flows.bench page"
-        )
+    for path, content in build_files(list(load_records(ROOT / RECORDS).values()), catalogue.left_out).items():
+        assert (ROOT / path).read_text(encoding="utf-8") == content, f"{path} is stale; run: python -m flows.bench page"
 
 
 def test_every_arm_has_a_row_that_links_its_code_and_its_run(bench: tuple[Catalogue, list[Arm]], make_record: MakeRecord) -> None:
@@ -98,7 +95,7 @@ def test_the_loss_table_says_how_far_seeds_move_the_presets_own_loss(
 def test_what_is_left_out_is_named_by_reason(bench: tuple[Catalogue, list[Arm]], make_record: MakeRecord) -> None:
     records = {arm.name: make_record(arm, draw_iou(0.5)) for arm in bench[1][:1]}
     page = build_files(list(records.values()), {"loss": {"a": "too slow", "b": "too slow"}, "localizer": {"c": "too large"}})[
-        "models.md"
+        PAGE
     ]
     assert "- `a`, `b`: loss without an arm: too slow\n- `c`: localizer without an arm: too large\n" in page
 
