@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from models.training.fitting import FitResult
 
 RECORD = "record.json"
+_PAUSES_S = (1.0, 2.0, 4.0, 8.0)  # while MLflow does not know the run yet
 
 
 def run_arm(arm: "Arm", *, bench: str, threads: int, folder: Path, clock: Clock) -> "Record":
@@ -82,14 +84,20 @@ def measure_training(result: "FitResult", clock: Clock, threads: int) -> "Traini
 
 
 def find_run(checkpoint: Path) -> "TrackedAt | None":
-    """Return where MLflow has the run of a checkpoint; None while the server cannot be used."""
+    """Return where MLflow has the run of a checkpoint, which a busy server may know a little later; None when it stays away."""
     from flows.bench.records import TrackedAt
     from stages.support.role_training import RUN
-    from stages.support.tracking import TrackingError, find_experiment
+    from stages.support.tracked_run import deliver_waiting
+    from stages.support.tracking import TrackingError, find_run
 
-    run_id = read_json(checkpoint / RUN)["run_id"]
-    with contextlib.suppress(TrackingError):
-        return TrackedAt(experiment_id=find_experiment(run_id), run_id=run_id) if run_id else None
+    spool_name = read_json(checkpoint / RUN)["spool"]
+    for pause_s in (0.0, *_PAUSES_S):
+        time.sleep(pause_s)
+        with contextlib.suppress(TrackingError):
+            found = find_run(spool_name)
+            if found:
+                return TrackedAt(**found._asdict())
+            deliver_waiting(paths.find_cache_dir() / "tracking")
     return None
 
 

@@ -102,7 +102,7 @@ def deliver(spool: Spool) -> SpoolState:
     if len(events) == state.num_delivered:
         return state
     with _open_client() as client:
-        run_id = state.run_id or _find_run(client, spool) or _create_run(client, spool, events[0])
+        run_id = state.run_id or _find_run(client, spool.name) or _create_run(client, spool, events[0])
         for number, event in enumerate(events[state.num_delivered :], start=state.num_delivered + 1):
             _send(client, run_id, event)
             state = SpoolState(run_id, number)
@@ -127,8 +127,8 @@ def _choose_artifacts_uri() -> str | None:
     return (Path(uri.removeprefix(_SQLITE)).absolute().parent / "artifacts").as_uri()
 
 
-def _find_run(client: "MlflowClient", spool: Spool) -> str | None:
-    runs = client.search_runs([_find_experiment(client)], f"tags.`{_SPOOL_TAG}` = '{spool.name}'", max_results=1)
+def _find_run(client: "MlflowClient", spool_name: str) -> str | None:
+    runs = client.search_runs([_find_experiment(client)], f"tags.`{_SPOOL_TAG}` = '{spool_name}'", max_results=1)
     return str(runs[0].info.run_id) if runs else None
 
 
@@ -176,14 +176,22 @@ def _send_metrics(
     client.log_batch(run_id, metrics=metrics, tags=[RunTag(key, value) for key, value in tags.items()])
 
 
-def find_experiment(run_id: str) -> str:
-    """Return the id of the experiment that a run belongs to: with it, the address of the run's page is known.
+class RunAddress(NamedTuple):
+    """What the address of a run's page is made of."""
+
+    experiment_id: str
+    run_id: str
+
+
+def find_run(spool_name: str) -> RunAddress | None:
+    """Return where the server has the run of a spool, None where it has nothing of it yet.
 
     Raises:
-        TrackingError: when the server cannot be used, or has no such run.
+        TrackingError: when the server cannot be used.
     """
     with _open_client() as client:
-        return str(client.get_run(run_id).info.experiment_id)
+        run_id = _find_run(client, spool_name)
+        return RunAddress(_find_experiment(client), run_id) if run_id else None
 
 
 def reap_stale_runs() -> list[str]:

@@ -88,6 +88,17 @@ def test_a_run_has_parameters_curves_final_metrics_tags_and_files(store: str, tm
         assert [item.path for item in client.list_artifacts(run.info.run_id)] == ["metrics.json"]
 
 
+def test_a_run_is_found_by_the_name_of_its_spool(store: str, tmp_path: Path) -> None:
+    run = start_run(tmp_path)
+    run_id = finish(run)
+    found = tracking.find_run(run.spool.name)
+    assert found is not None
+    assert found.run_id == run_id
+    with tracking._open_client() as client:
+        assert found.experiment_id == client.get_run(run_id).info.experiment_id
+    assert tracking.find_run("nobody") is None
+
+
 def test_files_of_runs_lie_beside_their_sqlite_store_and_not_in_the_working_folder(
     empty_store: Path, store: str, tmp_path: Path
 ) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
+from flows.bench import arm_run
 from flows.bench.__main__ import parse_arguments
 from flows.bench.catalogue import REGISTRIES, list_names
 from flows.bench.commands import select_arms
 from flows.bench.given import describe_commit, load_given
-from flows.bench.records import OUTPUTS, load_records
+from flows.bench.records import OUTPUTS, TrackedAt, load_records
+from stages.support import tracking
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMAND = [sys.executable, "-m", "flows.bench"]
@@ -115,6 +117,23 @@ def test_the_benchs_own_files_do_not_make_a_commit_dirty(tmp_path: Path, monkeyp
     assert describe_commit(OUTPUTS) == commit
     (tmp_path / "code.py").write_text("b")
     assert describe_commit(OUTPUTS) == f"{commit}-dirty"
+
+
+def test_a_run_that_mlflow_takes_late_is_linked_and_one_that_it_never_takes_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run.json").write_text('{"run_id": null, "spool": "localizer-1"}')
+    monkeypatch.setattr(arm_run, "_PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr("stages.support.tracked_run.deliver_waiting", lambda folder: [])
+    answers = iter([None, tracking.RunAddress("1", "f" * 32)])
+    monkeypatch.setattr(tracking, "find_run", lambda spool: next(answers))
+    assert arm_run.find_run(tmp_path) == TrackedAt(experiment_id="1", run_id="f" * 32)
+
+    def refuse(_: str) -> None:
+        raise tracking.TrackingError("MLflow is away")
+
+    monkeypatch.setattr(tracking, "find_run", refuse)
+    assert arm_run.find_run(tmp_path) is None
 
 
 def test_a_command_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
