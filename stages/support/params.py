@@ -1,5 +1,6 @@
 """The typed form of `params.yaml` and `presets/`: unknown or misspelt keys and components fail here, before any work."""
 
+import re
 from functools import reduce
 from pathlib import Path
 from typing import Any, get_args
@@ -128,6 +129,18 @@ def load_params(path: Path = PARAMS_FILE) -> PipelineParams:
     return params
 
 
+class WordLoader(yaml.SafeLoader):
+    """Reads on, off, yes and no as words, which they are to DVC (YAML 1.2): losses have a value called `on`."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+WordLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+
+
 def load_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping.
 
@@ -137,7 +150,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         known = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml"))) or "none"
         raise ValueError(f"{path} does not exist: there is no {path.parent.name} named {path.stem!r}; known: {known}")
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = yaml.load(path.read_text(encoding="utf-8"), Loader=WordLoader)
     if not isinstance(content, dict):
         raise ValueError(f"{path} must hold a mapping of keys to values, got {type(content).__name__}")
     return content

@@ -127,3 +127,9 @@ def test_an_unknown_component_lists_the_known_ones(tmp_path: Path, monkeypatch: 
     message = r"presets/localizer/tan3d\.yaml does not exist: there is no localizer named 'tan3d'; known: place_tan, tan2d"
     with pytest.raises(ValueError, match=message):
         load_yaml(preset_path("localizer", "tan3d"))
+
+
+def test_words_that_yaml_once_took_for_truth_values_stay_words(tmp_path: Path) -> None:
+    path = tmp_path / "preset.yaml"
+    path.write_text("on: yes\noff: no\nreal: [true, False]\n", encoding="utf-8")
+    assert load_yaml(path) == {"on": "yes", "off": "no", "real": [True, False]}
