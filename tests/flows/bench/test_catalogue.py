@@ -8,6 +8,7 @@ import yaml
 
 from flows.bench.arms import compute_arm_key, name_of
 from flows.bench.catalogue import REGISTRIES, list_arms, list_names, load_catalogue
+from stages.support.params import load_yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -25,7 +26,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def change(project: Path, **values: Any) -> None:
     path = project / "presets" / "bench" / "models.yaml"
-    content = yaml.safe_load(path.read_text())
+    content = load_yaml(path)
     path.write_text(yaml.safe_dump({**content, **values, "losses": {**content["losses"], **values.get("losses", {})}}))
 
 
