@@ -60,6 +60,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--whole", action="store_true", help="the whole network, not its map convolutions alone")
     parser.add_argument("--skip-step", action="store_true", help="leave out training steps, the longest part")
+    parser.add_argument("--skip-memory", action="store_true", help="leave out the memory of steps, which takes six more of them")
     parser.add_argument("--memory-of", choices=("reference", "auto", "low_memory"), help="print the memory of one step in bytes")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -89,7 +90,8 @@ def measure(config: str, batch: int, arguments: argparse.Namespace) -> None:
     )
     if not arguments.skip_step:
         steps = [contender._replace(run=lambda contender=contender: take_step(contender)) for contender in (reference, ours)]
-        memory = {name: run_apart(config, batch, name, arguments) for name in ("reference", "auto", "low_memory")}
+        kinds = () if arguments.skip_memory else ("reference", "auto", "low_memory")
+        memory = {name: run_apart(config, batch, name, arguments) for name in kinds}
         print_steps(label, *steps, arguments.rounds, stack=stack, memory=memory)
 
 
@@ -188,7 +190,7 @@ def print_steps(
         costs.append(row)
     theirs, *mine = (compute_medians(column) for column in zip(*costs, strict=True))
     for name, speed, cost in zip(("step", "step, low memory"), ("auto", "low_memory"), mine, strict=True):
-        share = f"{memory[speed] / memory['reference']:.2f}"
+        share = f"{memory[speed] / memory['reference']:.2f}" if memory else "-"
         print(f"| {label} | {name} | {describe_costs(theirs, cost)} | - | {share} |", flush=True)
 
 

@@ -1,7 +1,6 @@
 """Moment-DETR: spans, scores, positions, layers and what does not change them."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.exchange.batches import Candidates, InputDims, TextFeatures, VideoFeatures
-from models.exporting.networks import build_localizer_network
 from models.layers.detr import DecoderLayer, DetrTransformer, EncoderLayer, compute_sine_positions
 from models.layers.moment_detr import MIN_WIDTH, InputProjection, clip_spans
 from models.localizers.moment_detr import MomentDETR, MomentDETRParams
-from stages.support.parity import require_parity
 
 DIMS = InputDims(feature_dim=6, num_places=3, text_dim=5)
 
@@ -197,16 +194,3 @@ def test_alignment_gives_unit_vectors_of_the_queries_and_the_sum_of_those_of_the
 def test_heads_that_do_not_divide_the_width_are_refused() -> None:
     with pytest.raises(ValueError, match="hidden_dim to be a multiple of num_heads, got 16, 3"):
         build(num_heads=3)
-
-
-@pytest.mark.slow
-def test_the_exported_network_gives_what_torch_gives(tmp_path: Path) -> None:
-    network = build_localizer_network(build())
-    cases = []
-    for lengths in ([1], [7], [5, 9, 2]):
-        video, text = make_video([8, 5, 1][: len(lengths)]), make_text(lengths)
-        inputs = {"tokens": text.tokens, "token_mask": text.mask, "pooled": text.pooled}
-        cases.append({"features": video.features, "mask": video.mask, "duration_s": video.duration_s} | inputs)
-    path = tmp_path / "localizer.onnx"
-    path.write_bytes(network.export(cases[-1]))
-    require_parity(network, path, cases, max_difference=1e-4)

@@ -1,7 +1,6 @@
 """MS-2D-TAN: the moments of its maps, its layers against slow ones, and what it gives in training and in evaluation."""
 
 import itertools
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +8,6 @@ import torch
 from torch.nn import functional as F
 
 from models.exchange.batches import InputDims, TextFeatures, VideoFeatures
-from models.exporting.networks import build_localizer_network
 from models.layers.candidate_map import list_candidates
 from models.layers.multiscale_map import (
     GatedMapConvolution,
@@ -21,7 +19,6 @@ from models.layers.multiscale_map import (
 )
 from models.layers.sentence_lstm import MeanSentenceLSTM
 from models.localizers.ms_tan2d import MultiScaleTan2D, MultiScaleTan2DParams
-from stages.support.parity import require_parity
 
 DIMS = InputDims(feature_dim=6, num_places=3, text_dim=5)
 
@@ -185,16 +182,3 @@ def test_a_training_batch_of_one_row_has_finite_gradients() -> None:
 def test_another_number_of_clips_is_refused() -> None:
     with pytest.raises(ValueError, match="reads 16 clips a video, got 15; resample them"):
         build()(make_video([15], 15), make_text([3]))
-
-
-@pytest.mark.slow
-def test_the_exported_network_gives_what_torch_gives(tmp_path: Path) -> None:
-    network = build_localizer_network(build(lstm_layers=2))
-    cases = []
-    for lengths in ([1], [7], [5, 9, 2]):
-        video, text = make_video([16, 13, 1][: len(lengths)]), make_text(lengths)
-        inputs = {"tokens": text.tokens, "token_mask": text.mask, "pooled": text.pooled}
-        cases.append({"features": video.features, "mask": video.mask, "duration_s": video.duration_s} | inputs)
-    path = tmp_path / "localizer.onnx"
-    path.write_bytes(network.export(cases[-1]))
-    require_parity(network, path, cases, max_difference=1e-4)

@@ -89,7 +89,7 @@ def test_the_index_of_a_folder_agrees_with_the_pipelines(tiny_pipeline: Path, tm
 @pytest.mark.slow
 def test_the_memory_does_not_grow_with_the_length_of_a_video(tiny_pipeline: Path, tmp_path: Path) -> None:
     peaks_mebibyte = []
-    for minutes in (1, 40):
+    for minutes in (4, 40):  # the shorter one fills a batch of clips too
         write_still(tmp_path / f"{minutes}.mp4", seconds=60 * minutes)
         command = [sys.executable, "-c", MEASURE_PEAK, str(tiny_pipeline / "data" / "bundle"), str(tmp_path / f"{minutes}.mp4")]
         environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
