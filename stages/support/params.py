@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, Positiv
 from corpus.params import Params
 
 PARAMS_FILE = Path("params.yaml")
+TRUTH_VALUE = re.compile("^(?:true|True|TRUE|false|False|FALSE)$")
 PRESETS = Path("presets")
 
 
@@ -133,12 +134,9 @@ class WordLoader(yaml.SafeLoader):
     """Reads on, off, yes and no as words, which they are to DVC (YAML 1.2): losses have a value called `on`."""
 
     yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+        first: [(tag, TRUTH_VALUE if tag.endswith(":bool") else pattern) for tag, pattern in resolvers]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
-
-
-WordLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

@@ -130,6 +130,7 @@ def home(small_project: Any, tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
+@pytest.mark.slow
 def test_the_videos_of_the_bentos_corpus_are_served(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUEPOINT_MEDIA_ROOT", raising=False)
     environment = serve.build_environment(home, None)
