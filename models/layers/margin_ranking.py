@@ -6,11 +6,32 @@ Letters: R rows, C negatives.
 from typing import Literal
 
 import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor
 from torch.nn import functional as F
 
+from corpus.params import Params
+
 Negatives = Literal["drawn", "all"]
 MAX_NEGATIVE_IOU = 0.35  # with a true moment, of a moment that counts as a negative
+
+
+class MarginValues(Params):
+    """Values of a ranking against negatives of the same video, weighted one way, and of other videos, weighted another."""
+
+    margin: PositiveFloat = 0.1
+    intra_weight: NonNegativeFloat = 0.5
+    inter_weight: NonNegativeFloat = 0.2
+    max_negative_iou: float = Field(default=MAX_NEGATIVE_IOU, gt=0, le=1)
+    negatives: Negatives = "drawn"
+
+    def rank(self, positives: Tensor, *, intra: tuple[Tensor, Tensor], inter: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the weighted sum of both rankings: distances of positives (R,); of negatives, and which are allowed, (R, C)."""
+        near, far = (
+            compute_margin_ranking(positives, negatives, allowed, margin=self.margin, use=self.negatives)
+            for negatives, allowed in (intra, inter)
+        )
+        return self.intra_weight * near + self.inter_weight * far
 
 
 def compute_margin_ranking(positives: Tensor, negatives: Tensor, allowed: Tensor, *, margin: float, use: Negatives) -> Tensor:

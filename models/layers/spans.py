@@ -39,15 +39,20 @@ def compute_inside(targets: Targets, mask: Tensor, duration_s: Tensor) -> Tensor
     return total.clamp_max(1) * mask
 
 
+def find_near_moments(targets: Targets, min_iou: float) -> Tensor:
+    """Return the pairs of rows of one video whose moments (the first of each row) overlap that much, (B, B) bool."""
+    spans = targets.spans[:, 0]  # (B, 2)
+    same_video = targets.video_index[:, None] == targets.video_index[None, :]
+    return same_video & (compute_pairwise_iou(spans, spans) >= min_iou)
+
+
 def find_false_negatives(targets: Targets) -> Tensor:
     """Return the pairs of rows that match although they are not paired, (B, B) bool: one sentence, or one moment.
 
     Two rows have one moment when they are of one video and their spans (the first of each row) have IoU >= 0.5.
     """
     same_text = targets.text_index[:, None] == targets.text_index[None, :]
-    same_video = targets.video_index[:, None] == targets.video_index[None, :]
-    spans = targets.spans[:, 0]  # (B, 2)
-    return same_text | (same_video & (compute_pairwise_iou(spans, spans) >= SAME_IOU))
+    return same_text | find_near_moments(targets, SAME_IOU)
 
 
 def compute_generalized_iou(spans: Tensor, others: Tensor) -> Tensor:

@@ -5,11 +5,10 @@ Letters: B rows, M candidates.
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from models.exchange.batches import Candidates, LossDims
-from models.layers.margin_ranking import MAX_NEGATIVE_IOU, Negatives, compute_margin_ranking
+from models.layers.margin_ranking import MarginValues
 from models.losses.base import LossTerm, TermParams
 
 
@@ -26,41 +25,26 @@ class IntraInterMarginLoss(LossTerm):
 
     inputs = ("scores", "iou", "valid", "other_candidates", "other_differs")
 
-    def __init__(
-        self, *, margin: float, intra_weight: float, inter_weight: float, max_negative_iou: float, negatives: Negatives
-    ) -> None:
+    def __init__(self, values: MarginValues) -> None:
         """Store the values."""
         super().__init__()
-        self.margin = margin
-        self.intra_weight = intra_weight
-        self.inter_weight = inter_weight
-        self.max_negative_iou = max_negative_iou
-        self.negatives = negatives
+        self.values = values
 
     def forward(self, scores: Tensor, iou: Tensor, valid: Tensor, other_candidates: Candidates, other_differs: Tensor) -> Tensor:
         """Return a scalar; scores, IoU and validity are (B, M), `other_differs` (B,) says where there is another video."""
         best = iou.masked_fill(~valid, -1.0).argmax(1, keepdim=True)  # (B, 1)
         positive = -scores.gather(1, best)  # (B, 1)
-        apart = (valid & (iou < self.max_negative_iou)).scatter(1, best, False)
-        intra = self._rank(positive, -scores, apart)
+        apart = (valid & (iou < self.values.max_negative_iou)).scatter(1, best, False)
         there = other_candidates.valid.gather(1, best) & other_differs[:, None]
-        inter = self._rank(positive, -other_candidates.scores.gather(1, best), there)
-        return self.intra_weight * intra + self.inter_weight * inter
-
-    def _rank(self, positive: Tensor, negatives: Tensor, allowed: Tensor) -> Tensor:
-        return compute_margin_ranking(positive[:, 0], negatives, allowed, margin=self.margin, use=self.negatives)
+        elsewhere = -other_candidates.scores.gather(1, best)  # (B, 1)
+        return self.values.rank(positive[:, 0], intra=(-scores, apart), inter=(elsewhere, there))
 
 
-class IntraInterMarginParams(TermParams):
+class IntraInterMarginParams(MarginValues, TermParams):
     """Values of the margin ranking; the defaults are those of the re-implementation."""
 
     name: Literal["intra_inter_margin"]
-    margin: PositiveFloat = 0.1
-    intra_weight: NonNegativeFloat = 0.5
-    inter_weight: NonNegativeFloat = 0.2
-    max_negative_iou: float = Field(default=MAX_NEGATIVE_IOU, gt=0, le=1)
-    negatives: Negatives = "drawn"
 
     def build(self, dims: LossDims) -> IntraInterMarginLoss:
         """Return the loss."""
-        return IntraInterMarginLoss(**self.model_dump(exclude={"name", "weight"}))
+        return IntraInterMarginLoss(self)

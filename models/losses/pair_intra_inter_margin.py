@@ -5,11 +5,10 @@ Letters: B pairs, E embedding width, G true moments.
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from models.exchange.batches import LossDims, Targets
-from models.layers.margin_ranking import MAX_NEGATIVE_IOU, Negatives, compute_margin_ranking
+from models.layers.margin_ranking import MarginValues
 from models.layers.multiple_instance_nce import find_matches
 from models.layers.spans import compute_pairwise_iou
 from models.losses.base import LossTerm, TermParams
@@ -28,16 +27,10 @@ class PairIntraInterMarginLoss(LossTerm):
 
     inputs = ("moments", "queries", "targets", "false_negatives")
 
-    def __init__(
-        self, *, margin: float, intra_weight: float, inter_weight: float, max_negative_iou: float, negatives: Negatives
-    ) -> None:
+    def __init__(self, values: MarginValues) -> None:
         """Store the values."""
         super().__init__()
-        self.margin = margin
-        self.intra_weight = intra_weight
-        self.inter_weight = inter_weight
-        self.max_negative_iou = max_negative_iou
-        self.negatives = negatives
+        self.values = values
 
     def forward(self, moments: Tensor, queries: Tensor, targets: Targets, false_negatives: Tensor) -> Tensor:
         """Return a scalar from embeddings (B, E), the rows' true moments and the pairs that match too, (B, B) bool."""
@@ -45,13 +38,9 @@ class PairIntraInterMarginLoss(LossTerm):
         distances = lengths - 2 * queries @ moments.T  # (B, B) squared, query by moment
         same_video = targets.video_index[:, None] == targets.video_index[None, :]
         differs = ~find_matches(false_negatives).T
-        apart = compute_row_iou(targets) < self.max_negative_iou
-        intra = self._rank(distances, same_video & apart & differs)
-        inter = self._rank(distances, ~same_video & differs)
-        return self.intra_weight * intra + self.inter_weight * inter
-
-    def _rank(self, distances: Tensor, allowed: Tensor) -> Tensor:
-        return compute_margin_ranking(distances.diagonal(), distances, allowed, margin=self.margin, use=self.negatives)
+        apart = compute_row_iou(targets) < self.values.max_negative_iou
+        intra, inter = same_video & apart & differs, ~same_video & differs
+        return self.values.rank(distances.diagonal(), intra=(distances, intra), inter=(distances, inter))
 
 
 def compute_row_iou(targets: Targets) -> Tensor:
@@ -62,16 +51,11 @@ def compute_row_iou(targets: Targets) -> Tensor:
     return iou.amax((1, 3))
 
 
-class PairIntraInterMarginParams(TermParams):
+class PairIntraInterMarginParams(MarginValues, TermParams):
     """Values of the margin ranking on embeddings."""
 
     name: Literal["pair_intra_inter_margin"]
-    margin: PositiveFloat = 0.1
-    intra_weight: NonNegativeFloat = 0.5
-    inter_weight: NonNegativeFloat = 0.2
-    max_negative_iou: float = Field(default=MAX_NEGATIVE_IOU, gt=0, le=1)
-    negatives: Negatives = "drawn"
 
     def build(self, dims: LossDims) -> PairIntraInterMarginLoss:
         """Return the loss."""
-        return PairIntraInterMarginLoss(**self.model_dump(exclude={"name", "weight"}))
+        return PairIntraInterMarginLoss(self)

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
-from models.exchange.batches import LossDims, Targets
-from models.layers.spans import compute_pairwise_iou
+from models.exchange.batches import LossDims
+from models.layers.spans import find_near_moments
 from models.losses.base import LossTerm
 from models.losses.labelled import LabelledRows, PairwiseTermParams, evaluate_rows
 from models.losses.mining import MinerName, MiningTracker, Triplets, build_miner
@@ -54,13 +54,6 @@ class TripletLoss(LossTerm):
     def collect_report(self) -> dict[str, float]:
         """Return the figures of the triplets since the last report."""
         return self.tracker.report()
-
-
-def find_near_moments(targets: Targets, min_iou: float) -> Tensor:
-    """Return the pairs of rows of one video whose moments (the first of each row) overlap that much, (B, B) bool."""
-    spans = targets.spans[:, 0]  # (B, 2)
-    same_video = targets.video_index[:, None] == targets.video_index[None, :]
-    return same_video & (compute_pairwise_iou(spans, spans) >= min_iou)
 
 
 class TripletParams(PairwiseTermParams):

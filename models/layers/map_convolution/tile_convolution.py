@@ -117,9 +117,10 @@ def _add_gradients(
 
 def _multiply(plan: TilePlan, components: Tensor, weight: Tensor, found: Tensor, *, transposed: bool) -> None:
     """Put the products of (C, Q * B, I) with the layer's kernel, (C, O, I), in either direction, into `found`."""
+    block_size = _count_kernels(weight)  # not in the threads that compute: each of those counts one thread
 
     def multiply(number: int, part: slice) -> None:
-        for block in _split(part.stop - part.start, _count_kernels(weight)):
+        for block in _split(part.stop - part.start, block_size):
             rows = slice(part.start + block.start, part.start + block.stop)
             kernels = _get_kernels(plan, weight, rows, f"kernels {number}", transposed=transposed)
             torch.bmm(components[rows], kernels, out=found[rows])

@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.exchange.batches import Labels, LossDims, Targets
+from models.layers.spans import find_near_moments
 from models.losses.labelled import LabelledRows
 from models.losses.mining import MiningTracker, Triplets, build_miner
-from models.losses.triplet import TripletLoss, TripletParams, find_near_moments
+from models.losses.triplet import TripletLoss, TripletParams
 
 MINERS = ("random", "semi_hard", "hardest", "distance_weighted")
 ANGLES = torch.tensor([0.0, 0.5, 0.6, 1.2, 0.3])  # of vectors on the unit circle: their order is that of their distances
