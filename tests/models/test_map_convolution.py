@@ -1,28 +1,22 @@
 """The fast map convolutions: equal to the authors' formulation, in values and gradients, whatever computes them."""
 
-import copy
-import pickle
 import warnings
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 import torch
 from benchmarks.tan2d_reference import ReferenceMapConvolution
 from torch import Tensor
 
+from map_stacks import PUBLISHED, SHAPES, build_stack, draw, force
 from models.layers.map_convolution import stack as stack_module
-from models.layers.map_convolution.choice import Setting, choose_methods, list_methods
+from models.layers.map_convolution.choice import list_methods
 from models.layers.map_convolution.geometry import build_geometry
 from models.layers.map_convolution.offset_convolution import OffsetConvolution, list_pairs
 from models.layers.map_convolution.stack import MapConvolution
-from models.layers.map_convolution.tile_convolution import TileConvolution, TileMethod, TilePlan, get_matrices
-from models.layers.map_convolution.tiles import cover, lay_out
-from models.layers.map_convolution.transforms import build_transform
+from models.layers.map_convolution.tile_convolution import TileConvolution, TilePlan, get_matrices
+from models.layers.map_convolution.tiles import lay_out
 from models.layers.map_convolution.workspace import Workspace
-
-SHAPES = [(9, (9,), 3, 3), (12, (12,), 5, 4), (32, (16, 8), 9, 2), (7, (7,), 3, 1)]  # N, scales, K, L
-PUBLISHED = [(16, (16,), 5, 8), (64, (16, 8, 8), 9, 4), (128, (16, 8, 8, 8), 5, 8)]
 
 
 @pytest.fixture(autouse=True)
@@ -32,29 +26,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(num_threads)
-
-
-def build_stack(
-    shape: tuple[int, tuple[int, ...], int, int], *, channels: int = 6, dtype: torch.dtype = torch.float64
-) -> MapConvolution:
-    torch.manual_seed(0)
-    _, scale_layers, kernel_size, num_layers = shape
-    stack = MapConvolution(channels, kernel_size=kernel_size, num_layers=num_layers, scale_layers=scale_layers).to(dtype)
-    with torch.no_grad():
-        for layer in stack.convs:
-            layer.weight.mul_(2 * kernel_size**2)
-    return stack
-
-
-def draw(stack: MapConvolution, num_cells: int, *, rows: int = 3, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
-    """Return features (B, M, H) and validity (B, M); the later a row, the shorter its video."""
-    cells = build_geometry(num_cells, stack.scale_layers, stack.kernel_size, len(stack.convs)).sets[0].cells
-    ends = torch.tensor([max(1, num_cells - 2 * row) for row in range(rows)])
-    valid = torch.from_numpy(cells[:, 1])[None] < ends[:, None]
-    features = torch.randn(
-        rows, len(cells), stack.convs[0].weight.shape[1], dtype=dtype, generator=torch.Generator().manual_seed(1)
-    )
-    return features * valid[..., None], valid
 
 
 def run_reference(stack: MapConvolution, features: Tensor, valid: Tensor, num_cells: int) -> Tensor:
@@ -79,11 +50,6 @@ def method(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
         return request.param
     monkeypatch.setattr(stack_module, "choose_methods", lambda geometry, _: force(geometry, request.param))
     return "auto"
-
-
-def force(geometry: object, index: int) -> tuple[TileMethod, ...]:
-    methods = list_methods(geometry.kernel_size)
-    return (methods[index % len(methods)],) * geometry.num_layers
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -214,63 +180,6 @@ def test_a_value_that_is_not_finite_stays_in_its_row_of_the_batch(method: str) -
     torch.testing.assert_close(found[1:], clean[1:])
 
 
-@pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> MapConvolution:
-    """Return a stack of tiles whose transformed weights are kept."""
-    monkeypatch.setattr(stack_module, "choose_methods", lambda geometry, _: force(geometry, 1))
-    stack = build_stack(SHAPES[1])
-    stack.keep_transforms()
-    return stack
-
-
-@torch.no_grad()
-def run(stack: MapConvolution) -> Tensor:
-    return stack(*draw(stack, SHAPES[1][0]), SHAPES[1][0])
-
-
-def test_kept_weights_notice_every_change_of_the_weights(kept: MapConvolution) -> None:
-    first = run(kept)
-    assert torch.equal(run(kept), first)
-    with torch.no_grad():
-        kept.convs[2].weight[0, 0, 0, 0] += 1.0
-    changed = run(kept)
-    assert not torch.equal(changed, first)
-    kept.convs[0].weight = torch.nn.Parameter(kept.convs[0].weight.detach() * 0.5)
-    replaced = run(kept)
-    kept.load_state_dict({name: tensor * 2 for name, tensor in kept.state_dict().items()})
-    loaded = run(kept)
-    kept.keep_transforms(False)
-    torch.testing.assert_close(run(kept), loaded)
-    assert not torch.equal(replaced, changed)
-    assert not torch.equal(replaced, loaded)
-
-
-def test_kept_weights_are_no_state_and_are_not_copied(kept: MapConvolution) -> None:
-    names = set(kept.state_dict())
-    before = len(pickle.dumps(kept))
-    first = run(kept)
-    assert set(kept.state_dict()) == names
-    assert len(pickle.dumps(kept)) == before
-    for other in (copy.deepcopy(kept), pickle.loads(pickle.dumps(kept))):
-        assert torch.equal(run(other), first)
-        with torch.no_grad():
-            other.convs[0].bias.add_(1.0)
-        assert torch.equal(run(kept), first)
-
-
-def test_kept_weights_of_a_step_of_training_are_not_used(kept: MapConvolution) -> None:
-    run(kept)
-    features, valid = draw(kept, SHAPES[1][0])
-    kept(features, valid, SHAPES[1][0]).sum().backward()
-    assert kept.convs[0].weight.grad is not None
-    with torch.inference_mode():
-        other = build_stack(SHAPES[1])
-        other.keep_transforms()
-        found = run(other)
-        other.convs[0].weight.mul_(2)
-        assert not torch.equal(run(other), found)
-
-
 def test_autocast_computes_in_its_own_dtype() -> None:
     stack = build_stack(SHAPES[1], dtype=torch.float32)
     features, valid = draw(stack, SHAPES[1][0], dtype=torch.float32)
@@ -280,14 +189,17 @@ def test_autocast_computes_in_its_own_dtype() -> None:
         assert torch.equal(found, stack(features, valid, SHAPES[1][0]))
 
 
-def test_compiling_and_tracing_take_plain_convolutions(kept: MapConvolution) -> None:
-    features, valid = draw(kept, SHAPES[1][0])
-    expected = run(kept)
+def test_compiling_and_tracing_take_plain_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack_module, "choose_methods", lambda geometry, _: force(geometry, 1))
+    stack = build_stack(SHAPES[1])
+    features, valid = draw(stack, SHAPES[1][0])
+    with torch.no_grad():
+        expected = stack(features, valid, SHAPES[1][0])
 
     class Fixed(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.stack = kept
+            self.stack = stack
 
         def forward(self, features: Tensor) -> Tensor:
             return self.stack(features, valid, SHAPES[1][0])
@@ -301,53 +213,3 @@ def test_compiling_and_tracing_take_plain_convolutions(kept: MapConvolution) -> 
         compiled = torch.compile(Fixed(), backend="eager")
         torch.testing.assert_close(traced(features), expected)
         torch.testing.assert_close(compiled(features), expected)
-
-
-@pytest.mark.parametrize(
-    ("shape", "reference", "boxes", "needed"),
-    [(PUBLISHED[0], 7872, 4800, 3840), (PUBLISHED[1], 23424, 20864, 11824), (PUBLISHED[2], 161984, 148160, 74860)],
-)
-def test_the_published_stacks_need_few_of_the_cells_of_the_authors_canvases(
-    shape: tuple, reference: int, boxes: int, needed: int
-) -> None:
-    num_cells, _, kernel, layers = shape
-    geometry = build_geometry(*shape)
-    assert sum((num_cells + (kernel - 1) * (layers - layer)) ** 2 for layer in range(1, layers + 1)) == reference
-    assert sum(len(cells.needed) ** 2 for cells in geometry.sets[1:]) == boxes
-    assert sum(len(cells.cells) for cells in geometry.sets[1:]) == needed
-
-
-@pytest.mark.parametrize("tile_size", [2, 3, 6])
-def test_every_needed_cell_lies_in_exactly_one_tile(tile_size: int) -> None:
-    cells = build_geometry(*PUBLISHED[0]).sets[4].cells
-    corners = cover(cells, tile_size)
-    inside = (cells[:, None] >= corners[None]) & (cells[:, None] < corners[None] + tile_size)
-    assert (inside.all(-1).sum(1) == 1).all()
-
-
-@pytest.mark.parametrize("kernel_size", [3, 5, 9])
-def test_transforms_give_the_convolution_of_a_tile(kernel_size: int) -> None:
-    generator = np.random.default_rng(0)
-    for method in list_methods(kernel_size):
-        transform = build_transform(*method, kernel_size)
-        kernel, tile = generator.normal(size=(kernel_size,) * 2), generator.normal(size=(method.input_size,) * 2)
-        windows = np.lib.stride_tricks.sliding_window_view(tile, (kernel_size, kernel_size))
-        found = transform.outputs @ ((transform.weights @ kernel.ravel()) * (transform.inputs @ tile.ravel()))
-        np.testing.assert_allclose(found, (windows * kernel).sum((2, 3)).ravel(), atol=1e-11)
-
-
-def test_transforms_have_the_products_of_folded_conjugates() -> None:
-    sizes = [("circle", 6, 5, 46), ("circle", 8, 5, 88), ("circle", 10, 5, 142), ("fourier", 12, 5, 214), ("fourier", 16, 9, 382)]
-    assert [build_transform(points, size, kernel).num_components for points, size, kernel, _ in sizes] == [
-        row[-1] for row in sizes
-    ]
-    with pytest.raises(ValueError, match="an even number of inputs of at least 5, got 7"):
-        build_transform("circle", 7, 5)
-
-
-def test_the_choice_is_plain_for_little_work_and_tiles_for_the_published_shapes() -> None:
-    tiny = Setting(batch=1, channels=8, training=False, cached=False)
-    assert choose_methods(build_geometry(*SHAPES[0]), tiny) is None
-    for shape in PUBLISHED:
-        for batch in (1, 4, 32):
-            assert choose_methods(build_geometry(*shape), Setting(batch, 512, training=True, cached=False)) is not None

@@ -88,8 +88,8 @@ class MapConvolution(nn.Module):
             tile_size = method.input_size - self.kernel_size + 1
             layout = lay_out(num_cells, self.scale_layers, self.kernel_size, len(norms), layer=layer, tile_size=tile_size)
             matrices = get_matrices(method, self.kernel_size, cells.dtype)
-            transformed = kept.get(layer, parameters[0], method, matrices) if kept is not None else None
-            plan = TilePlan(layout, matrices, workspace, transformed)
+            kernels = kept.get(layer, parameters[0], method, matrices) if kept is not None else None
+            plan = TilePlan(layout, matrices, workspace, kernels)
             cells = TileConvolution.apply(cells, *parameters, norm, plan)  # type: ignore[no-untyped-call]
         return cells
 

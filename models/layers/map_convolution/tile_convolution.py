@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from models.layers.map_convolution.crew import run_parts
+from models.layers.map_convolution.kept_kernels import KeptKernels
 from models.layers.map_convolution.tiles import TileLayout
 from models.layers.map_convolution.transforms import Points, build_transform
 from models.layers.map_convolution.workspace import Workspace
@@ -44,7 +45,7 @@ class TilePlan(NamedTuple):
     layout: TileLayout
     matrices: TileMatrices
     workspace: Workspace
-    transformed: Tensor | None = None  # (C, I, O), the layer's transformed weight where that is kept between calls
+    kept: KeptKernels | None = None  # the layer's transformed kernel where that is kept between calls
 
 
 @lru_cache(maxsize=32)
@@ -81,7 +82,7 @@ class TileConvolution(torch.autograd.Function):
         result.add_(bias).relu_().mul_(norm)
         result[-1] = 0  # also where a value is not finite
         ctx.save_for_backward(features, weight, norm, result)
-        ctx.plan = plan._replace(transformed=None)
+        ctx.plan = plan._replace(kept=None)
         return result
 
     @staticmethod
@@ -120,6 +121,9 @@ def _multiply(plan: TilePlan, components: Tensor, weight: Tensor, found: Tensor,
     block_size = _count_kernels(weight)  # not in the threads that compute: each of those counts one thread
 
     def multiply(number: int, part: slice) -> None:
+        if plan.kept is not None and transposed:
+            plan.kept.multiply(components, found, part)
+            return
         for block in _split(part.stop - part.start, block_size):
             rows = slice(part.start + block.start, part.start + block.stop)
             kernels = _get_kernels(plan, weight, rows, f"kernels {number}", transposed=transposed)
@@ -147,8 +151,6 @@ def _add_taps(grad_taps: Tensor, matrix: Tensor, products: Tensor, components: T
 
 def _get_kernels(plan: TilePlan, weight: Tensor, rows: slice, name: str, *, transposed: bool) -> Tensor:
     """Return some components of the layer's kernel: (C, O, I), or transposed (C, I, O)."""
-    if plan.transformed is not None and transposed:
-        return plan.transformed[rows]
     matrix = plan.matrices.weights[rows]
     kernels = transform_weights(weight, matrix, plan.workspace.take(name, (len(matrix), *weight.shape[:2]), weight))
     return kernels.transpose(1, 2) if transposed else kernels

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from models.layers.map_convolution.kept_kernels import KeptKernels
 from models.layers.map_convolution.tile_convolution import TileMatrices, TileMethod, transform_weights
 
 
@@ -14,7 +15,7 @@ class _Entry(NamedTuple):
     version: int
     address: int
     method: TileMethod
-    transformed: Tensor
+    kernels: KeptKernels
 
 
 class TransformCache:
@@ -32,8 +33,8 @@ class TransformCache:
         """Forget all weights and give their memory back."""
         self._entries.clear()
 
-    def get(self, layer: int, weight: Tensor, method: TileMethod, matrices: TileMatrices) -> Tensor | None:
-        """Return the components (C, I, O) of a layer's kernel; None for inference tensors, whose changes are not counted."""
+    def get(self, layer: int, weight: Tensor, method: TileMethod, matrices: TileMatrices) -> KeptKernels | None:
+        """Return a layer's transformed kernel; None for inference tensors, whose changes are not counted."""
         if weight.is_inference():
             return None
         entry = self._entries.get(layer)
@@ -44,8 +45,8 @@ class TransformCache:
                 turned = weight.detach().transpose(0, 1).contiguous()  # a product reads (I, O) faster than (O, I)
                 found = weight.new_empty(len(matrices.weights), *turned.shape[:2])
                 transformed = transform_weights(turned, matrices.weights, found)
-            entry = self._entries[layer] = _Entry(weakref.ref(weight), *state, transformed)
-        return entry.transformed
+            entry = self._entries[layer] = _Entry(weakref.ref(weight), *state, KeptKernels(transformed))
+        return entry.kernels
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing of what is kept: it can be computed again."""
