@@ -90,26 +90,6 @@ def resample_clips(features: Floats, num_cells: int) -> Floats:
     return resampler.compute_means()
 
 
-def compute_windows(num_clips: int, window_clips: int, *, overlap: float) -> Ints:
-    """Return the windows in which a video is searched, as (first, end) clips in order: (W, 2).
-
-    All are `window_clips` long and share at least `overlap` of it with the next one, so a moment up to that long lies in one
-    of them whole. The last one ends with the video and may share more. A video no longer than a window is one window.
-
-    Raises:
-        ValueError: when there is no clip, a window holds none, or overlap is not in [0, 1).
-    """
-    if num_clips < 1 or window_clips < 1 or not 0 <= overlap < 1:
-        raise ValueError(
-            "compute_windows needs num_clips >= 1, window_clips >= 1 and 0 <= overlap < 1, "
-            f"got {num_clips}, {window_clips} and {overlap}"
-        )
-    last = max(num_clips - window_clips, 0)
-    stride = max(1, int(window_clips * (1 - overlap)))
-    first = np.minimum(np.arange(-(-last // stride) + 1) * stride, last)  # (W,)
-    return np.stack([first, np.minimum(first + window_clips, num_clips)], axis=1)
-
-
 def rank_candidates(scores: Floats, valid: NDArray[np.bool_], *, max_kept: int) -> NDArray[np.intp]:
     """Return the columns of the best candidates of each query, best first: (Q, M) -> (Q, min(M, max_kept)).
 

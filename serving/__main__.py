@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from corpus.moments import RankedMoment
+    from serving.answers import FoundMoment
+    from serving.collection import Collection
     from serving.folder import LeftOut
-    from serving.predictor import MomentPredictor
 
 SOME_LEFT_OUT, INTERRUPTED = 3, 130
 
@@ -80,13 +80,17 @@ def _add_bundle(parser: argparse.ArgumentParser) -> None:
 
 def search(options: argparse.Namespace) -> int:
     """Print the moments that answer a sentence."""
+    from serving.answers import SearchQuery
     from serving.predictor import MomentPredictor
 
     predictor = MomentPredictor.load(options.bundle, options.index)
-    found = predictor.search(options.query, options.top_k)
-    for word in predictor.find_unknown(options.query):
+    (answer,) = predictor.search(SearchQuery(options.query, options.top_k))
+    for word in answer.unknown_words:
         print(f"warning: no video of the training was described with the word {word!r}; it does not count", file=sys.stderr)
-    print_moments(found, predictor, media_root=options.media)
+    if not answer.found:
+        print("not found, best guess:" if answer.best_guess else "not found")
+    shown = answer.moments if answer.best_guess is None else (answer.best_guess,)
+    print_moments(shown, predictor.collection, media_root=options.media)
     return 0
 
 
@@ -110,25 +114,26 @@ def index(options: argparse.Namespace) -> int:
     return SOME_LEFT_OUT if report.left_out else 0
 
 
-def print_moments(found: "Sequence[RankedMoment]", predictor: "MomentPredictor", *, media_root: Path | None) -> None:
-    """Print one line a moment: rank, video, time, score, and the file with the time to play."""
-    from rich.console import Console
+def print_moments(found: "Sequence[FoundMoment]", collection: "Collection", *, media_root: Path | None) -> None:
+    """Print one line a moment: rank, video, time, score, confidence, and the file with the time to play."""
+    from rich.console import Console, JustifyMethod
     from rich.table import Table
 
-    collection = predictor.collection
     root = Path(media_root or collection.media_dir or Path("data/raw") / collection.corpus)
     table = Table(box=None, pad_edge=False)
-    for name in ("rank", "video", "time", "score", "play"):
-        table.add_column(name, justify="right" if name in ("rank", "score") else "left", no_wrap=name != "play", overflow="fold")
+    for name in ("rank", "video", "time", "score", "confidence", "play"):
+        justify: JustifyMethod = "right" if name in ("rank", "score", "confidence") else "left"
+        table.add_column(name, justify=justify, no_wrap=name != "play", overflow="fold")
     for rank, moment in enumerate(found, start=1):
         time = f"{format_time(moment.start_s)} - {format_time(moment.end_s)}"
         path = collection.find_video(moment.video_id).path
         play = format_play(root / path, moment) if path else "features only"
-        table.add_row(str(rank), moment.video_id, time, f"{moment.score:.3f}", play)
+        confidence = "-" if moment.confidence is None else f"{100 * moment.confidence:.0f} %"
+        table.add_row(str(rank), moment.video_id, time, f"{moment.score:.3f}", confidence, play)
     Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False).print(table)
 
 
-def format_play(path: Path, moment: "RankedMoment") -> str:
+def format_play(path: Path, moment: "FoundMoment") -> str:
     """Write a file with the time to play, as players and browsers take it; signs that mean something in an address are quoted."""
     address = path.absolute().as_uri() if set("#?%") & set(str(path)) else str(path)
     return f"{address}#t={moment.start_s:.1f},{moment.end_s:.1f}"

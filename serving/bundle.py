@@ -6,13 +6,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import NonNegativeFloat, PositiveInt, ValidationError
+from pydantic import Field, FiniteFloat, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
 
+from corpus.calibration import PlattScaling
 from corpus.files import read_json, sha256_file, sha256_json, write_json
 from corpus.media import ClipSampling
 from corpus.params import Params
 from corpus.store import Fingerprint
 from corpus.text import Tokenizer, load_tokenizer
+from corpus.windows import Window, WindowRule, cut_video
 from serving.search import SearchSettings
 
 FORMAT_VERSION: Final = 1
@@ -37,6 +39,26 @@ class BundleDims(Params):
     embedding_dim: PositiveInt
 
 
+class Calibration(Params):
+    """What scores mean, learned on validation: Platt scaling, and the confidence from which on an answer counts as found."""
+
+    slope: PositiveFloat
+    intercept: FiniteFloat
+    threshold: float = Field(ge=0, le=1)
+
+    @property
+    def scaling(self) -> PlattScaling:
+        """The map from a score to its confidence."""
+        return PlattScaling(self.slope, self.intercept)
+
+
+class Calibrations(Params):
+    """One calibration for each way of asking: over the collection, and in one video."""
+
+    search: Calibration
+    localize: Calibration
+
+
 class Manifest(Params):
     """What the files of a bundle are and belong to. Equal models give equal manifests."""
 
@@ -46,6 +68,9 @@ class Manifest(Params):
     text_digest: str  # of the text encoder and its tokenizer
     search: SearchSettings
     num_cells: PositiveInt  # of the localizer's time axis
+    window_s: PositiveFloat | None = None  # longer videos are read window by window
+    window_overlap: float = Field(default=0.5, ge=0, lt=1)
+    calibration: Calibrations | None = None  # None where there were no validation queries: answers then have no confidence
     dims: BundleDims
     files: Mapping[str, BundleFile]
     components: Mapping[str, Mapping[str, Any]]  # role -> the component's values
@@ -55,6 +80,13 @@ class Manifest(Params):
     def version(self) -> str:
         """The hash of all that decides an answer: files, settings and fingerprint."""
         return sha256_json(self.model_dump(mode="json", exclude={"parity"}))
+
+    def cut(self, num_clips: int, duration_s: float) -> tuple[Window, ...]:
+        """Return the windows in which a video is read."""
+        if self.window_s is None:
+            return (Window(0, num_clips, 0.0, duration_s),)
+        clip_rate_hz = self.sampling.clip_rate_hz if self.sampling else None
+        return cut_video(num_clips, duration_s, WindowRule(self.window_s, self.window_overlap), clip_rate_hz=clip_rate_hz)
 
     def require_sampling(self) -> ClipSampling:
         """Return how videos are sampled to be encoded.

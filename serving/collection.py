@@ -1,34 +1,36 @@
 """The indexed collection: clip vectors, the localizer's cells and the list of videos, tied to the bundle that made them.
 
-`index.json` names the bundle, every file's hash and the folder of the files: those of the clip index, `cells.safetensors`
-(one float16 tensor (N, P, D) per video) and `videos.json`. That folder is named by its content and never changes, so a
-collection that is being searched stays whole while another takes its place. Letters: N cells, P places, D width.
+`index.json` names the bundle, every file's hash and the folder of the files: those of the clip index, `cells.npy` (one
+float16 array (N, P, D) per window, the videos one after the other) and `videos.json`. That folder is named by its content and
+never changes, so a collection that is being searched stays whole while another takes its place.
+Letters: W windows of a video, N cells, P places, D width.
 """
 
+import itertools
 import os
 import shlex
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.numpy import save
 
-from corpus.files import read_json, sha256_file, sha256_json, write_bytes, write_json
+from corpus.files import read_json, sha256_file, sha256_json, write_file, write_json
 from corpus.moments import compute_clip_rate
 from corpus.store import Fingerprint, Half, require_same_fingerprint
+from corpus.windows import Window
 from serving.bundle import Manifest
-from serving.clip_index import ClipIndex
+from serving.clip_index import ClipIndex, WindowId
 from serving.indexing import EncodedVideo
 
-FORMAT_VERSION = 2
-INDEX, VIDEOS, CELLS = "index.json", "videos.json", "cells.safetensors"
+FORMAT_VERSION = 3
+INDEX, VIDEOS, CELLS = "index.json", "videos.json", "cells.npy"
 _FILES, _UNFINISHED = "files-", ".unfinished-"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ class Collection:
     media_dir: Path | None  # the folder that was indexed, None for a corpus
     clips: ClipIndex
     videos: Mapping[str, IndexedVideo]
-    cells: Any  # the open file: mapped, and readable also when a newer collection has replaced it
+    cells: Mapping[str, Half]  # (W, N, P, D) each; mapped files stay readable when a newer collection has replaced them
+    windows: Mapping[str, tuple[Window, ...]]
 
     def find_video(self, video_id: str) -> IndexedVideo:
         """Return a video of the collection.
@@ -69,14 +72,56 @@ class Collection:
             raise KeyError(f"there is no video {video_id!r} in the collection of {len(self.videos)} videos")
         return self.videos[video_id]
 
-    def load_cells(self, video_ids: Sequence[str]) -> Half:
-        """Return the localizer's cells of videos, (B, N, P, D)."""
-        cells: Half = np.stack([self.cells.get_tensor(video_id) for video_id in video_ids])
-        return cells
+    def get_encoded(self, video_id: str) -> EncodedVideo:
+        """Return what the index holds of a video.
 
-    def get_durations(self, video_ids: Sequence[str]) -> NDArray[np.float32]:
-        """Return the lengths of videos in seconds, (B,)."""
-        return np.array([self.find_video(video_id).duration_s for video_id in video_ids], dtype=np.float32)
+        Raises:
+            KeyError: as `find_video`.
+        """
+        video = self.find_video(video_id)
+        return EncodedVideo(video.duration_s, self.clips.get_vectors(video_id), self.cells[video_id])
+
+    def get_window(self, window: WindowId) -> tuple[Half, Window]:
+        """Return the localizer's cells of a window, (N, P, D), and where it lies."""
+        return self.cells[window.video_id][window.number], self.windows[window.video_id][window.number]
+
+    def add(self, video: IndexedVideo, encoded: EncodedVideo, manifest: Manifest) -> "Collection":
+        """Return this collection with one more video.
+
+        Raises:
+            ValueError: when its id is taken, or the bundle of `manifest` did not encode it.
+        """
+        windows = manifest.cut(len(encoded.vectors), encoded.duration_s)
+        expected = (len(windows), manifest.num_cells, manifest.dims.num_places, manifest.dims.feature_dim)
+        if encoded.cells.shape != expected:
+            raise ValueError(f"video {video.video_id!r}: cells must be {expected}, got {encoded.cells.shape}; encode it anew")
+        rate_hz = _find_clip_rate(manifest, encoded)
+        return replace(
+            self,
+            clips=self.clips.add(video.video_id, encoded.vectors, clip_rate_hz=rate_hz, windows=windows),
+            videos={**self.videos, video.video_id: video},
+            cells={**self.cells, video.video_id: encoded.cells},
+            windows={**self.windows, video.video_id: windows},
+        )
+
+    def remove(self, video_id: str) -> "Collection":
+        """Return this collection without a video.
+
+        Raises:
+            KeyError: as `find_video`.
+        """
+        self.find_video(video_id)
+        return replace(
+            self,
+            clips=self.clips.remove(video_id),
+            videos=_leave_out(self.videos, video_id),
+            cells=_leave_out(self.cells, video_id),
+            windows=_leave_out(self.windows, video_id),
+        )
+
+
+def _leave_out(values: Mapping[str, T], key: str) -> dict[str, T]:
+    return {name: value for name, value in values.items() if name != key}
 
 
 def save_collection(
@@ -94,7 +139,9 @@ def save_collection(
         ValueError: as `ClipIndex.build`.
     """
     vectors = {entry.video.video_id: entry.encoded.vectors for entry in entries}
-    clips = ClipIndex.build(vectors, clip_rate_hz=_find_clip_rates(manifest, entries), fingerprint=fingerprint)
+    windows = {entry.video.video_id: manifest.cut(len(entry.encoded.vectors), entry.video.duration_s) for entry in entries}
+    rates_hz = _find_clip_rates(manifest, entries)
+    clips = ClipIndex.build(vectors, clip_rate_hz=rates_hz, fingerprint=fingerprint, windows=windows)
     files_dir, hashes = _write_files(folder, entries, clips)
     index = {
         "format_version": FORMAT_VERSION,
@@ -116,10 +163,12 @@ def _find_clip_rates(manifest: Manifest, entries: Sequence[CollectionEntry]) -> 
     """Return the clip rate of the bundle's sampling; without one, clips span each video evenly."""
     if manifest.sampling:
         return manifest.sampling.clip_rate_hz
-    return {
-        entry.video.video_id: compute_clip_rate(None, num_clips=len(entry.encoded.vectors), duration_s=entry.video.duration_s)
-        for entry in entries
-    }
+    return {entry.video.video_id: _find_clip_rate(manifest, entry.encoded) for entry in entries}
+
+
+def _find_clip_rate(manifest: Manifest, encoded: EncodedVideo) -> float:
+    stated_hz = manifest.sampling.clip_rate_hz if manifest.sampling else None
+    return compute_clip_rate(stated_hz, num_clips=len(encoded.vectors), duration_s=encoded.duration_s)
 
 
 def _write_files(folder: Path, entries: Sequence[CollectionEntry], clips: ClipIndex) -> tuple[Path, dict[str, str]]:
@@ -128,8 +177,7 @@ def _write_files(folder: Path, entries: Sequence[CollectionEntry], clips: ClipIn
     unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
     try:
         clips.save(unfinished)
-        cells = {entry.video.video_id: np.ascontiguousarray(entry.encoded.cells) for entry in entries}
-        write_bytes(unfinished / CELLS, save(dict(sorted(cells.items()))))
+        write_arrays(unfinished / CELLS, [entry.encoded.cells for entry in entries])
         write_json(unfinished / VIDEOS, [asdict(entry.video) for entry in entries])
         hashes = _hash_files(unfinished)
         files_dir = folder / f"{_FILES}{sha256_json(hashes)[:16]}"
@@ -140,6 +188,20 @@ def _write_files(folder: Path, entries: Sequence[CollectionEntry], clips: ClipIn
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return files_dir, hashes
+
+
+def write_arrays(path: Path, arrays: Sequence[Half]) -> None:
+    """Write arrays that differ in their first axis alone as one `.npy` file, one after the other: none is copied as a whole."""
+    shape = (sum(map(len, arrays)), *arrays[0].shape[1:])
+
+    def write(file: BinaryIO) -> None:
+        header = {"descr": np.lib.format.dtype_to_descr(arrays[0].dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for array in arrays:
+            for row in array:
+                file.write(np.ascontiguousarray(row).data)
+
+    write_file(path, write)
 
 
 def _hash_files(folder: Path) -> dict[str, str]:
@@ -199,14 +261,24 @@ def _load_files(folder: Path, index: Mapping[str, Any], manifest: Manifest) -> C
     files_dir = folder / index["folder"]
     for name, expected in index["sha256"].items():
         _verify_file(files_dir / name, expected, remedy)
-    videos = [IndexedVideo(**row) for row in read_json(files_dir / VIDEOS)]
+    videos = {row["video_id"]: IndexedVideo(**row) for row in read_json(files_dir / VIDEOS)}
+    clips = ClipIndex.load(files_dir)
+    windows = {name: manifest.cut(clips.count_clips(name), video.duration_s) for name, video in videos.items()}
     return Collection(
         corpus=index["corpus"],
         media_dir=Path(index["media_dir"]) if index["media_dir"] else None,
-        clips=ClipIndex.load(files_dir),
-        videos={video.video_id: video for video in videos},
-        cells=safe_open(files_dir / CELLS, framework="numpy"),
+        clips=clips,
+        videos=videos,
+        cells=_split_cells(np.load(files_dir / CELLS, mmap_mode="r", allow_pickle=False), windows),
+        windows=windows,
     )
+
+
+def _split_cells(cells: Half, windows: Mapping[str, tuple[Window, ...]]) -> dict[str, Half]:
+    """Return the part of a mapped array that belongs to each video, in the order of the videos."""
+    ends = itertools.accumulate(map(len, windows.values()))
+    plain = np.asarray(cells)  # views of a plain array are made faster
+    return {name: plain[end - len(parts) : end] for (name, parts), end in zip(windows.items(), ends, strict=True)}
 
 
 def name_remedy(folder: Path, index: Mapping[str, Any]) -> str:

@@ -161,5 +161,5 @@ def _is_published(entries: Sequence[CollectionEntry], bundle: Bundle, folder: Pa
     return (
         published.media_dir == folder
         and list(published.videos.values()) == [entry.video for entry in entries]
-        and all(np.array_equal(published.load_cells([video.video_id])[0], encoded.cells) for video, encoded in entries)
+        and all(np.array_equal(published.cells[video.video_id], encoded.cells) for video, encoded in entries)
     )

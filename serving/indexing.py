@@ -1,6 +1,6 @@
 """What the index holds of a video, from its file or from its stored features, by one piece of code.
 
-Letters: S clips, K frames of a clip, H = W pixels, P places, D width, N cells, E embedding width.
+Letters: S clips, K frames of a clip, H height and width in pixels, P places, D width, W windows, N cells, E embedding width.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from corpus.media import check_decodable, compute_clip_times, iter_clips, probe
-from corpus.moments import ClipResampler
 from corpus.store import Half
+from corpus.windows import resample_windows
 from serving.bundle import Bundle
 from serving.clip_index import Vectors
 from serving.networks import Networks
@@ -24,7 +24,7 @@ class EncodedVideo(NamedTuple):
 
     duration_s: float
     vectors: Vectors  # (S, E) of unit length, for the clip index
-    cells: Half  # (N, P, D), for the localizer
+    cells: Half  # (W, N, P, D), for the localizer, one row per window
 
 
 class VideoIndexer:
@@ -57,7 +57,7 @@ class VideoIndexer:
     def _iter_features(self, path: Path, duration_s: float, num_clips: int, report: Callable[[float], None]) -> Iterator[Half]:
         done = 0
         sampling = self._manifest.require_sampling()
-        for clips in iter_clips(path, sampling, duration_s=duration_s, clips_per_batch=CLIPS_PER_BATCH):  # (n, K, H, W, 3)
+        for clips in iter_clips(path, sampling, duration_s=duration_s, clips_per_batch=CLIPS_PER_BATCH):  # (n, K, H, H, 3)
             with np.errstate(over="ignore"):  # the next lines say it
                 features = self._networks.encode_clips(clips).astype(np.float16)  # (n, P, D)
             if not np.isfinite(features).all():
@@ -67,9 +67,13 @@ class VideoIndexer:
             report(done / num_clips)
 
     def _encode(self, batches: Iterable[Half], num_clips: int, duration_s: float) -> EncodedVideo:
-        resampler = ClipResampler(num_clips, self._manifest.num_cells)
         vectors: list[Vectors] = []
-        for features in batches:
-            vectors.append(self._networks.embed_clips(features))
-            resampler.add(features)
-        return EncodedVideo(duration_s, np.concatenate(vectors), resampler.compute_means().astype(np.float16))
+
+        def embed() -> Iterator[Half]:
+            for features in batches:
+                vectors.append(self._networks.embed_clips(features))
+                yield features
+
+        windows = self._manifest.cut(num_clips, duration_s)
+        cells = [part.astype(np.float16) for part in resample_windows(embed(), windows, self._manifest.num_cells)]
+        return EncodedVideo(duration_s, np.concatenate(vectors), np.stack(cells))

@@ -3,7 +3,7 @@
 Letters: B rows, S clips, K frames of a clip, N cells, P places, L words, M candidates, D widths, E embedding width.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,13 @@ from corpus.moments import Floats
 from serving.bundle import Bundle
 from serving.search import ScoredSpans
 
-ROWS_PER_RUN = 32  # videos that the localizer reads at once: bounds the memory of a search with many survivors
+
+class CellWindows(NamedTuple):
+    """Windows as the localizer reads them."""
+
+    cells: Floats  # (B, N, P, D)
+    starts_s: Floats  # (B,) of each window in its video
+    durations_s: Floats  # (B,) of each window
 
 
 class EncodedText(NamedTuple):
@@ -25,6 +31,12 @@ class EncodedText(NamedTuple):
     tokens: NDArray[np.float32]  # (B, L, D)
     token_mask: NDArray[np.bool_]  # (B, L)
     pooled: NDArray[np.float32]  # (B, D)
+
+    def take(self, rows: Sequence[int]) -> "EncodedText":
+        """Return some rows, cut to the longest sentence among them."""
+        mask = self.token_mask[rows]
+        length = int(np.flatnonzero(mask.any(axis=0))[-1]) + 1
+        return EncodedText(self.tokens[rows, :length], mask[:, :length], self.pooled[rows])
 
 
 class Networks:
@@ -54,30 +66,23 @@ class Networks:
         vectors: NDArray[np.float32] = self.run("retriever_queries", text._asdict())[0]
         return vectors
 
-    def localize(self, cells: Floats, durations_s: Floats, text: EncodedText) -> list[ScoredSpans]:
-        """Return the candidates of one sentence (B = 1) in each of B videos, given by cells (B, N, P, D) and lengths (B,)."""
-        found: list[ScoredSpans] = []
-        for start in range(0, len(cells), ROWS_PER_RUN):
-            part = slice(start, start + ROWS_PER_RUN)
-            found += self._localize_part(np.asarray(cells[part], dtype=np.float32), durations_s[part], text)
-        return found
+    def localize(self, windows: CellWindows, text: EncodedText) -> list[ScoredSpans]:
+        """Return the candidates of sentence i in window i, in seconds of its video."""
+        cells = np.asarray(windows.cells, dtype=np.float32)
+        inputs = {
+            "features": cells,
+            "mask": np.ones(cells.shape[:2], dtype=np.bool_),
+            "duration_s": windows.durations_s.astype(np.float32),
+        }
+        spans, scores, valid = self.run("localizer", inputs | text._asdict())
+        starts_s = windows.starts_s.astype(np.float32)
+        return [ScoredSpans(spans[row][valid[row]] + starts_s[row], scores[row][valid[row]]) for row in range(len(cells))]
 
     def run(self, name: str, inputs: Mapping[str, NDArray[Any]]) -> list[Any]:
         """Run one network on inputs given by name and return its outputs in order."""
         session = self._open(name)
         outputs: list[Any] = session.run(None, {one.name: inputs[one.name] for one in session.get_inputs()})
         return outputs
-
-    def _localize_part(self, cells: NDArray[np.float32], durations_s: Floats, text: EncodedText) -> list[ScoredSpans]:
-        rows = len(cells)
-        inputs = {
-            "features": cells,
-            "mask": np.ones(cells.shape[:2], dtype=np.bool_),
-            "duration_s": durations_s.astype(np.float32),
-        }
-        repeated = {name: np.repeat(array, rows, axis=0) for name, array in text._asdict().items()}
-        spans, scores, valid = self.run("localizer", inputs | repeated)
-        return [ScoredSpans(spans[row][valid[row]], scores[row][valid[row]]) for row in range(rows)]
 
 
 def open_session(path: Path, *, num_threads: int) -> Any:

@@ -1,25 +1,48 @@
-"""The predictor: a sentence in, ranked moments out, over a bundle and the index it made."""
+"""The predictor: sentences in, answers out, over a bundle and the collection it indexed."""
 
+import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from corpus.moments import RankedMoment
-from corpus.text import tokenize
+from corpus.store import Half
+from corpus.windows import Window
+from serving.answering import build_timeline, give_confidence, judge
+from serving.answers import Answer, SearchQuery, require_limits, require_query
 from serving.bundle import Bundle, load_bundle
-from serving.collection import Collection, load_collection
-from serving.networks import EncodedText, Networks
-from serving.search import ScoredSpans, rank_in_video, search_collection
+from serving.clip_index import WindowId
+from serving.collection import Collection, IndexedVideo, load_collection
+from serving.indexing import EncodedVideo
+from serving.networks import CellWindows, EncodedText, Networks
+from serving.search import ScoredSpans, find_survivors, join_windows, rank_collection, rank_in_video
 
-MAX_TOP_K = 100
-MAX_QUERY_CHARACTERS = 1000
+MAX_QUERIES = 64  # asked at once
+ROWS_PER_RUN = 32  # windows that the localizer reads at once: bounds the memory of a search
+TIMELINE_CANDIDATES = 20
+
+
+class _Job(NamedTuple):
+    """What the localizer reads at once: a sentence, by its row, and a window."""
+
+    row: int
+    cells: Half  # (N, P, D)
+    window: Window
 
 
 class MomentPredictor:
-    """Answers sentences; holds no state that a question changes, so threads may share it."""
+    """Answers sentences; threads may share it.
+
+    A search goes by the collection that was there when it began: `add_video` and `remove_video` put another in its place.
+    """
 
     def __init__(self, bundle: Bundle, collection: Collection, *, num_threads: int = 2) -> None:
         """Answer with verified models over a verified collection; see `load`."""
         self.bundle = bundle
-        self.collection = collection
+        self._collection = collection
+        self._changing = threading.Lock()
         self._networks = Networks(bundle, num_threads=num_threads)
 
     @classmethod
@@ -33,61 +56,120 @@ class MomentPredictor:
         bundle = load_bundle(bundle_dir)
         return cls(bundle, load_collection(index_dir, bundle.manifest), num_threads=num_threads)
 
-    def search(self, query: str, top_k: int = 5) -> list[RankedMoment]:
-        """Return the `top_k` best moments of the collection, best first.
+    @property
+    def collection(self) -> Collection:
+        """What is searched now; it never changes, another takes its place."""
+        return self._collection
+
+    def search(self, query: SearchQuery | Sequence[SearchQuery]) -> list[Answer]:
+        """Answer sentences over the collection, in their order; several are one batch for the networks.
 
         Raises:
-            ValueError: when the sentence has no words or is too long, or `top_k` is not in [1, MAX_TOP_K].
+            KeyError: naming a video of a filter that the collection does not hold.
+            ValueError: naming a sentence, limit or number of queries that is out of range.
         """
-        require_top_k(top_k)
-        text = self._encode(query)
+        queries = [query] if isinstance(query, SearchQuery) else list(query)
+        self._require_queries(queries)
+        collection, settings = self._collection, self.bundle.manifest.search
+        text = self._encode([one.query for one in queries])
+        vectors = self._networks.embed_queries(text)  # (Q, E)
+        survivors = [
+            find_survivors(vector, collection.clips, settings, video_ids=one.video_ids)
+            for vector, one in zip(vectors, queries, strict=True)
+        ]
+        found = self._localize_survivors(collection, survivors, text)
+        return [
+            self._judge(rank_collection(vector, collection.clips, of_query, settings, top_k=one.top_k), one)
+            for vector, of_query, one in zip(vectors, found, queries, strict=True)
+        ]
 
-        def localize(video_ids: list[str]) -> list[ScoredSpans]:
-            return self._localize(video_ids, text)
-
-        vector = self._networks.embed_queries(text)[0]
-        return search_collection(vector, self.collection.clips, localize, self.bundle.manifest.search, top_k=top_k)
-
-    def localize(self, query: str, video_id: str, top_k: int = 5) -> list[RankedMoment]:
-        """Return the `top_k` best moments of one video, best first.
+    def localize(self, query: str, video_id: str, top_k: int = 5) -> Answer:
+        """Answer a sentence in one video of the collection by the localizer alone, with the timeline.
 
         Raises:
             KeyError: naming an id that the collection does not hold.
             ValueError: as `search`.
         """
-        require_top_k(top_k)
-        self.collection.find_video(video_id)
-        candidates = self._localize([video_id], self._encode(query))[0]
-        return rank_in_video(video_id, candidates, self.bundle.manifest.search, top_k=top_k)
+        return self._localize_video(SearchQuery(query, top_k), video_id, self._collection.get_encoded(video_id))
+
+    def localize_encoded(self, query: str, encoded: EncodedVideo, top_k: int = 5) -> Answer:
+        """Answer a sentence in a video that is not in the collection, as `localize`; its id is empty."""
+        return self._localize_video(SearchQuery(query, top_k), "", encoded)
+
+    def add_video(self, video: IndexedVideo, encoded: EncodedVideo) -> None:
+        """Put a video into the collection; the next search sees it.
+
+        Raises:
+            ValueError: when the collection holds its id already, or it was not encoded by this bundle.
+        """
+        with self._changing:
+            self._collection = self._collection.add(video, encoded, self.bundle.manifest)
+
+    def remove_video(self, video_id: str) -> None:
+        """Take a video out of the collection; the next search does not see it.
+
+        Raises:
+            KeyError: naming an id that the collection does not hold.
+        """
+        with self._changing:
+            self._collection = self._collection.remove(video_id)
 
     def find_unknown(self, query: str) -> list[str]:
         """Return the words of a sentence that the models never saw; they add nothing to the search."""
         return self.bundle.tokenizer.find_unknown(query)
 
-    def _encode(self, query: str) -> EncodedText:
-        require_query(query)
-        return self._networks.encode_text(self.bundle.tokenizer.encode([query]))
+    def _require_queries(self, queries: Sequence[SearchQuery]) -> None:
+        if not 1 <= len(queries) <= MAX_QUERIES:
+            raise ValueError(f"{len(queries)} queries at once; give 1 to {MAX_QUERIES}")
+        for one in queries:
+            require_query(one.query)
+            require_limits(one)
+            if one.min_confidence is not None and self.bundle.manifest.calibration is None:
+                raise ValueError(
+                    f"min_confidence = {one.min_confidence}: this bundle knows no confidence, its corpus had no validation "
+                    "queries to learn it from; use min_score"
+                )
 
-    def _localize(self, video_ids: list[str], text: EncodedText) -> list[ScoredSpans]:
-        return self._networks.localize(self.collection.load_cells(video_ids), self.collection.get_durations(video_ids), text)
+    def _encode(self, queries: Sequence[str]) -> EncodedText:
+        return self._networks.encode_text(self.bundle.tokenizer.encode(queries))
 
+    def _localize_survivors(
+        self, collection: Collection, survivors: Sequence[Sequence[WindowId]], text: EncodedText
+    ) -> list[dict[WindowId, ScoredSpans]]:
+        pairs = [(row, window) for row, windows in enumerate(survivors) for window in windows]
+        found: list[dict[WindowId, ScoredSpans]] = [{} for _ in survivors]
+        jobs = [_Job(row, *collection.get_window(window)) for row, window in pairs]
+        for (row, window), spans in zip(pairs, self._run(jobs, text), strict=True):
+            found[row][window] = spans
+        return found
 
-def require_query(query: str) -> None:
-    """Refuse a sentence that is too long or has no words.
+    def _localize_video(self, query: SearchQuery, video_id: str, encoded: EncodedVideo) -> Answer:
+        self._require_queries([query])
+        manifest = self.bundle.manifest
+        windows = manifest.cut(len(encoded.vectors), encoded.duration_s)
+        jobs = [_Job(0, cells, window) for cells, window in zip(encoded.cells, windows, strict=True)]
+        found = join_windows(self._run(jobs, self._encode([query.query])))
+        ranked = rank_in_video(video_id, found, manifest.search, top_k=max(query.top_k, TIMELINE_CANDIDATES))
+        calibration = manifest.calibration.localize if manifest.calibration else None
+        timeline = build_timeline(
+            found, give_confidence(ranked, calibration), duration_s=encoded.duration_s, num_clips=len(encoded.vectors)
+        )
+        answer = judge(ranked, query, calibration, unknown_words=self.find_unknown(query.query))
+        return answer._replace(timeline=timeline)
 
-    Raises:
-        ValueError: naming the sentence or its length.
-    """
-    if len(query) > MAX_QUERY_CHARACTERS:
-        raise ValueError(f"the sentence has {len(query)} characters, at most {MAX_QUERY_CHARACTERS} are read; shorten it")
-    tokenize(query)
+    def _judge(self, ranked: Sequence[RankedMoment], query: SearchQuery) -> Answer:
+        calibration = self.bundle.manifest.calibration
+        return judge(ranked, query, calibration.search if calibration else None, unknown_words=self.find_unknown(query.query))
 
-
-def require_top_k(top_k: int) -> None:
-    """Refuse a number of answers out of range.
-
-    Raises:
-        ValueError: naming the number.
-    """
-    if not 1 <= top_k <= MAX_TOP_K:
-        raise ValueError(f"top_k must be between 1 and {MAX_TOP_K}, got {top_k}")
+    def _run(self, jobs: Sequence[_Job], text: EncodedText) -> list[ScoredSpans]:
+        """Localize in batches that bound the memory, whatever the number of jobs."""
+        found: list[ScoredSpans] = []
+        for start in range(0, len(jobs), ROWS_PER_RUN):
+            part = jobs[start : start + ROWS_PER_RUN]
+            windows = CellWindows(
+                cells=np.stack([job.cells for job in part]),
+                starts_s=np.array([job.window.start_s for job in part]),
+                durations_s=np.array([job.window.duration_s for job in part]),
+            )
+            found += self._networks.localize(windows, text.take([job.row for job in part]))
+        return found

@@ -1,60 +1,84 @@
 """Search in two stages: the clip index names the survivors, the localizer places moments in them, one ranking comes out.
 
-NumPy only; the service and the evaluation both call it. M = candidates of one video, S = its clips, E = embedding width.
+NumPy only; the service and the evaluation both call it.
+Letters: M candidates of one window or video, S clips of a video, E embedding width.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
+from corpus.calibration import squash
 from corpus.moments import Floats, RankedMoment, find_clips, score_spans, suppress_overlaps
 from corpus.params import Params
-from serving.clip_index import ClipIndex
+from serving.clip_index import ClipIndex, WindowId
 
 
 class SearchSettings(Params):
     """How a collection is searched; the fields are those of `search` in the parameters."""
 
-    survivors: PositiveInt  # videos that the index passes on to the localizer
+    survivors: PositiveInt  # windows that the index passes on to the localizer; a video that is not long is one window
     localizer_weight: NonNegativeFloat  # of the localizer's score beside the retriever's
     max_iou: float = Field(ge=0, le=1)  # non-maximum suppression within a video
     moments_per_video: PositiveInt
 
 
 class ScoredSpans(NamedTuple):
-    """What a localizer says about one video: its valid candidates."""
+    """What a localizer says about one window or video: its valid candidates."""
 
-    spans: Floats  # (M, 2) seconds
+    spans: Floats  # (M, 2) seconds of the video
     scores: Floats  # (M,) logits
 
 
-Localize = Callable[[list[str]], Sequence[ScoredSpans]]
+def find_survivors(
+    query: NDArray[np.float32], index: ClipIndex, settings: SearchSettings, *, video_ids: Iterable[str] | None = None
+) -> list[WindowId]:
+    """Return the windows that the clip index passes on to the localizer, best first. `query` is a unit vector (E,)."""
+    return [window for window, _ in index.search_windows(query, settings.survivors, video_ids=video_ids)]
 
 
-def search_collection(
-    query: NDArray[np.float32], index: ClipIndex, localize: Localize, settings: SearchSettings, *, top_k: int
+def rank_collection(
+    query: NDArray[np.float32],
+    index: ClipIndex,
+    found: Mapping[WindowId, ScoredSpans],
+    settings: SearchSettings,
+    *,
+    top_k: int,
 ) -> list[RankedMoment]:
-    """Return the `top_k` best moments of the collection, best first, ties by video id and start.
+    """Return the `top_k` best moments among the candidates of surviving windows, best first, ties by video id and start.
 
-    `query` is the retriever's unit query vector (E,); `localize` gives the candidates of the named videos, in their
-    order. A candidate's score is the mean of its clips' scores less half the mean of its flanks' (`score_spans`), plus
-    `localizer_weight` times the sigmoid of its logit.
+    A candidate's score is the mean of its clips' scores less half the mean of its flanks' (`score_spans`), plus
+    `localizer_weight` times the sigmoid of its logit. Windows of one video see moments twice, and are suppressed together.
     """
-    survivors = [video_id for video_id, _ in index.search_videos(query, settings.survivors)]
     moments: list[RankedMoment] = []
-    for video_id, candidates in zip(survivors, localize(survivors), strict=True):
+    for video_id, windows in _group_by_video(found).items():
+        candidates = join_windows(windows)
         rate_hz = index.get_clip_rate(video_id)
         scores = fuse_scores(index.clip_scores(query, video_id), candidates, settings, clip_rate_hz=rate_hz)
         moments += _rank(video_id, candidates.spans, scores, settings.max_iou, settings.moments_per_video)
     return sort_moments(moments)[:top_k]
 
 
+def join_windows(found: Sequence[ScoredSpans]) -> ScoredSpans:
+    """Return the candidates of several windows of a video, all in seconds of the video, as those of one."""
+    if len(found) == 1:
+        return found[0]
+    return ScoredSpans(np.concatenate([one.spans for one in found]), np.concatenate([one.scores for one in found]))
+
+
+def _group_by_video(found: Mapping[WindowId, ScoredSpans]) -> dict[str, list[ScoredSpans]]:
+    grouped: dict[str, list[ScoredSpans]] = {}
+    for window in sorted(found):
+        grouped.setdefault(window.video_id, []).append(found[window])
+    return grouped
+
+
 def rank_in_video(video_id: str, candidates: ScoredSpans, settings: SearchSettings, *, top_k: int) -> list[RankedMoment]:
     """Return the `top_k` best moments of one given video by the localizer alone, scored by the sigmoid of its logits."""
-    return sort_moments(_rank(video_id, candidates.spans, _sigmoid(candidates.scores), settings.max_iou, top_k))
+    return sort_moments(_rank(video_id, candidates.spans, squash(candidates.scores), settings.max_iou, top_k))
 
 
 def fuse_scores(clip_scores: Floats, candidates: ScoredSpans, settings: SearchSettings, *, clip_rate_hz: float) -> Floats:
@@ -62,7 +86,7 @@ def fuse_scores(clip_scores: Floats, candidates: ScoredSpans, settings: SearchSe
     if len(candidates.spans) == 0:
         return np.zeros(0)
     cells = find_clips(candidates.spans, num_clips=len(clip_scores), clip_rate_hz=clip_rate_hz)  # (M, 2)
-    return score_spans(clip_scores, cells) + settings.localizer_weight * _sigmoid(candidates.scores)
+    return score_spans(clip_scores, cells) + settings.localizer_weight * squash(candidates.scores)
 
 
 def sort_moments(moments: Sequence[RankedMoment]) -> list[RankedMoment]:
@@ -73,8 +97,3 @@ def sort_moments(moments: Sequence[RankedMoment]) -> list[RankedMoment]:
 def _rank(video_id: str, spans: Floats, scores: Floats, max_iou: float, max_kept: int) -> list[RankedMoment]:
     kept = suppress_overlaps(spans, scores, max_iou=max_iou, max_kept=max_kept)
     return [RankedMoment(video_id, float(spans[row, 0]), float(spans[row, 1]), float(scores[row])) for row in kept]
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    probability: Floats = 0.5 * (1 + np.tanh(0.5 * np.asarray(logits, dtype=np.float64)))  # no overflow for large logits
-    return probability

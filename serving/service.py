@@ -11,11 +11,12 @@ import bentoml
 from annotated_types import Ge, Le, MaxLen
 from pydantic import AfterValidator, BaseModel, Field
 
+from serving.answers import MAX_QUERY_CHARACTERS, MAX_TOP_K, SearchQuery, require_query
 from serving.body_limit import BodyLimit
 from serving.media import MediaLibrary, build_media_app
 from serving.orphan import end_with_parent
 from serving.places import find_places
-from serving.predictor import MAX_QUERY_CHARACTERS, MAX_TOP_K, MomentPredictor, require_query
+from serving.predictor import MomentPredictor
 
 MAX_BODY_BYTES = 64 * 1024
 THREADS = 4  # requests computed at once; each network is bounded to its own threads
@@ -60,7 +61,8 @@ class CuepointService:
         top_k: Annotated[int, Ge(1), Le(MAX_TOP_K)] = 5,
     ) -> list[FoundMoment]:
         """Return the best moments of the collection for a sentence, best first."""
-        return [FoundMoment(**moment._asdict()) for moment in self._require_predictor().search(query, top_k)]
+        (answer,) = self._require_predictor().search(SearchQuery(query, top_k))
+        return [FoundMoment(**moment._asdict()) for moment in answer.moments]
 
     def __is_ready__(self) -> bool:  # noqa: PLW3201 # BentoML's name
         """Tell whether every file was verified and loaded."""
@@ -74,7 +76,7 @@ class CuepointService:
         try:
             places = find_places()
             predictor = MomentPredictor.load(places.bundle_dir, places.index_dir, num_threads=places.num_threads)
-            predictor.search("warm up", 1)
+            predictor.search(SearchQuery("warm up", 1))
         except (ValueError, OSError) as error:
             self._failure = str(error)
             logger.error("the service cannot answer: %s", error)

@@ -28,7 +28,8 @@ class VideoCache:
         code = [hash_code(), sha256_file(Path(serving.indexing.__file__))]
         networks = [manifest.files[name].sha256 for name in _NETWORKS]
         sampling = manifest.require_sampling().model_dump(mode="json")
-        key = sha256_json([networks, sampling, manifest.num_cells, decoder_version(), code])
+        cells = [manifest.num_cells, manifest.window_s, manifest.window_overlap]
+        key = sha256_json([networks, sampling, cells, decoder_version(), code])
         self._folder = folder / key[:16]
 
     def find_reason(self, sha256: str) -> str:
@@ -57,6 +58,11 @@ class VideoCache:
     def save_reason(self, sha256: str, reason: str) -> None:
         """Keep why a file cannot be encoded."""
         write_json(self._find_entry(sha256), {"reason": reason})
+
+    def remove(self, sha256: str) -> None:
+        """Forget a file."""
+        self._find_entry(sha256).unlink(missing_ok=True)
+        self._find_arrays(sha256).unlink(missing_ok=True)
 
     def remove_others(self, kept: Collection[str]) -> None:
         """Delete what is known of all other files, and what other networks encoded."""

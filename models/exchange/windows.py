@@ -9,24 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from corpus.moments import compute_clip_rate, compute_windows, rank_candidates
+from corpus.moments import rank_candidates
 from corpus.store import Half
+from corpus.windows import Window, WindowRule, cut_video
 from models.exchange.batches import TextFeatures
 from models.exchange.inputs import Predictions, average_clips, select_text, stack_videos
 from models.exchange.roles import Localizer
-
-
-@dataclass(frozen=True, slots=True)
-class WindowRule:
-    """How a video is cut that is longer than those a localizer was made for."""
-
-    window_s: float  # length of a window; a shorter video is read whole
-    overlap: float = 0.5  # share of a window that the next one repeats, at least: moments up to that long are seen whole
-
-    def __post_init__(self) -> None:
-        """Refuse windows without length."""
-        if not 0 < self.window_s < float("inf"):
-            raise ValueError(f"a window needs a length above 0 s, got window_s={self.window_s}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +25,10 @@ class LongVideo:
     duration_s: float
     clip_rate_hz: float | None = None  # none: the clips span the video evenly
 
-    def cut(self, rule: WindowRule) -> Iterator[tuple[Half, float, float]]:
-        """Yield the clips of each window with its start and its end in seconds."""
-        num_clips = len(self.clips)
-        rate_hz = compute_clip_rate(self.clip_rate_hz, num_clips=num_clips, duration_s=self.duration_s)
-        for first, end in compute_windows(num_clips, max(1, round(rule.window_s * rate_hz)), overlap=rule.overlap):
-            end_s = self.duration_s if end == num_clips else float(end / rate_hz)
-            yield self.clips[first:end], float(first / rate_hz), end_s
+    def cut(self, rule: WindowRule) -> Iterator[tuple[Half, Window]]:
+        """Yield the clips of each window with the window."""
+        for window in cut_video(len(self.clips), self.duration_s, rule, clip_rate_hz=self.clip_rate_hz):
+            yield self.clips[window.first : window.end], window
 
 
 def predict_in_windows(
@@ -74,13 +59,13 @@ def iterate_windows(
     localizer: Localizer, video: LongVideo, text: TextFeatures, *, rule: WindowRule, batch_size: int = 64
 ) -> Iterator[Predictions]:
     """Yield the candidates of each window for every query, in seconds of the video."""
-    for clips, start_s, end_s in video.cut(rule):
+    for clips, window in video.cut(rule):
         cells = average_clips(clips, localizer.num_cells)
         parts = []
         for rows in torch.split(torch.arange(len(text.mask)), batch_size):
-            inputs = stack_videos([cells] * len(rows), [end_s - start_s] * len(rows))
+            inputs = stack_videos([cells] * len(rows), [window.duration_s] * len(rows))
             found = localizer(inputs, select_text(text, rows))
-            parts.append(Predictions((found.spans + start_s).numpy(), found.scores.numpy(), found.valid.numpy()))
+            parts.append(Predictions((found.spans + window.start_s).numpy(), found.scores.numpy(), found.valid.numpy()))
         yield _concatenate(parts, axis=0)
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from corpus.calibration import PlattScaling, squash
 from corpus.moments import Floats
 from models.metrics.spans import Bools
 
@@ -46,22 +47,6 @@ def compute_calibration_error(bins: Sequence[ReliabilityBin]) -> float:
     """Return the mean distance between score and accuracy, weighted by the answers of each bin; 0 without answers."""
     total = sum(one.answers for one in bins)
     return sum(one.answers * abs(one.score - one.accuracy) for one in bins) / total if total else 0.0
-
-
-class PlattScaling(NamedTuple):
-    """The map from a logit to the probability that the answer is right: the logistic function of slope * logit + intercept."""
-
-    slope: float
-    intercept: float
-
-    def apply(self, logits: Floats) -> Floats:
-        """Return probabilities of the shape of the logits."""
-        return squash(self.slope * logits + self.intercept)
-
-
-def squash(logits: Floats) -> Floats:
-    """Return the logistic function of logits, without overflow."""
-    return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)), dtype=np.float64)
 
 
 def fit_platt(logits: Floats, hits: Bools, *, num_steps: int = 50) -> PlattScaling:

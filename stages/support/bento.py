@@ -18,7 +18,10 @@ from packaging.requirements import Requirement
 from corpus.files import write_file
 
 NAME, SERVICE = "cuepoint", "serving.service:CuepointService"
-CORPUS_MODULES = ("__init__", "files", "isolation", "media", "moments", "params", "store", "text", "video_files")  # serving's
+CORPUS_MODULES = (  # serving's
+    *("__init__", "calibration", "files", "isolation", "media", "moments", "params"),
+    *("store", "text", "video_files", "windows"),
+)
 _CREATION_TIME = re.compile(r"^creation_time: .*$", re.MULTILINE)
 _EPOCH = "creation_time: '1970-01-01T00:00:00+00:00'"
 _SHOWN_LINES = 15

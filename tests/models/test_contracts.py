@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from corpus.windows import WindowRule
 from models.blinds import BlindParams
 from models.exchange.batches import Candidates
 from models.exchange.inputs import predict_candidates
 from models.exchange.roles import Localizer, Retriever
-from models.exchange.windows import LongVideo, WindowRule, iterate_windows, predict_in_windows
+from models.exchange.windows import LongVideo, iterate_windows, predict_in_windows
 from models.localizers import LocalizerParams
 from models.retrievers import RetrieverParams
 from registered import (

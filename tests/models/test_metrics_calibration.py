@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.metrics.calibration import ReliabilityBin, compute_calibration_error, compute_reliability, fit_platt, squash
+from corpus.calibration import squash
+from models.metrics.calibration import ReliabilityBin, compute_calibration_error, compute_reliability, fit_platt
 
 
 def test_two_bins_of_a_hand_computed_case() -> None:

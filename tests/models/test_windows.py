@@ -9,11 +9,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.moments import compute_windows, rank_candidates
+from corpus.moments import rank_candidates
+from corpus.windows import WindowRule, compute_windows
 from models.exchange.batches import Candidates, TextFeatures, VideoFeatures
 from models.exchange.inputs import predict_candidates
 from models.exchange.roles import Localizer
-from models.exchange.windows import LongVideo, WindowRule, iterate_windows, predict_in_windows
+from models.exchange.windows import LongVideo, iterate_windows, predict_in_windows
 
 RATE_HZ = 2.0
 

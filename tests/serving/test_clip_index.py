@@ -30,7 +30,7 @@ def axis(*values: float) -> Vectors:
 
 def test_videos_are_ranked_by_their_best_clip() -> None:
     index = build({"a": np.stack([axis(0, 1), axis(0.6, 0.8)]), "b": np.stack([axis(1, 0)]), "c": np.stack([axis(-1, 0)])})
-    found = [(name, round(score, 4)) for name, score in index.search_videos(axis(1, 0), 3)]
+    found = [(window.video_id, round(score, 4)) for window, score in index.search_windows(axis(1, 0), 3)]
     assert found == [
         ("b", 1.0),
         ("a", 0.6),
@@ -43,24 +43,24 @@ def test_the_search_equals_a_loop_over_all_videos() -> None:
     index = build(vectors)
     for query in random_vectors(seed=1)["v00"]:
         slow = sorted(((float((clips @ query).max()), name) for name, clips in vectors.items()), reverse=True)[:7]
-        assert [name for name, _ in index.search_videos(query, 7)] == [name for _, name in slow]
+        assert [window.video_id for window, _ in index.search_windows(query, 7)] == [name for _, name in slow]
 
 
 def test_distinct_videos_are_found_when_one_video_holds_all_the_nearest_clips() -> None:
     near = np.tile(axis(1, 0), (500, 1))
     index = build({"long": near, "x": np.stack([axis(0, 1)]), "y": np.stack([axis(-1, 0)])})
-    assert [name for name, _ in index.search_videos(axis(1, 0), 3)] == ["long", "x", "y"]
+    assert [window.video_id for window, _ in index.search_windows(axis(1, 0), 3)] == ["long", "x", "y"]
 
 
 def test_asking_for_more_videos_than_there_are_gives_all_of_them() -> None:
-    assert len(build(random_vectors(num_videos=4)).search_videos(random_vectors()["v00"][0], 99)) == 4
+    assert len(build(random_vectors(num_videos=4)).search_windows(random_vectors()["v00"][0], 99)) == 4
 
 
 def test_the_order_of_the_videos_does_not_change_the_answer() -> None:
     vectors = random_vectors()
     query = random_vectors(seed=2)["v00"][0]
     turned = dict(reversed(list(vectors.items())))
-    assert build(vectors).search_videos(query, 10) == build(turned).search_videos(query, 10)
+    assert build(vectors).search_windows(query, 10) == build(turned).search_windows(query, 10)
 
 
 def test_clip_scores_are_the_inner_products_of_one_video() -> None:
@@ -75,7 +75,7 @@ def test_a_saved_index_answers_as_before_and_saves_to_the_same_bytes(tmp_path: P
     loaded = ClipIndex.load(tmp_path / "a")
     loaded.save(tmp_path / "b")
     query = random_vectors(seed=2)["v00"][0]
-    assert loaded.search_videos(query, 10) == index.search_videos(query, 10)
+    assert loaded.search_windows(query, 10) == index.search_windows(query, 10)
     assert loaded.fingerprint == FINGERPRINT
     assert loaded.get_clip_rate("v00") == 2.0
     assert all((tmp_path / "a" / file.name).read_bytes() == file.read_bytes() for file in (tmp_path / "b").iterdir())
@@ -113,7 +113,7 @@ def test_an_index_of_nothing_is_refused() -> None:
 
 def test_a_query_of_another_width_is_refused() -> None:
     with pytest.raises(ValueError, match=r"must be finite, of shape \(8,\), got \(3,\)"):
-        build(random_vectors()).search_videos(axis(1, 0, 0), 1)
+        build(random_vectors()).search_windows(axis(1, 0, 0), 1)
 
 
 def test_an_unknown_video_is_named() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from corpus.isolation import Budget
 from serving import folder_index
+from serving.answers import SearchQuery
 from serving.bundle import load_bundle
 from serving.clip_index import ClipIndex
 from serving.collection import Collection, load_collection
@@ -84,11 +85,11 @@ def test_a_folder_gives_the_vectors_cells_and_answers_of_the_pipeline(
         assert (indexed / "videos" / found.videos[name].path).is_file()
         scores, wanted = found.clips.clip_scores(query, name), expected.clips.clip_scores(query, video_id)
         np.testing.assert_allclose(scores, wanted, atol=1e-3)
-        cells, wanted_cells = (one.load_cells([key])[0].astype(np.float32) for one, key in ((found, name), (expected, video_id)))
+        cells, wanted_cells = (one.cells[key].astype(np.float32) for one, key in ((found, name), (expected, video_id)))
         np.testing.assert_allclose(cells, wanted_cells, atol=2e-3)
     answers, wanted_answers = (MomentPredictor.load(bundle_dir, path) for path in (indexed / "index", small_project.index))
     for name, video_id in names.items():
-        best, wanted_best = answers.localize(QUERY, name, 1)[0], wanted_answers.localize(QUERY, video_id, 1)[0]
+        best, wanted_best = answers.localize(QUERY, name, 1).moments[0], wanted_answers.localize(QUERY, video_id, 1).moments[0]
         assert best[1:3] == pytest.approx(wanted_best[1:3])
         assert best.score == pytest.approx(wanted_best.score, abs=1e-3)
 
@@ -132,11 +133,11 @@ def test_a_collection_that_is_open_stays_whole_while_others_take_its_place(
 ) -> None:
     forbid_encoding(monkeypatch)
     predictor = MomentPredictor.load(bundle_dir, project / "index")
-    expected = predictor.search(QUERY, 20)
+    expected = predictor.search(SearchQuery(QUERY, 20))
     for name in ("copy.mp4", "#3.mp4", "a b.mp4"):
         (project / "videos" / name).unlink()
         run(project, bundle_dir)
-    assert predictor.search(QUERY, 20) == expected
+    assert predictor.search(SearchQuery(QUERY, 20)) == expected
     assert len(load(project, bundle_dir).videos) == 2
     assert len(list((project / "index").glob("files-*"))) == 1
 
@@ -153,7 +154,7 @@ def test_readers_never_meet_a_collection_that_is_not_whole(
     def read() -> None:
         while not done.is_set():
             collection = load_collection(project / "index", manifest)
-            found.append(len(collection.load_cells(list(collection.videos))))
+            found.append(len([cells.copy() for cells in collection.cells.values()]))
 
     reader = threading.Thread(target=read)
     reader.start()

@@ -13,6 +13,7 @@ import pytest
 
 from corpus.moments import RankedMoment
 from serving.__main__ import INTERRUPTED, SOME_LEFT_OUT, format_play, main
+from serving.answers import SearchQuery
 from serving.bundle import load_bundle
 from serving.collection import load_collection
 from serving.predictor import MomentPredictor
@@ -77,11 +78,12 @@ def test_the_index_of_a_folder_agrees_with_the_pipelines(tiny_pipeline: Path, tm
             for one, key in ((found, path), (expected, video_id))
         )
         np.testing.assert_allclose(vectors, wanted, atol=1e-3)
-        cells, wanted_cells = (one.load_cells([key])[0].astype(np.float32) for one, key in ((found, path), (expected, video_id)))
+        cells, wanted_cells = (one.cells[key].astype(np.float32) for one, key in ((found, path), (expected, video_id)))
         np.testing.assert_allclose(cells, wanted_cells, rtol=2e-3, atol=2e-3)  # two roundings to float16
     answers, wanted_answers = (MomentPredictor.load(data / "bundle", folder) for folder in (tmp_path / "index", data / "index"))
     for sentence in SENTENCES:
-        best, wanted_best = answers.search(sentence, 10), wanted_answers.search(sentence, 10)
+        query = SearchQuery(sentence, 10)
+        best, wanted_best = (one.search(query)[0].moments for one in (answers, wanted_answers))
         np.testing.assert_allclose([one.score for one in best], [one.score for one in wanted_best], atol=1e-3)
         assert names[best[0].video_id] in {one.video_id for one in wanted_best if one.score > wanted_best[0].score - 2e-3}
 

@@ -14,12 +14,13 @@ from corpus.store import FeatureStore, FingerprintMismatchError
 from models.exchange.batches import TextFeatures, VideoFeatures
 from models.exchange.checkpoint import load_localizer, load_retriever
 from models.exchange.encoder_files import load_encoders
+from serving.answers import Answer, SearchQuery
 from serving.bundle import load_bundle
 from serving.clip_index import ClipIndex
 from serving.collection import load_collection
-from serving.networks import Networks
+from serving.networks import CellWindows, EncodedText
 from serving.predictor import MomentPredictor
-from serving.search import ScoredSpans, search_collection
+from serving.search import ScoredSpans, find_survivors, rank_collection
 
 QUERY = "the red circle spins"
 
@@ -53,29 +54,35 @@ def search_with_torch(project: Any, query: str, *, top_k: int) -> list[RankedMom
 
     settings = load_bundle(project.bundle).manifest.search
     vector = retriever.embed_queries(text)[0].numpy()
-    return search_collection(vector, clips, lambda ids: [localize_one(name) for name in ids], settings, top_k=top_k)
+    found = {window: localize_one(window.video_id) for window in find_survivors(vector, clips, settings)}
+    return rank_collection(vector, clips, found, settings, top_k=top_k)
+
+
+def search(predictor: MomentPredictor, query: str = QUERY, top_k: int = 5, **limits: Any) -> Answer:
+    (answer,) = predictor.search(SearchQuery(query, top_k, **limits))
+    return answer
 
 
 def test_a_search_gives_what_the_torch_models_give(predictor: MomentPredictor, small_project: Any) -> None:
     expected = search_with_torch(small_project, QUERY, top_k=9)
-    found = predictor.search(QUERY, 9)
+    found = search(predictor, top_k=9).moments
     assert [moment[:3] for moment in found] == [pytest.approx(moment[:3]) for moment in expected]
     np.testing.assert_allclose([moment.score for moment in found], [moment.score for moment in expected], atol=1e-5)
 
 
 def test_a_search_gives_the_same_answer_twice(predictor: MomentPredictor) -> None:
-    assert predictor.search(QUERY, 5) == predictor.search(QUERY, 5)
+    assert search(predictor) == search(predictor)
 
 
 def test_moments_lie_inside_their_videos(predictor: MomentPredictor) -> None:
-    found = predictor.search(QUERY, 100)
+    found = search(predictor, top_k=100).moments
     assert found
     for moment in found:
         assert 0 <= moment.start_s < moment.end_s <= predictor.collection.videos[moment.video_id].duration_s + 1e-4
 
 
 def test_localize_answers_about_the_given_video_only(predictor: MomentPredictor) -> None:
-    found = predictor.localize(QUERY, "v2", top_k=3)
+    found = predictor.localize(QUERY, "v2", top_k=3).moments
     assert {moment.video_id for moment in found} == {"v2"}
     assert len(found) == 3
 
@@ -88,36 +95,42 @@ def test_localize_names_an_unknown_video(predictor: MomentPredictor) -> None:
 @pytest.mark.parametrize("query", ["", "  ", "?!", "\N{GRINNING FACE}"])
 def test_a_sentence_without_words_is_refused(predictor: MomentPredictor, query: str) -> None:
     with pytest.raises(ValueError, match="has no words"):
-        predictor.search(query)
+        search(predictor, query)
 
 
 def test_a_very_long_sentence_is_refused(predictor: MomentPredictor) -> None:
     with pytest.raises(ValueError, match="the sentence has 10000 characters, at most 1000 are read"):
-        predictor.search("word " * 2000)
+        search(predictor, "word " * 2000)
 
 
 @pytest.mark.parametrize("top_k", [0, -1, 10**9])
 def test_a_number_of_answers_out_of_range_is_refused(predictor: MomentPredictor, top_k: int) -> None:
     with pytest.raises(ValueError, match=f"top_k must be between 1 and 100, got {top_k}"):
-        predictor.search(QUERY, top_k)
+        search(predictor, QUERY, top_k)
 
 
 def test_unknown_words_are_reported_and_do_not_stop_the_search(predictor: MomentPredictor) -> None:
-    assert predictor.find_unknown("the zebra spins") == ["zebra"]
-    assert len(predictor.search("zebra", 3)) == 3
+    assert search(predictor, "the zebra spins").unknown_words == ("zebra",)
+    assert len(search(predictor, "zebra", 3).moments) == 3
 
 
 def test_many_survivors_are_localized_in_bounded_batches(small_project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle = load_bundle(small_project.bundle)
-    networks, collection = Networks(bundle, num_threads=1), load_collection(small_project.index, bundle.manifest)
-    text = networks.encode_text(bundle.tokenizer.encode([QUERY]))
-    names = ["v0", "v1", "v2"]
-    whole = networks.localize(collection.load_cells(names), collection.get_durations(names), text)
-    monkeypatch.setattr("serving.networks.ROWS_PER_RUN", 2)
-    parts = networks.localize(collection.load_cells(names), collection.get_durations(names), text)
-    for one, other in zip(whole, parts, strict=True):
-        np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
-        np.testing.assert_array_equal(one.spans, other.spans)
+    whole, parts = (MomentPredictor.load(small_project.bundle, small_project.index, num_threads=1) for _ in range(2))
+    rows: list[int] = []
+    localize = parts._networks.localize
+
+    def count(windows: CellWindows, text: EncodedText) -> list[ScoredSpans]:
+        rows.append(len(windows.cells))
+        return localize(windows, text)
+
+    monkeypatch.setattr(parts._networks, "localize", count)
+    monkeypatch.setattr("serving.predictor.ROWS_PER_RUN", 2)
+    found = search(parts)
+    assert rows == [2, 1]
+    monkeypatch.undo()
+    for one, other in zip(found.moments, search(whole).moments, strict=True):
+        assert one[:3] == other[:3]
+        assert one.score == pytest.approx(other.score, abs=1e-5)
 
 
 def test_an_index_of_another_bundle_is_refused(small_project: Any, index: Path) -> None:
@@ -136,7 +149,7 @@ def test_an_index_of_other_features_is_refused(small_project: Any, index: Path) 
         MomentPredictor.load(small_project.bundle, index)
 
 
-@pytest.mark.parametrize("name", ["cells.safetensors", "videos.json", "clips.safetensors", "clips.json"])
+@pytest.mark.parametrize("name", ["cells.npy", "videos.json", "clips.safetensors", "clips.json"])
 def test_a_damaged_file_of_the_index_is_named(small_project: Any, index: Path, name: str) -> None:
     (path,) = index.rglob(name)
     content = bytearray(path.read_bytes())
@@ -152,11 +165,11 @@ def test_a_missing_file_of_the_index_is_named(small_project: Any, index: Path) -
         MomentPredictor.load(small_project.bundle, index)
 
 
-@pytest.mark.parametrize("content", ["{}", "[]", '{"format_version": 1}'])
+@pytest.mark.parametrize("content", ["{}", "[]", '{"format_version": 2}'])
 def test_an_index_of_another_format_is_refused(small_project: Any, index: Path, content: str) -> None:
     (index / "index.json").write_text(content)
     with pytest.raises(
-        ValueError, match=r"index\.json has format_version (None|1), this code reads 2; run: dvc repro --force index"
+        ValueError, match=r"index\.json has format_version (None|2), this code reads 3; run: dvc repro --force index"
     ):
         MomentPredictor.load(small_project.bundle, index)
 

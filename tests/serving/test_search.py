@@ -6,8 +6,17 @@ from numpy.typing import NDArray
 
 from corpus.moments import RankedMoment
 from corpus.store import Fingerprint
-from serving.clip_index import ClipIndex
-from serving.search import ScoredSpans, SearchSettings, find_clips, fuse_scores, rank_in_video, search_collection
+from corpus.windows import Window
+from serving.clip_index import ClipIndex, WindowId
+from serving.search import (
+    ScoredSpans,
+    SearchSettings,
+    find_clips,
+    find_survivors,
+    fuse_scores,
+    rank_collection,
+    rank_in_video,
+)
 
 SETTINGS = SearchSettings(survivors=2, localizer_weight=0.5, max_iou=0.5, moments_per_video=2)
 QUERY = np.array([1, 0], dtype=np.float32)
@@ -43,33 +52,46 @@ def test_huge_logits_are_probabilities() -> None:
     assert fused.tolist() == [0.5, 0.0]
 
 
-def test_only_the_survivors_are_localized_best_first() -> None:
-    asked: list[list[str]] = []
+def search(rows: ScoredSpans, index: ClipIndex, *, settings: SearchSettings = SETTINGS, top_k: int) -> list[RankedMoment]:
+    survivors = find_survivors(QUERY, index, settings)
+    return rank_collection(QUERY, index, dict.fromkeys(survivors, rows), settings, top_k=top_k)
 
-    def localize(video_ids: list[str]) -> list[ScoredSpans]:
-        asked.append(video_ids)
-        return [candidates((0, 2, 0.0)) for _ in video_ids]
 
-    search_collection(QUERY, make_index(), localize, SETTINGS, top_k=5)
-    assert asked == [["a", "b"]]
+def test_the_survivors_are_the_windows_with_the_best_clips() -> None:
+    assert find_survivors(QUERY, make_index(), SETTINGS) == [WindowId("a", 0), WindowId("b", 0)]
+    assert find_survivors(QUERY, make_index(), SETTINGS, video_ids=["b", "far"]) == [WindowId("b", 0), WindowId("far", 0)]
+
+
+def test_windows_of_a_long_video_survive_alone_and_are_suppressed_together() -> None:
+    vectors = {"long": unit([0, 1.5, 1.5, 1.5, 1.4, 0.1]), "short": unit([1.2, 1.2])}
+    windows = {"long": [Window(0, 3, 0, 3), Window(2, 5, 2, 5), Window(3, 6, 3, 6)], "short": [Window(0, 2, 0, 2)]}
+    fingerprint = Fingerprint(identity={}, environment={})
+    index = ClipIndex.build(vectors, clip_rate_hz=1.0, fingerprint=fingerprint, windows=windows)
+    assert find_survivors(QUERY, index, SETTINGS) == [WindowId("long", 0), WindowId("long", 2)]
+    found = {
+        WindowId("long", 2): candidates((3, 6, 2.0), (3, 4, 0.0)),
+        WindowId("long", 0): candidates((0, 3, 0.0), (2.9, 6, 1.0)),
+    }
+    ranked = rank_collection(QUERY, index, found, SETTINGS, top_k=9)
+    assert [moment[:3] for moment in ranked] == [("long", 3.0, 6.0), ("long", 0.0, 3.0)]
 
 
 def test_overlapping_candidates_of_a_video_give_one_moment() -> None:
     rows = candidates((0, 2, 3.0), (0, 2.2, 2.9), (2, 4, -9.0))
-    found = search_collection(QUERY, make_index(), lambda ids: [rows for _ in ids], SETTINGS, top_k=10)
+    found = search(rows, make_index(), top_k=10)
     assert [moment[:3] for moment in found if moment.video_id == "a"] == [("a", 0.0, 2.0), ("a", 2.0, 4.0)]
 
 
 def test_a_video_gives_no_more_than_its_share_of_moments() -> None:
     rows = candidates((0, 1, 3.0), (1, 2, 2.0), (2, 3, 1.0), (3, 4, 0.0))
-    found = search_collection(QUERY, make_index(), lambda ids: [rows for _ in ids], SETTINGS, top_k=10)
+    found = search(rows, make_index(), top_k=10)
     assert len(found) == 4
     assert {moment.video_id for moment in found} == {"a", "b"}
 
 
 def test_the_answer_is_sorted_and_cut_to_top_k() -> None:
     rows = candidates((0, 1, 3.0), (2, 3, 1.0))
-    found = search_collection(QUERY, make_index(), lambda ids: [rows for _ in ids], SETTINGS, top_k=3)
+    found = search(rows, make_index(), top_k=3)
     scores = [moment.score for moment in found]
     assert len(found) == 3
     assert scores == sorted(scores, reverse=True)
@@ -80,20 +102,20 @@ def test_ties_are_broken_by_video_and_start() -> None:
     vectors = {"b": same, "a": same}
     index = ClipIndex.build(vectors, clip_rate_hz=1.0, fingerprint=Fingerprint(identity={}, environment={}))
     rows = candidates((1, 2, 0.0), (2, 3, 0.0))
-    found = search_collection(QUERY, index, lambda ids: [rows for _ in ids], SETTINGS, top_k=4)
+    found = search(rows, index, top_k=4)
     assert [(moment.video_id, moment.start_s) for moment in found] == [("a", 1.0), ("a", 2.0), ("b", 1.0), ("b", 2.0)]
 
 
 def test_a_video_without_candidates_gives_no_moment() -> None:
-    assert search_collection(QUERY, make_index(), lambda ids: [candidates() for _ in ids], SETTINGS, top_k=4) == []
+    assert search(candidates(), make_index(), top_k=4) == []
 
 
 def test_without_localizer_weight_the_logits_do_not_matter() -> None:
     settings = SETTINGS.model_copy(update={"localizer_weight": 0.0})
     low, high = candidates((0, 1, -5.0), (2, 3, 5.0)), candidates((0, 1, 5.0), (2, 3, -5.0))
     index = make_index()
-    first = search_collection(QUERY, index, lambda ids: [low for _ in ids], settings, top_k=9)
-    assert first == search_collection(QUERY, index, lambda ids: [high for _ in ids], settings, top_k=9)
+    first = search(low, index, settings=settings, top_k=9)
+    assert first == search(high, index, settings=settings, top_k=9)
 
 
 def test_in_one_video_the_localizer_ranks_alone() -> None:

@@ -17,7 +17,7 @@ def options_of(project: Any) -> list[str]:
 def test_the_command_prints_ranked_moments_with_files_that_exist(small_project: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["search", "the red circle moves", "-k", "3", *options_of(small_project)]) == 0
     header, *rows = capsys.readouterr().out.splitlines()
-    assert header.split() == ["rank", "video", "time", "score", "play"]
+    assert header.split() == ["rank", "video", "time", "score", "confidence", "play"]
     assert [row.split()[0] for row in rows] == ["1", "2", "3"]
     for row in rows:
         file, _, time = row.split()[-1].partition("#t=")

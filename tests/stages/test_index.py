@@ -33,7 +33,7 @@ def test_the_index_holds_clips_cells_and_files_of_every_video(small_project: Any
     assert collection.corpus == "small"
     for video_id, clips in store.items():
         expected = resample_clips(clips, bundle.manifest.num_cells).astype(np.float16)
-        np.testing.assert_array_equal(collection.load_cells([video_id])[0], expected)
+        np.testing.assert_array_equal(collection.cells[video_id][0], expected)
         assert (small_project.raw / collection.videos[video_id].path).is_file()
 
 

@@ -141,9 +141,11 @@ def test_the_bento_answers_from_another_home(server: Server) -> None:
 
 @pytest.mark.slow
 def test_the_answers_are_those_of_the_predictor(server: Server, small_project: Any) -> None:
+    from serving.answers import SearchQuery
     from serving.predictor import MomentPredictor
 
-    expected = MomentPredictor.load(small_project.bundle, small_project.index).search("a square grows", 5)
+    (answer,) = MomentPredictor.load(small_project.bundle, small_project.index).search(SearchQuery("a square grows"))
+    expected = answer.moments
     found = httpx.post(f"{server.url}/search", json={"query": "a square grows", "top_k": 5}).json()
     assert [(moment["video_id"], moment["start_s"], moment["end_s"]) for moment in found] == [moment[:3] for moment in expected]
     assert [moment["score"] for moment in found] == pytest.approx([moment.score for moment in expected], abs=1e-6)

@@ -38,9 +38,11 @@ import json, sys
 from pathlib import Path
 for name in ("torch", "transformers", "dvc", "mlflow", "prefect"):
     sys.modules[name] = None
+from serving.answers import SearchQuery
 from serving.predictor import MomentPredictor
 predictor = MomentPredictor.load(Path(sys.argv[1]), Path(sys.argv[2]), num_threads=1)
-print(json.dumps([predictor.search(sys.argv[3], 3), predictor.find_unknown(sys.argv[3])]))
+(answer,) = predictor.search(SearchQuery(sys.argv[3], 3))
+print(json.dumps([answer.moments, answer.unknown_words]))
 """
 
 

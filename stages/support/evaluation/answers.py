@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from corpus.calibration import squash
 from corpus.moments import Floats
 from corpus.records import Query, Video
-from models.metrics.calibration import squash
 from models.metrics.spans import RankedSpans, compute_best_iou
 from stages.support.evaluation.questions import Questions
 

@@ -21,8 +21,8 @@ from models.exchange.inputs import Predictions, encode_queries, load_cells, pred
 from models.exchange.roles import Localizer, Retriever
 from models.metrics.floors import draw_derangement
 from models.metrics.spans import RankedSpans
-from serving.clip_index import ClipIndex
-from serving.search import Localize, ScoredSpans, SearchSettings, search_collection
+from serving.clip_index import ClipIndex, WindowId
+from serving.search import ScoredSpans, SearchSettings, find_survivors, rank_collection
 from stages.support.evaluation.questions import Questions
 
 _QUERIES_PER_CHUNK = 16  # of the collection search: bounds the candidates held at once
@@ -129,10 +129,9 @@ def search_questions(
     with tqdm(total=len(vectors), desc=f"search {questions.split}", unit="query", disable=None, leave=False) as bar:
         for start in range(0, len(vectors), _QUERIES_PER_CHUNK):
             rows = range(start, min(start + _QUERIES_PER_CHUNK, len(vectors)))
-            survivors = [[video_id for video_id, _ in index.search_videos(vectors[row], settings.survivors)] for row in rows]
-            found = _localize_survivors(models.localizer, questions, text, cells, rows, survivors)
-            for row, of_query in zip(rows, found, strict=True):
-                answers.append(search_collection(vectors[row], index, _look_up(of_query), settings, top_k=top_k))
+            survivors = {row: find_survivors(vectors[row], index, settings) for row in rows}
+            found = _localize_survivors(models.localizer, questions, text, cells, survivors)
+            answers += [rank_collection(vectors[row], index, found[row], settings, top_k=top_k) for row in rows]
             bar.update(len(rows))
     return answers
 
@@ -142,26 +141,21 @@ def _localize_survivors(
     questions: Questions,
     text: TextFeatures,
     cells: Mapping[str, Half],
-    rows: Sequence[int],
-    survivors: Sequence[Sequence[str]],
-) -> list[dict[str, ScoredSpans]]:
-    """Localize each of the chosen queries in each of its surviving videos, in large batches."""
-    pairs = [(row, video_id) for row, videos in zip(rows, survivors, strict=True) for video_id in videos]
+    survivors: Mapping[int, Sequence[WindowId]],
+) -> dict[int, dict[WindowId, ScoredSpans]]:
+    """Localize each of the chosen queries in each of its surviving windows, in large batches."""
+    pairs = [(row, window) for row, windows in survivors.items() for window in windows]
     found = predict_candidates(
         localizer,
         cells=cells,
         durations_s=_list_durations(questions),
-        video_ids=[video_id for _, video_id in pairs],
+        video_ids=[window.video_id for _, window in pairs],
         text=select_text(text, torch.tensor([row for row, _ in pairs])),
     )
-    by_query: dict[int, dict[str, ScoredSpans]] = {row: {} for row in rows}
-    for (row, video_id), spans, scores, valid in zip(pairs, *found, strict=True):
-        by_query[row][video_id] = ScoredSpans(spans[valid], scores[valid])
-    return list(by_query.values())
-
-
-def _look_up(candidates: Mapping[str, ScoredSpans]) -> Localize:
-    return lambda video_ids: [candidates[video_id] for video_id in video_ids]
+    by_query: dict[int, dict[WindowId, ScoredSpans]] = {row: {} for row in survivors}
+    for (row, window), spans, scores, valid in zip(pairs, *found, strict=True):
+        by_query[row][window] = ScoredSpans(spans[valid], scores[valid])
+    return by_query
 
 
 def _list_durations(questions: Questions) -> dict[str, float]:

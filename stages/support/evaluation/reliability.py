@@ -5,15 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from corpus.calibration import squash
 from corpus.moments import Floats
-from models.metrics.calibration import (
-    PlattScaling,
-    ReliabilityBin,
-    compute_calibration_error,
-    compute_reliability,
-    fit_platt,
-    squash,
-)
+from models.metrics.calibration import ReliabilityBin, compute_calibration_error, compute_reliability, fit_platt
 from models.metrics.spans import Bools, RankedSpans, compute_best_iou
 from stages.support.evaluation.answers import HIT_IOU
 from stages.support.evaluation.questions import Questions
@@ -41,7 +35,7 @@ def compare_scores(shown: FirstAnswers, held_out: FirstAnswers | None) -> Reliab
     """Return the reliability of a split's scores, and that of the scores scaled on other answers where there are any."""
     lines = {AS_SCORED: compute_reliability(squash(shown.logits), shown.hits)}
     if held_out is not None and len(held_out.logits):
-        scaling: PlattScaling = fit_platt(*held_out)
+        scaling = fit_platt(*held_out)
         lines[SCALED] = compute_reliability(scaling.apply(shown.logits), shown.hits)
     return lines
 

@@ -8,7 +8,7 @@ import torch
 
 from corpus.records import load_corpus
 from models.exchange.inputs import predict_candidates, select_text
-from serving.search import ScoredSpans, SearchSettings, rank_in_video, search_collection
+from serving.search import ScoredSpans, SearchSettings, find_survivors, rank_collection, rank_in_video
 from stages.evaluate import EvaluationInputs
 from stages.support.evaluation.predictions import (
     build_index,
@@ -44,12 +44,11 @@ def test_the_collection_ranks_are_those_of_the_service_one_query_at_a_time(world
     with torch.no_grad():
         vectors = models.retriever.embed_queries(text).numpy()
     for row in (0, 7, 15):
-
-        def localize(video_ids: list[str], row: int = row) -> list[ScoredSpans]:
-            sentence = select_text(text, torch.full((len(video_ids),), row))
-            found = predict_candidates(models.localizer, cells=cells, durations_s=durations_s, video_ids=video_ids, text=sentence)
-            return [ScoredSpans(spans, scores) for spans, scores in zip(found.spans, found.scores, strict=True)]
-
-        alone = search_collection(vectors[row], index, localize, settings, top_k=100)
+        survivors = find_survivors(vectors[row], index, settings)
+        video_ids = [window.video_id for window in survivors]
+        sentence = select_text(text, torch.full((len(video_ids),), row))
+        found = predict_candidates(models.localizer, cells=cells, durations_s=durations_s, video_ids=video_ids, text=sentence)
+        spans = [ScoredSpans(*one) for one in zip(found.spans, found.scores, strict=True)]
+        alone = rank_collection(vectors[row], index, dict(zip(survivors, spans, strict=True)), settings, top_k=100)
         assert [moment.video_id for moment in answers[row]] == [moment.video_id for moment in alone]
         np.testing.assert_allclose([moment[1:] for moment in answers[row]], [moment[1:] for moment in alone], atol=1e-5)
