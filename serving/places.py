@@ -17,6 +17,8 @@ class Places:
     index_dir: Path
     thumbnails_dir: Path
     media_dir: Path | None
+    state_dir: Path  # uploads, deletions and feedback
+    examples_path: Path  # sentences to try
     num_threads: int  # of each network
 
     def find_media_dir(self, collection: Collection) -> Path:
@@ -25,7 +27,7 @@ class Places:
 
 
 def find_places() -> Places:
-    """Read `CUEPOINT_BUNDLE`, `CUEPOINT_INDEX`, `CUEPOINT_THUMBNAILS`, `CUEPOINT_MEDIA_ROOT` and `CUEPOINT_THREADS`.
+    """Read `CUEPOINT_BUNDLE`, `_INDEX`, `_THUMBNAILS`, `_MEDIA_ROOT`, `_STATE` and `_THREADS` of the environment.
 
     Raises:
         ValueError: when the number of threads is no positive number.
@@ -39,5 +41,7 @@ def find_places() -> Places:
         index_dir=Path(os.environ.get("CUEPOINT_INDEX") or ROOT / "data" / "index"),
         thumbnails_dir=Path(os.environ.get("CUEPOINT_THUMBNAILS") or ROOT / "data" / "thumbnails"),
         media_dir=Path(media) if media else None,
+        state_dir=Path(os.environ.get("CUEPOINT_STATE") or ROOT / "data" / "service").absolute(),
+        examples_path=ROOT / "data" / "examples.json",
         num_threads=int(threads),
     )

@@ -11,7 +11,7 @@ from stages.support import paths
 from stages.support.bento import NAME, archive_bento, build_bento, copy_context, read_packages
 from stages.support.entry import run_stage
 from stages.support.params import load_params
-from stages.support.thumbnails import save_thumbnails
+from stages.support.thumbnails import save_all_thumbnails
 
 BENTO, INFO = "cuepoint.bento", "info.json"
 VERSION_LENGTH = 12
@@ -47,7 +47,7 @@ def package(inputs: PackageInputs, *, thumbnails_per_video: int, bento_dir: Path
     with tempfile.TemporaryDirectory(prefix="cuepoint-bento-") as scratch:
         folders = {"bundle": inputs.bundle_dir, "index": inputs.index_dir, "thumbnails": Path(scratch) / "thumbnails"}
         videos = list(collection.videos.values())
-        num_thumbnails = save_thumbnails(videos, inputs.media_dir, folders["thumbnails"], per_video=thumbnails_per_video)
+        num_thumbnails = save_all_thumbnails(videos, inputs.media_dir, folders["thumbnails"], per_video=thumbnails_per_video)
         context = Path(scratch) / "context"
         copy_context(context, source=inputs.source, folders=folders, packages=packages)
         built = build_bento(context, home=Path(scratch) / "home", bento_version=bento_version)

@@ -1,11 +1,21 @@
-"""For tests of real processes: a free port of loopback, waiting for a condition, and whether a service is ready."""
+"""For tests of real processes: a free port of loopback, waiting for a condition, and services on it."""
 
+import contextlib
+import os
+import signal
 import socket
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
+
+START_LIMIT_S, STOP_LIMIT_S = 60, 45
+SERVICE = ("serving.service:CuepointService", "--working-dir", str(Path(__file__).resolve().parents[1]))
 
 
 def find_free_port() -> int:
@@ -31,3 +41,55 @@ def is_ready(url: str) -> bool:
         return httpx.get(f"{url}/readyz", timeout=5).status_code == 200
     except httpx.HTTPError:
         return False
+
+
+@dataclass(frozen=True)
+class Server:
+    """A service of BentoML; its log is `serve.log` in its home."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    home: Path
+
+    def find_children(self) -> list[int]:
+        """Return its worker processes."""
+        text = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(number) for number in text.split()]
+
+    def read_log(self) -> str:
+        """Return what it has said."""
+        return (self.home / "serve.log").read_text(errors="replace")
+
+    def wait_until_ready(self) -> None:
+        """Wait until it answers."""
+        wait_until(lambda: is_ready(self.url), START_LIMIT_S, what=self.read_log)
+
+
+def start_server(arguments: Sequence[str], home: Path, **variables: str) -> Server:
+    """Start `bentoml serve` on loopback, with its state in its home and no limit on the rate unless told otherwise."""
+    port = find_free_port()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("CUEPOINT_", "PYTHONPATH"))}
+    own = {"BENTOML_HOME": str(home), "CUEPOINT_STATE": str(home / "state"), "CUEPOINT_RATE_PER_MINUTE": "0"}
+    environment |= {"BENTOML_DO_NOT_TRACK": "True", **own, **variables}
+    command = [sys.executable, "-m", "bentoml", "serve", *arguments, "--host", "127.0.0.1", "--port", str(port)]
+    with (home / "serve.log").open("ab") as log:
+        process = subprocess.Popen(command, env=environment, cwd=home, stdout=log, stderr=log, start_new_session=True)
+    return Server(process, f"http://127.0.0.1:{port}", home)
+
+
+def is_running(number: int) -> bool:
+    """Return whether a process is there and has not ended."""
+    state = Path(f"/proc/{number}/stat")
+    return state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def stop_server(server: Server) -> None:
+    """End a service and its workers."""
+    workers = server.find_children() if server.process.poll() is None else []
+    server.process.terminate()
+    try:
+        server.process.wait(timeout=STOP_LIMIT_S)
+    finally:
+        for number in (*workers, server.process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)

@@ -1,0 +1,85 @@
+"""Who may ask: a token for every path, as a bearer token or in a cookie, and no page of another site."""
+
+import hashlib
+import hmac
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from serving.api.endpoints import HEALTH, LOGIN
+from serving.api.errors import answer_error
+from serving.api.settings import Settings
+
+_COOKIE = "cuepoint_access"
+_COOKIE_S = 30 * 24 * 3600
+_MAX_FORM_BYTES = 4096
+_FORM = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Cuepoint: sign in</title></head>
+<body><main><h1>Cuepoint</h1><p>{message}</p>
+<form method="post" action="/login"><label>Token <input type="password" name="token" required autofocus></label>
+<button>Sign in</button></form></main></body>
+</html>
+"""
+
+
+def find_objection(request: Request, settings: Settings) -> Response | None:
+    """Return the refusal of a request that lacks the token or that another site's page sent, `None` for all others."""
+    if not _is_same_site(request):
+        return answer_error(403, "another site's page sent this request; open the service's own page")
+    path = request.scope["path"]
+    is_open = path == LOGIN or (settings.has_open_health and path in HEALTH)
+    if not settings.token or is_open or _has_token(request, settings.token):
+        return None
+    if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse(LOGIN, 303)
+    return answer_error(401, "the token is missing or wrong; send Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
+
+
+async def answer_login(request: Request, settings: Settings) -> Response:
+    """Show the form that asks for the token, or exchange the token for a cookie."""
+    if not settings.token:
+        return RedirectResponse("/", 303)
+    if request.method != "POST":
+        return HTMLResponse(_FORM.format(message="This service asks for its token."))
+    token = await _read_token(request)
+    if not hmac.compare_digest(token, settings.token.encode()):
+        return HTMLResponse(_FORM.format(message="The token is wrong."), 401)
+    response = RedirectResponse("/", 303)
+    response.set_cookie(
+        _COOKIE,
+        _derive_cookie(settings.token),
+        max_age=_COOKIE_S,
+        secure=request.scope["scheme"] == "https",
+        httponly=True,
+        samesite="strict",
+    )
+    return response
+
+
+async def _read_token(request: Request) -> bytes:
+    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return b""
+    async with request.form(max_files=0, max_fields=1, max_part_size=_MAX_FORM_BYTES) as form:
+        return str(form.get("token", "")).encode(errors="replace")
+
+
+def _has_token(request: Request, token: str) -> bool:
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
+        return True
+    cookie = request.cookies.get(_COOKIE, "")
+    return hmac.compare_digest(cookie.encode(errors="replace"), _derive_cookie(token).encode())
+
+
+def _derive_cookie(token: str) -> str:
+    """Return what the cookie holds: enough to be let in, not the token."""
+    return hmac.new(token.encode(), b"cuepoint cookie", hashlib.sha256).hexdigest()
+
+
+def _is_same_site(request: Request) -> bool:
+    """Tell whether a request that changes something was sent by no browser, or by the service's own page."""
+    origin = request.headers.get("origin")
+    if request.method in ("GET", "HEAD", "OPTIONS") or origin is None:
+        return True
+    return origin.partition("://")[2] == request.headers.get("host")

@@ -1,0 +1,48 @@
+"""What the service counts and measures, for Prometheus: by endpoint, never by path, so that clients cannot make it grow."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
+
+
+class ServiceMetrics:
+    """The metrics of one process."""
+
+    content_type = "text/plain; version=0.0.4; charset=utf-8"
+
+    def __init__(self) -> None:
+        """Begin at zero."""
+        self.registry = CollectorRegistry()
+        labels = ("endpoint", "method", "status")
+        self._requests = Counter("cuepoint_requests", "Requests answered", labels, registry=self.registry)
+        self._duration = Histogram(
+            "cuepoint_request_seconds",
+            "Time from a request to the end of its answer",
+            ("endpoint",),
+            buckets=_BUCKETS_S,
+            registry=self.registry,
+        )
+        self._running = Gauge("cuepoint_requests_running", "Requests that run", registry=self.registry)
+        self._videos = Gauge("cuepoint_videos", "Videos that can be found", registry=self.registry)
+        self._version = Gauge("cuepoint_version_info", "Versions that answer", ("model", "index"), registry=self.registry)
+
+    def observe(self, endpoint: str, method: str, status: int, duration_s: float) -> None:
+        """Count a request that was answered."""
+        self._requests.labels(endpoint, method, str(status)).inc()
+        self._duration.labels(endpoint).observe(duration_s)
+
+    def track_running(self, count: Callable[[], int]) -> None:
+        """Take the number of running requests from here."""
+        self._running.set_function(count)
+
+    def describe_collection(self, *, num_videos: int, model: str, index: str) -> None:
+        """Say what can be found, and by which versions."""
+        self._videos.set(num_videos)
+        self._version.clear()
+        self._version.labels(model, index).set(1)
+
+    def render(self) -> bytes:
+        """Return all metrics as Prometheus reads them."""
+        return generate_latest(self.registry)

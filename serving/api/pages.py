@@ -1,0 +1,56 @@
+"""The files of the page, and the answer to every path that is none."""
+
+from pathlib import Path
+
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Match
+
+PAGE_DIR = Path(__file__).resolve().parents[1] / "page"
+_INDEX = "index.html"
+_MEDIA_TYPES = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".ico": "image/x-icon",
+    ".js": "text/javascript",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+}
+_FRESH = {"Cache-Control": "no-cache"}
+
+
+async def show_index() -> Response:
+    """Return the page."""
+    return _send(PAGE_DIR / _INDEX)
+
+
+async def show_page_file(name: str) -> Response:
+    """Return a file of the page."""
+    path = PAGE_DIR / name
+    if path.name != name or path.suffix not in _MEDIA_TYPES or name == _INDEX:
+        raise HTTPException(404, "there is no such file of the page; open /")
+    return _send(path)
+
+
+async def answer_nowhere(request: Request) -> Response:
+    """Refuse a path that is none, or a method that a path does not know.
+
+    Raises:
+        HTTPException: 404 or 405.
+    """
+    routes: list[APIRoute] = request.app.state.routes
+    scope = dict(request.scope)
+    known = {method for route in routes if route.matches(scope)[0] is Match.PARTIAL for method in route.methods or ()}
+    if known:
+        allowed = ", ".join(sorted(known))
+        raise HTTPException(405, f"{request.method} is not taken here; use {allowed}", {"Allow": allowed})
+    raise HTTPException(404, "there is nothing here; /openapi.json lists the endpoints")
+
+
+def _send(path: Path) -> Response:
+    if not path.is_file():
+        raise HTTPException(404, "there is no such file of the page; open /")
+    return FileResponse(path, media_type=_MEDIA_TYPES[path.suffix], headers=_FRESH)
