@@ -16,8 +16,6 @@ from serving.api.settings import Settings, find_settings
 from serving.orphan import end_with_parent
 from serving.places import find_places
 
-UPLOAD_LIMIT_S = 600  # BentoML counts until an answer begins, and a file must have arrived before it does
-
 logger = logging.getLogger("bentoml.cuepoint")
 state = ServiceState(Controls())
 
@@ -25,7 +23,6 @@ state = ServiceState(Controls())
 @bentoml.asgi_app(build_app(state), path="/", name="api")
 @bentoml.service(
     name="cuepoint",
-    traffic={"timeout": UPLOAD_LIMIT_S},
     metrics={"enabled": False},  # BentoML's grow with every path that a client makes up; /metrics gives the service's own
     logging={"access": {"enabled": False}},  # the gate writes a line a request, without what the client made up
 )

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-Kind = Literal["search", "upload", "other"]
+Kind = Literal["search", "upload", "media", "other"]
 
 HEALTH = frozenset({"/healthz", "/livez", "/readyz"})
 LOGIN = "/login"
@@ -36,12 +36,12 @@ def name_endpoint(path: str) -> str:
 
 
 def find_kind(method: str, endpoint: str) -> Kind:
-    """Return what a request costs: a computation, a file that arrives, or little."""
+    """Return what a request costs: a computation, a file that arrives, one that is sent as slowly as it is watched, or little."""
     if endpoint in ("/search", "/search/batch", "/localize"):
         return "search"
     if method == "POST" and endpoint in ("/videos", "/localize/upload"):
         return "upload"
-    return "other"
+    return "media" if endpoint.startswith("/media/") else "other"
 
 
 def is_rated(method: str, endpoint: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
 from serving.library.catalogue import ConvertingError, LimitError
@@ -27,6 +27,7 @@ def add_error_handlers(app: FastAPI) -> None:
     """Answer every exception in the one form."""
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(ClientDisconnect, _answer_nobody)
     app.add_exception_handler(LimitError, _answer_limit)
     app.add_exception_handler(ConvertingError, _answer_converting)
 
@@ -63,6 +64,10 @@ async def _answer_invalid(_: Request, error: Exception) -> JSONResponse:
 async def _answer_http(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     return answer_error(error.status_code, str(error.detail), error.headers)
+
+
+async def _answer_nobody(*_: object) -> JSONResponse:
+    return answer_error(499, "the client closed the connection before its request was whole")
 
 
 async def _answer_limit(_: Request, error: Exception) -> JSONResponse:

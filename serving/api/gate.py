@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from serving.api.access import answer_login, find_objection
+from serving.api.bento_timer import drop_timer
 from serving.api.body import App, BoundedBody, Message, Receive, Send, require_length
 from serving.api.drain import Drain
 from serving.api.endpoints import HEALTH, LOGIN, Kind, find_kind, is_rated, name_endpoint
@@ -19,7 +20,12 @@ from serving.api.settings import Settings
 
 MAX_JSON_BYTES = 64 * 1024
 MULTIPART_BYTES = 16 * 1024  # of a form, beside the file in it
-CAPACITY: dict[Kind, int] = {"search": 32, "upload": 4, "other": 256}  # requests in flight; more are answered with 429
+CAPACITY: dict[Kind, int] = {
+    "search": 32,
+    "upload": 4,
+    "media": 256,
+    "other": 256,
+}  # requests in flight; more are answered with 429
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _RETRY_S = "1"
 _HEADERS = {
@@ -68,6 +74,7 @@ class Gate:
         elif scope["type"] == "http":
             await self._answer(_Exchange(scope, receive, send))
         else:
+            drop_timer(scope["app"])
             await self._app(scope, receive, send)
 
     async def _answer(self, exchange: "_Exchange") -> None:

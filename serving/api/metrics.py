@@ -1,10 +1,28 @@
 """What the service counts and measures, for Prometheus: by endpoint, never by path, so that clients cannot make it grow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 _BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
+
+
+class _CollectionMetrics(Collector):
+    """What can be found, and by which versions: told when it is asked for."""
+
+    def __init__(self) -> None:
+        self.described: tuple[int, str, str] | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        if self.described is None:
+            return
+        num_videos, model, index = self.described
+        yield GaugeMetricFamily("cuepoint_videos", "Videos that can be found", num_videos)
+        version = GaugeMetricFamily("cuepoint_version_info", "Versions that answer", labels=("model", "index"))
+        version.add_metric((model, index), 1)
+        yield version
 
 
 class ServiceMetrics:
@@ -25,8 +43,8 @@ class ServiceMetrics:
             registry=self.registry,
         )
         self._running = Gauge("cuepoint_requests_running", "Requests that run", registry=self.registry)
-        self._videos = Gauge("cuepoint_videos", "Videos that can be found", registry=self.registry)
-        self._version = Gauge("cuepoint_version_info", "Versions that answer", ("model", "index"), registry=self.registry)
+        self._collection = _CollectionMetrics()
+        self.registry.register(self._collection)
 
     def observe(self, endpoint: str, method: str, status: int, duration_s: float) -> None:
         """Count a request that was answered."""
@@ -39,9 +57,7 @@ class ServiceMetrics:
 
     def describe_collection(self, *, num_videos: int, model: str, index: str) -> None:
         """Say what can be found, and by which versions."""
-        self._videos.set(num_videos)
-        self._version.clear()
-        self._version.labels(model, index).set(1)
+        self._collection.described = (num_videos, model, index)
 
     def render(self) -> bytes:
         """Return all metrics as Prometheus reads them."""
