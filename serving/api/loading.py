@@ -31,7 +31,9 @@ def load_service(places: Places, settings: Settings) -> LoadedService:
         ValueError: naming what is damaged or does not belong together.
         OSError: when the state folder cannot be written.
     """
-    predictor = MomentPredictor.load(places.bundle_dir, places.index_dir, num_threads=places.num_threads)
+    predictor = MomentPredictor.load(
+        places.bundle_dir, places.index_dir, num_threads=places.num_threads, milvus=places.milvus
+    )
     corpus, media_dir = predictor.collection.corpus, places.find_media_dir(predictor.collection)
     lock = own_folder(places.state_dir)
     jobs = JobQueue()

@@ -101,6 +101,8 @@ async def _compute(loaded: LoadedService, compute: Callable[[], R]) -> R:
             return await anyio.to_thread.run_sync(compute, limiter=loaded.computing)
     except TimeoutError as error:
         raise HTTPException(429, "the service has more to do than it can in time; ask again", {"Retry-After": "5"}) from error
+    except ConnectionError as error:
+        raise HTTPException(503, "the index of the clips does not answer; ask again", {"Retry-After": "5"}) from error
     except KeyError as error:
         raise HTTPException(404, str(error.args[0])) from error
     except ValueError as error:

@@ -1,0 +1,196 @@
+"""What every request passes: configuration, drain, rate, access, capacity, body and headers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from serving.api import body
+from serving.api.errors import add_error_handlers
+from serving.api.gate import CAPACITY, Controls, Gate
+from serving.api.rate import RateLimit
+from serving.api.settings import Settings, find_settings
+
+
+class Service:
+    """An application behind the gate, asked without a server."""
+
+    def __init__(self, **environment: str) -> None:
+        self.controls = Controls()
+        self.release = asyncio.Event()
+        self.controls.configure(find_settings(environment))
+        routes = [Route("/search", self.echo, methods=["GET", "POST"]), Route("/fail", self.fail), Route("/wait", self.wait)]
+        app = Starlette(routes=routes)
+        add_error_handlers(app)
+        self.app = Gate(app, controls=self.controls)
+
+    async def echo(self, request: Request) -> Response:
+        return JSONResponse(len(await request.body()))
+
+    async def fail(self, _: Request) -> Response:
+        raise RuntimeError("a secret of the server")
+
+    async def wait(self, _: Request) -> Response:
+        await self.release.wait()
+        return JSONResponse("done")
+
+    def ask(self, path: str, method: str = "GET", **options: Any) -> httpx.Response:
+        return asyncio.run(self.ask_now(path, method, **options))
+
+    async def ask_now(self, path: str, method: str = "GET", **options: Any) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://test") as client:
+            return await client.request(method, path, **options)
+
+
+async def in_parts(*parts: bytes, pause_s: float = 0.0) -> AsyncIterator[bytes]:
+    for part in parts:
+        await asyncio.sleep(pause_s)
+        yield part
+
+
+def test_before_it_is_configured_nothing_is_let_through() -> None:
+    service = Service()
+    service.controls.settings = None
+    assert service.ask("/search").status_code == 503
+
+
+def test_a_body_of_the_limit_passes_and_a_larger_one_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.api.gate.MAX_JSON_BYTES", 10)
+    service = Service()
+    assert service.ask("/search", "POST", content=b"0123456789").json() == 10
+    for content in (b"0123456789a", in_parts(b"01234", b"56789", b"a")):
+        answer = service.ask("/search", "POST", content=content)
+        assert (answer.status_code, answer.json()["error"].split(",")[0]) == (413, "the body is larger than 10 bytes")
+
+
+@pytest.mark.parametrize("declared", ["-1", "many", "99999999999999999999", "²"])
+def test_a_declared_length_that_is_wrong_or_huge_is_refused(declared: str) -> None:
+    headers = {b"content-length": declared.encode()}
+    assert Service().ask("/search", "POST", content=b"a", headers=headers).status_code == 413
+
+
+def test_a_body_that_is_slower_than_its_due_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body, "_PATIENCE_S", 0.2)
+    answer = Service().ask("/search", "POST", content=in_parts(b"a", b"b", b"c", pause_s=0.15))
+    assert answer.status_code == 408
+
+
+def test_a_body_that_comes_fast_may_take_longer_than_the_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(body, "_LEAST_BYTES_PER_S", 10)
+    assert Service().ask("/search", "POST", content=in_parts(*[b"0123456789"] * 3, pause_s=0.1)).json() == 30
+
+
+def test_an_unforeseen_failure_says_nothing_of_the_server() -> None:
+    answer = Service().ask("/fail")
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+
+
+def test_the_rate_is_limited_by_client_and_says_when_to_ask_again() -> None:
+    service = Service(CUEPOINT_RATE_PER_MINUTE="2")
+    assert [service.ask("/search", "POST").status_code for _ in range(3)] == [200, 200, 429]
+    answer = service.ask("/search", "POST")
+    assert 1 <= int(answer.headers["retry-after"]) <= 30
+    assert "more than 2 requests in a minute" in answer.json()["error"]
+    assert service.ask("/search").status_code == 200
+
+
+def test_wrong_tokens_count_towards_the_rate() -> None:
+    service = Service(CUEPOINT_RATE_PER_MINUTE="2", CUEPOINT_TOKEN="right")
+    assert [service.ask("/search").status_code for _ in range(3)] == [401, 401, 429]
+    assert service.ask("/search", headers={"Authorization": "Bearer right"}).status_code == 200
+
+
+def test_a_bucket_fills_evenly_and_silent_clients_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.api.rate._MAX_CLIENTS", 2)
+    now_s = [0.0]
+    rate = RateLimit(60, clock=lambda: now_s[0])
+    assert [rate.take("a") for _ in range(61)] == [0] * 60 + [1]
+    now_s[0] = 1.0
+    assert (rate.take("a"), rate.take("a")) == (0, 1)
+    assert [rate.take(client) for client in "bc"] == [0, 0]
+    assert rate.take("a") == 0
+
+
+def test_what_exceeds_the_capacity_is_answered_with_429(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CAPACITY, "other", 2)
+
+    async def press() -> list[int]:
+        service = Service()
+        waiting = [asyncio.create_task(service.ask_now("/wait")) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        refused = await service.ask_now("/wait")
+        assert refused.headers["retry-after"] == "1"
+        assert (await service.ask_now("/search")).status_code == 200
+        service.release.set()
+        return [refused.status_code, *[(await one).status_code for one in waiting], (await service.ask_now("/wait")).status_code]
+
+    assert asyncio.run(press()) == [429, 200, 200, 200]
+
+
+def test_a_service_that_ends_takes_nothing_new() -> None:
+    service = Service()
+    service.controls.drain._is_ending.set()
+    answer = service.ask("/search")
+    assert (answer.status_code, answer.headers["connection"]) == (503, "close")
+    assert service.controls.drain.num_running == 0
+
+
+def test_a_websocket_is_closed() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    asyncio.run(Service().app({"type": "websocket"}, receive, send))
+    assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+def test_the_token_opens_every_path_as_bearer_and_in_the_cookie_of_the_form() -> None:
+    service = Service(CUEPOINT_TOKEN="right")
+    for path in ("/search", "/livez", "/metrics", "/nowhere"):
+        assert service.ask(path).status_code == 401
+        assert service.ask(path, headers={"Authorization": "Bearer right "}).status_code in (200, 404)
+    refused = service.ask("/login", "POST", data={"token": "wrong"})
+    assert (refused.status_code, "set-cookie" in refused.headers) == (401, False)
+    answer = service.ask("/login", "POST", data={"token": "right"})
+    cookie = answer.headers["set-cookie"]
+    assert all(part in cookie for part in ("HttpOnly", "SameSite=strict", "Path=/"))
+    assert "right" not in cookie
+    assert service.ask("/search", headers={"Cookie": cookie.partition(";")[0]}).status_code == 200
+    assert service.ask("/search", headers={"Cookie": "cuepoint_access=right"}).status_code == 401
+
+
+def test_without_a_token_there_is_nothing_to_sign_in_to() -> None:
+    assert Service().ask("/login").headers["location"] == "/"
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ({"CUEPOINT_TOKEN": ""}, "CUEPOINT_TOKEN is set but empty"),
+        ({"CUEPOINT_TOKEN": " "}, "CUEPOINT_TOKEN is set but empty"),
+        ({"CUEPOINT_TOKEN": "ü"}, "not printable ASCII"),
+        ({"CUEPOINT_OPEN_HEALTH": "yes"}, "CUEPOINT_OPEN_HEALTH = 'yes': it must be 0 or 1"),
+        ({"CUEPOINT_MAX_UPLOADS": "-1"}, "CUEPOINT_MAX_UPLOADS = '-1': it must be a whole number, at least 0"),
+        ({"CUEPOINT_MAX_UPLOAD_MB": "0"}, "CUEPOINT_MAX_UPLOAD_MB = '0': it must be a whole number, at least 1"),
+        ({"CUEPOINT_RATE_PER_MINUTE": "²"}, "CUEPOINT_RATE_PER_MINUTE = '²'"),
+    ],
+)
+def test_a_wrong_variable_is_named(environment: dict[str, str], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        find_settings(environment)
+
+
+def test_the_defaults_serve_without_a_token_on_loopback() -> None:
+    assert find_settings({}) == Settings("", False, 600, 512, 14400, 100)
