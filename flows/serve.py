@@ -83,14 +83,15 @@ def find_bento(home: Path) -> Path:
 
 
 def build_environment(home: Path, index_dir: Path | None) -> dict[str, str]:
-    """Return the environment of the server: its home, and the videos of the corpus that the bento names.
+    """Return the environment of the server: its home, its state, and the videos of the corpus that the bento names.
 
     An index of a folder takes the place of the bento's; it names its videos itself.
 
     Raises:
         ValueError: when the index was made by another bundle than the one that is served.
     """
-    environment = {**os.environ, "BENTOML_HOME": str(home)}
+    state = os.environ.get("CUEPOINT_STATE") or str(paths.SERVICE.resolve())  # not in the bento: it outlives it
+    environment = {**os.environ, "BENTOML_HOME": str(home), "CUEPOINT_STATE": state}
     data = find_bento(home) / "src" / "data"
     if index_dir is not None:
         _require_made_by(index_dir, data / "bundle")

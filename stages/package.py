@@ -1,35 +1,38 @@
-"""DVC stage `package`: data/bundle/, data/index/, data/raw/<corpus>/ -> data/bento/."""
+"""DVC stage `package`: data/bundle/, data/index/, data/corpus/, data/raw/<corpus>/ -> data/bento/."""
 
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from corpus.files import sha256_file, write_json
+from corpus.records import load_corpus
 from serving.bundle import load_bundle
 from serving.collection import load_collection
 from stages.support import paths
 from stages.support.bento import NAME, archive_bento, build_bento, copy_context, read_packages
 from stages.support.entry import run_stage
+from stages.support.examples import choose_examples
 from stages.support.params import load_params
 from stages.support.thumbnails import save_all_thumbnails
 
-BENTO, INFO = "cuepoint.bento", "info.json"
+BENTO, INFO, EXAMPLES = "cuepoint.bento", "info.json", "examples.json"
 VERSION_LENGTH = 12
 
 
 class PackageInputs(NamedTuple):
-    """What goes into a bento: the checkout with the code, models, index, and the videos to take thumbnails from."""
+    """What goes into a bento: the checkout with the code, models, index, the videos to take thumbnails from, sentences."""
 
     source: Path
     bundle_dir: Path
     index_dir: Path
     media_dir: Path
+    corpus_dir: Path
 
 
 def main() -> None:
     """Package the working tree's bundle and index."""
     params = load_params()
-    inputs = PackageInputs(Path.cwd(), paths.BUNDLE, paths.INDEX, paths.RAW / params.corpus.name)
+    inputs = PackageInputs(Path.cwd(), paths.BUNDLE, paths.INDEX, paths.RAW / params.corpus.name, paths.CORPUS)
     info = package(inputs, thumbnails_per_video=params.package.thumbnails_per_video, bento_dir=paths.BENTO)
     print(f"{info['tag']}: {info['size_bytes'] / 1e6:.1f} MB in {paths.BENTO / BENTO}")
 
@@ -50,6 +53,8 @@ def package(inputs: PackageInputs, *, thumbnails_per_video: int, bento_dir: Path
         num_thumbnails = save_all_thumbnails(videos, inputs.media_dir, folders["thumbnails"], per_video=thumbnails_per_video)
         context = Path(scratch) / "context"
         copy_context(context, source=inputs.source, folders=folders, packages=packages)
+        examples = choose_examples(load_corpus(inputs.corpus_dir))
+        write_json(context / "data" / EXAMPLES, {"corpus": collection.corpus, "examples": examples})
         built = build_bento(context, home=Path(scratch) / "home", bento_version=bento_version)
         archive_bento(built, bento_dir / BENTO)
     info = {

@@ -13,6 +13,7 @@ REPORTS = DATA / "reports"
 BUNDLE = DATA / "bundle"
 INDEX = DATA / "index"
 BENTO = DATA / "bento"
+SERVICE = DATA / "service"  # what a running service keeps: uploads, deletions, feedback
 TIMINGS = Path(".cache/timings")  # of this checkout, an experiment's temporary copy included
 
 

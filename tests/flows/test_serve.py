@@ -83,9 +83,12 @@ def test_the_bento_of_a_pipeline_answers_and_plays_on_loopback(tiny_pipeline: Pa
     checkout = tmp_path / "checkout"
     shutil.copytree(tiny_pipeline, checkout, ignore=shutil.ignore_patterns(".cache", ".git", "cache"))
     with start(checkout, tmp_path / "log") as url:
-        moments = httpx.post(f"{url}/search", json={"query": SENTENCE, "top_k": 3}, timeout=30).raise_for_status().json()
-        assert len(moments) == 3
-        assert set(moments[0]) == {"video_id", "start_s", "end_s", "score"}
+        asked = {"query": SENTENCE, "top_k": 3, "min_confidence": 0}
+        answer = httpx.post(f"{url}/search", json=asked, timeout=30).raise_for_status().json()
+        assert len(answer["moments"]) == 3
+        assert httpx.get(f"{url}/thumbnails/{answer['moments'][0]['video_id']}/0.jpg").status_code == 200
+        assert len(httpx.get(f"{url}/examples").json()["examples"]) >= 6
+        assert (checkout / "data" / "service" / "feedback.jsonl").is_file()
         assert (tmp_path / "log").read_text().startswith("serving the working tree (there is no champion yet): cuepoint:")
 
 
@@ -98,7 +101,8 @@ def test_videos_without_annotations_are_indexed_searched_and_played(tiny_pipelin
         write_bytes(tmp_path / "my videos" / f"day {number}.mp4", source.read_bytes())
     run_in(checkout, sys.executable, "-m", "serving", "index", str(tmp_path / "my videos"))
     with start(checkout, tmp_path / "log", "--index", str(tmp_path / "my videos-index")) as url:
-        moments = httpx.post(f"{url}/search", json={"query": SENTENCE, "top_k": 9}, timeout=30).raise_for_status().json()
+        asked = {"query": SENTENCE, "top_k": 9, "min_confidence": 0}
+        moments = httpx.post(f"{url}/search", json=asked, timeout=30).raise_for_status().json()["moments"]
         assert {moment["video_id"] for moment in moments} == {"day 0.mp4", "day 1.mp4"}
         played = httpx.get(f"{url}/media/{moments[0]['video_id']}", timeout=30).raise_for_status()
         assert played.content == (tmp_path / "my videos" / moments[0]["video_id"]).read_bytes()

@@ -23,7 +23,7 @@ SOURCE = Path(__file__).resolve().parents[2]
 
 
 def inputs_of(project: Any) -> PackageInputs:
-    return PackageInputs(SOURCE, project.bundle, project.index, project.raw)
+    return PackageInputs(SOURCE, project.bundle, project.index, project.raw, project.corpus)
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +107,13 @@ def test_a_range_of_a_video_is_partial_content(server: Server, small_project: An
     assert answer.status_code == 206
     assert answer.headers["content-type"] == "video/mp4"
     assert answer.content == (small_project.raw / "videos" / "v1.mp4").read_bytes()[100:200]
+
+
+@pytest.mark.slow
+def test_sentences_to_try_come_with_the_bento(server: Server) -> None:
+    assert httpx.get(f"{server.url}/examples").json() == {
+        "examples": ["a square grows and shrinks", "then the green circle leaves"]
+    }
 
 
 @pytest.mark.slow
