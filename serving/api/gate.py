@@ -94,7 +94,8 @@ class Gate:
             method = exchange.method if exchange.method in _METHODS else "other"
             duration_s = time.perf_counter() - start_s
             controls.metrics.observe(exchange.endpoint, method, exchange.status, duration_s)
-            access_logger.info("%s %s %d %.1f ms", method, exchange.endpoint, exchange.status, 1000 * duration_s)
+            if exchange.endpoint not in HEALTH:
+                access_logger.info("%s %s %d %.1f ms", method, exchange.endpoint, exchange.status, 1000 * duration_s)
 
     async def _pass(self, exchange: "_Exchange") -> None:
         settings, running = self._controls.settings, self._controls.running

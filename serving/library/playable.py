@@ -117,15 +117,38 @@ def _copy(source: InputContainer, video: VideoStream, output: OutputContainer, r
     streams = [video, *source.streams.audio[:1]]
     targets = {stream.index: output.add_stream_from_template(stream) for stream in streams}
     shift_s = -find_origin_s(source, 0.0)
-    for packet in source.demux(streams):
-        if packet.dts is None:
-            continue
+    for packet in _complete_stamps(source.demux(streams), video):
+        assert packet.dts is not None
         shift = round(shift_s / packet.time_base)
         packet.pts = None if packet.pts is None else packet.pts + shift
         packet.dts += shift
         reporter.pass_time(float(packet.dts * packet.time_base))
         packet.stream = targets[packet.stream.index]
         output.mux(packet)
+
+
+def _complete_stamps(packets: Iterator[Any], video: VideoStream) -> Iterator[Any]:
+    """Give pictures the decoding times that Matroska does not say of the first ones: each a frame before the next one's."""
+    early: list[Any] = []
+    for packet in packets:
+        if packet.size == 0 or (packet.pts is None and packet.dts is None):
+            continue
+        if packet.stream is video and packet.dts is None:
+            early.append(packet)
+            continue
+        if packet.stream is video:
+            yield from _date(early, packet.dts, video)
+            early = []
+        elif packet.dts is None:
+            packet.dts = packet.pts
+        yield packet
+    yield from _date(early, min((packet.pts for packet in early), default=0), video)
+
+
+def _date(packets: list[Any], end: int, video: VideoStream) -> Iterator[Any]:
+    for distance, packet in zip(range(len(packets), 0, -1), packets, strict=True):
+        packet.dts = end - distance * max(1, round(1 / (video.average_rate or 25) / packet.time_base))
+        yield packet
 
 
 def _encode(source: InputContainer, video: VideoStream, output: OutputContainer, reporter: _Reporter) -> None:
