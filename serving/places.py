@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serving.collection import Collection
+from serving.milvus.place import MilvusPlace, find_milvus
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -20,6 +21,7 @@ class Places:
     state_dir: Path  # uploads, deletions and feedback
     examples_path: Path  # sentences to try
     num_threads: int  # of each network
+    milvus: MilvusPlace | None = None  # where clip vectors are searched; None: in this process
 
     def find_media_dir(self, collection: Collection) -> Path:
         """Return the folder that the paths of the collection's videos are relative to."""
@@ -27,10 +29,10 @@ class Places:
 
 
 def find_places() -> Places:
-    """Read `CUEPOINT_BUNDLE`, `_INDEX`, `_THUMBNAILS`, `_MEDIA_ROOT`, `_STATE` and `_THREADS` of the environment.
+    """Read `CUEPOINT_BUNDLE`, `_INDEX`, `_THUMBNAILS`, `_MEDIA_ROOT`, `_STATE`, `_THREADS` and `_MILVUS_*` of the environment.
 
     Raises:
-        ValueError: when the number of threads is no positive number.
+        ValueError: when the number of threads is no positive number, or Milvus is named by halves.
     """
     media = os.environ.get("CUEPOINT_MEDIA_ROOT")
     threads = os.environ.get("CUEPOINT_THREADS") or str(min(2, os.cpu_count() or 1))
@@ -44,4 +46,5 @@ def find_places() -> Places:
         state_dir=Path(os.environ.get("CUEPOINT_STATE") or ROOT / "data" / "service").absolute(),
         examples_path=ROOT / "data" / "examples.json",
         num_threads=int(threads),
+        milvus=find_milvus(),
     )

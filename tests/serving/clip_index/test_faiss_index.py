@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from corpus.store import Fingerprint
-from serving.clip_index import ClipIndex, Vectors
+from serving.clip_index import FaissClipIndex, Vectors
 
 FINGERPRINT = Fingerprint(identity={"weights": "abc"}, environment={"av": "18.1"})
 
@@ -20,8 +20,8 @@ def random_vectors(*, num_videos: int = 30, dim: int = 8, seed: int = 0) -> dict
     return vectors
 
 
-def build(vectors: dict[str, Vectors]) -> ClipIndex:
-    return ClipIndex.build(vectors, clip_rate_hz=2.0, fingerprint=FINGERPRINT)
+def build(vectors: dict[str, Vectors]) -> FaissClipIndex:
+    return FaissClipIndex.build(vectors, clip_rate_hz=2.0, fingerprint=FINGERPRINT)
 
 
 def axis(*values: float) -> Vectors:
@@ -66,13 +66,13 @@ def test_the_order_of_the_videos_does_not_change_the_answer() -> None:
 def test_clip_scores_are_the_inner_products_of_one_video() -> None:
     vectors = random_vectors()
     query = random_vectors(seed=2)["v00"][0]
-    np.testing.assert_allclose(build(vectors).clip_scores(query, "v07"), vectors["v07"] @ query, rtol=1e-5)
+    np.testing.assert_allclose(build(vectors).clip_scores(query, ["v07"])["v07"], vectors["v07"] @ query, rtol=1e-5)
 
 
 def test_a_saved_index_answers_as_before_and_saves_to_the_same_bytes(tmp_path: Path) -> None:
     index = build(random_vectors())
     index.save(tmp_path / "a")
-    loaded = ClipIndex.load(tmp_path / "a")
+    loaded = FaissClipIndex.load(tmp_path / "a")
     loaded.save(tmp_path / "b")
     query = random_vectors(seed=2)["v00"][0]
     assert loaded.search_windows(query, 10) == index.search_windows(query, 10)
@@ -88,12 +88,12 @@ def test_damaged_vectors_are_refused(tmp_path: Path) -> None:
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(ValueError, match="clips.safetensors is damaged: sha256 .* expected .*; run: dvc repro --force index"):
-        ClipIndex.load(tmp_path)
+        FaissClipIndex.load(tmp_path)
 
 
 def test_a_missing_index_names_the_command_that_makes_it(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no finished clip index; run: dvc repro index"):
-        ClipIndex.load(tmp_path)
+        FaissClipIndex.load(tmp_path)
 
 
 def test_vectors_that_are_not_of_unit_length_are_refused() -> None:
@@ -118,11 +118,11 @@ def test_a_query_of_another_width_is_refused() -> None:
 
 def test_an_unknown_video_is_named() -> None:
     with pytest.raises(KeyError, match="'nowhere' is not in the index"):
-        build(random_vectors()).clip_scores(random_vectors()["v00"][0], "nowhere")
+        build(random_vectors()).clip_scores(random_vectors()["v00"][0], ["nowhere"])
 
 
 def test_every_video_may_have_a_clip_rate_of_its_own(tmp_path: Path) -> None:
     vectors = random_vectors(num_videos=2)
-    ClipIndex.build(vectors, clip_rate_hz={"v00": 2.0, "v01": 3.5}, fingerprint=FINGERPRINT).save(tmp_path)
-    loaded = ClipIndex.load(tmp_path)
+    FaissClipIndex.build(vectors, clip_rate_hz={"v00": 2.0, "v01": 3.5}, fingerprint=FINGERPRINT).save(tmp_path)
+    loaded = FaissClipIndex.load(tmp_path)
     assert [loaded.get_clip_rate(name) for name in ("v00", "v01")] == [2.0, 3.5]
