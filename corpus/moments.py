@@ -90,15 +90,6 @@ def resample_clips(features: Floats, num_cells: int) -> Floats:
     return resampler.compute_means()
 
 
-def rank_candidates(scores: Floats, valid: NDArray[np.bool_], *, max_kept: int) -> NDArray[np.intp]:
-    """Return the columns of the best candidates of each query, best first: (Q, M) -> (Q, min(M, max_kept)).
-
-    Those that are not valid come last; ties keep the earlier column.
-    """
-    order = np.argsort(-np.where(valid, scores, -np.inf), axis=1, kind="stable")
-    return order[:, :max_kept]
-
-
 class ClipResampler:
     """Averages clips that come in batches into cells: it holds the sums of the cells, whatever the number of clips.
 

@@ -133,6 +133,14 @@ class FeatureStore:
         _, num_places, width = self.load(self.video_ids[0]).shape
         return num_places, width
 
+    def count_clips(self, video_id: str) -> int:
+        """Return the number of clips S of one video.
+
+        Raises:
+            KeyError: naming a video that the store does not hold.
+        """
+        return self._find_shard(video_id).num_clips[video_id]
+
     def load(self, video_id: str) -> Half:
         """Return the features of one video, (S, P, D) float16.
 
@@ -140,9 +148,7 @@ class FeatureStore:
             KeyError: naming a video that the store does not hold.
             ValueError: naming a shard whose bytes are not the ones that were written.
         """
-        if video_id not in self._shard_of:
-            raise KeyError(f"no features for video {video_id!r} in {self.folder}; run: dvc repro extract")
-        shard = self._shard_of[video_id]
+        shard = self._find_shard(video_id)
         path = self.folder / shard.file
         self._verify(shard, path)
         with safe_open(path, framework="numpy") as tensors:
@@ -153,6 +159,11 @@ class FeatureStore:
         """Yield (video id, features) of all videos, sorted by id."""
         for video_id in self.video_ids:
             yield video_id, self.load(video_id)
+
+    def _find_shard(self, video_id: str) -> Shard:
+        if video_id not in self._shard_of:
+            raise KeyError(f"no features for video {video_id!r} in {self.folder}; run: dvc repro extract")
+        return self._shard_of[video_id]
 
     def _verify(self, shard: Shard, path: Path) -> None:
         if shard.file in self._verified:

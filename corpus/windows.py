@@ -37,6 +37,13 @@ class Window(NamedTuple):
         return self.end_s - self.start_s
 
 
+class WindowId(NamedTuple):
+    """A window of a video, numbered from 0 in the order of time."""
+
+    video_id: str
+    number: int
+
+
 def cut_video(num_clips: int, duration_s: float, rule: WindowRule, *, clip_rate_hz: float | None) -> tuple[Window, ...]:
     """Return the windows of a video in order; a video no longer than a window is one, from 0 to `duration_s`.
 

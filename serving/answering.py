@@ -10,21 +10,26 @@ import numpy as np
 from corpus.calibration import squash
 from corpus.moments import Floats, Ints, RankedMoment
 from serving.answers import Answer, FoundMoment, SearchQuery, Timeline
-from serving.bundle import Calibration
+from serving.calibration import Calibration
 from serving.search import ScoredSpans
 
 MAX_TIMELINE_POINTS = 1000
 
 
 def judge(
-    ranked: Sequence[RankedMoment], query: SearchQuery, calibration: Calibration | None, *, unknown_words: Sequence[str]
+    ranked: Sequence[RankedMoment],
+    query: SearchQuery,
+    calibration: Calibration | None,
+    *,
+    clip_score: float,
+    unknown_words: Sequence[str],
 ) -> Answer:
-    """Return the answer to a query from the best moments that were found, best first.
+    """Return the answer to a query from the best moments that were found, best first, and the best clip's score.
 
     Something was found when a moment meets the query's limits and the best one's confidence reaches the threshold: that of
     the query where it names one, else that of the calibration. Without a calibration, whatever meets the limits is found.
     """
-    moments = give_confidence(ranked, calibration)
+    moments = give_confidence(ranked, calibration, clip_score=clip_score)
     kept = tuple(moment for moment in moments if _meets(moment, query))[: query.top_k]
     threshold = calibration.threshold if calibration is not None and query.min_confidence is None else 0.0
     if kept and (kept[0].confidence is None or kept[0].confidence >= threshold):
@@ -32,11 +37,13 @@ def judge(
     return Answer(False, (), moments[0] if moments else None, tuple(unknown_words))
 
 
-def give_confidence(ranked: Sequence[RankedMoment], calibration: Calibration | None) -> tuple[FoundMoment, ...]:
+def give_confidence(
+    ranked: Sequence[RankedMoment], calibration: Calibration | None, *, clip_score: float
+) -> tuple[FoundMoment, ...]:
     """Return moments with their confidence, `None` without a calibration."""
     if calibration is None:
         return tuple(FoundMoment(*moment, confidence=None) for moment in ranked)
-    confidences = calibration.scaling.apply(np.array([moment.score for moment in ranked]))
+    confidences = calibration.scaling.apply(np.array([moment.score for moment in ranked]), clip_score)
     return tuple(FoundMoment(*moment, confidence=float(value)) for moment, value in zip(ranked, confidences, strict=True))
 
 

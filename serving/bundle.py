@@ -6,18 +6,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import Field, FiniteFloat, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
 
-from corpus.calibration import PlattScaling
 from corpus.files import read_json, sha256_file, sha256_json, write_json
 from corpus.media import ClipSampling
 from corpus.params import Params
 from corpus.store import Fingerprint
 from corpus.text import Tokenizer, load_tokenizer
 from corpus.windows import Window, WindowRule, cut_video
+from serving.calibration import Calibrations
 from serving.search import SearchSettings
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 MANIFEST = "manifest.json"
 VIDEO_ENCODER = "video_encoder"
 NETWORKS = (VIDEO_ENCODER, "text_encoder", "retriever_clips", "retriever_queries", "localizer")
@@ -39,38 +39,18 @@ class BundleDims(Params):
     embedding_dim: PositiveInt
 
 
-class Calibration(Params):
-    """What scores mean, learned on validation: Platt scaling, and the confidence from which on an answer counts as found."""
-
-    slope: PositiveFloat
-    intercept: FiniteFloat
-    threshold: float = Field(ge=0, le=1)
-
-    @property
-    def scaling(self) -> PlattScaling:
-        """The map from a score to its confidence."""
-        return PlattScaling(self.slope, self.intercept)
-
-
-class Calibrations(Params):
-    """One calibration for each way of asking: over the collection, and in one video."""
-
-    search: Calibration
-    localize: Calibration
-
-
 class Manifest(Params):
     """What the files of a bundle are and belong to. Equal models give equal manifests."""
 
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     sampling: ClipSampling | None  # None where the bundle has no video encoder: its features came from files
     fingerprint: Fingerprint  # of the features that `video_encoder` makes and the other networks read
     text_digest: str  # of the text encoder and its tokenizer
     search: SearchSettings
     num_cells: PositiveInt  # of the localizer's time axis
-    window_s: PositiveFloat | None = None  # longer videos are read window by window
-    window_overlap: float = Field(default=0.5, ge=0, lt=1)
-    calibration: Calibrations | None = None  # None where there were no validation queries: answers then have no confidence
+    window_s: PositiveFloat  # the localizer reads longer videos window by window
+    window_overlap: float = Field(ge=0, lt=1)  # share of a window that the next one repeats, at least
+    calibration: Calibrations
     dims: BundleDims
     files: Mapping[str, BundleFile]
     components: Mapping[str, Mapping[str, Any]]  # role -> the component's values
@@ -83,8 +63,6 @@ class Manifest(Params):
 
     def cut(self, num_clips: int, duration_s: float) -> tuple[Window, ...]:
         """Return the windows in which a video is read."""
-        if self.window_s is None:
-            return (Window(0, num_clips, 0.0, duration_s),)
         clip_rate_hz = self.sampling.clip_rate_hz if self.sampling else None
         return cut_video(num_clips, duration_s, WindowRule(self.window_s, self.window_overlap), clip_rate_hz=clip_rate_hz)
 

@@ -21,9 +21,9 @@ import numpy as np
 from corpus.files import read_json, sha256_file, sha256_json, write_file, write_json
 from corpus.moments import compute_clip_rate
 from corpus.store import Fingerprint, Half, require_same_fingerprint
-from corpus.windows import Window
+from corpus.windows import Window, WindowId
 from serving.bundle import Manifest
-from serving.clip_index import ClipIndex, WindowId
+from serving.clip_index import ClipIndex, FaissClipIndex
 from serving.indexing import EncodedVideo
 
 FORMAT_VERSION = 3
@@ -136,12 +136,12 @@ def save_collection(
     """Write a collection and return its number of clips; with `index.json`, which comes last, it takes the former's place.
 
     Raises:
-        ValueError: as `ClipIndex.build`.
+        ValueError: as `FaissClipIndex.build`.
     """
     vectors = {entry.video.video_id: entry.encoded.vectors for entry in entries}
     windows = {entry.video.video_id: manifest.cut(len(entry.encoded.vectors), entry.video.duration_s) for entry in entries}
     rates_hz = _find_clip_rates(manifest, entries)
-    clips = ClipIndex.build(vectors, clip_rate_hz=rates_hz, fingerprint=fingerprint, windows=windows)
+    clips = FaissClipIndex.build(vectors, clip_rate_hz=rates_hz, fingerprint=fingerprint, windows=windows)
     files_dir, hashes = _write_files(folder, entries, clips)
     index = {
         "format_version": FORMAT_VERSION,
@@ -171,7 +171,7 @@ def _find_clip_rate(manifest: Manifest, encoded: EncodedVideo) -> float:
     return compute_clip_rate(stated_hz, num_clips=len(encoded.vectors), duration_s=encoded.duration_s)
 
 
-def _write_files(folder: Path, entries: Sequence[CollectionEntry], clips: ClipIndex) -> tuple[Path, dict[str, str]]:
+def _write_files(folder: Path, entries: Sequence[CollectionEntry], clips: FaissClipIndex) -> tuple[Path, dict[str, str]]:
     """Write the files into a folder that is named by their hashes."""
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
@@ -262,7 +262,7 @@ def _load_files(folder: Path, index: Mapping[str, Any], manifest: Manifest) -> C
     for name, expected in index["sha256"].items():
         _verify_file(files_dir / name, expected, remedy)
     videos = {row["video_id"]: IndexedVideo(**row) for row in read_json(files_dir / VIDEOS)}
-    clips = ClipIndex.load(files_dir)
+    clips = FaissClipIndex.load(files_dir)
     windows = {name: manifest.cut(clips.count_clips(name), video.duration_s) for name, video in videos.items()}
     return Collection(
         corpus=index["corpus"],

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,13 +10,15 @@ import numpy as np
 
 from corpus.moments import RankedMoment
 from corpus.store import Half
-from corpus.windows import Window
+from corpus.windows import Window, WindowId
 from serving.answering import build_timeline, give_confidence, judge
 from serving.answers import Answer, SearchQuery, require_limits, require_query
 from serving.bundle import Bundle, load_bundle
-from serving.clip_index import WindowId
+from serving.calibration import Calibration
 from serving.collection import Collection, IndexedVideo, load_collection
 from serving.indexing import EncodedVideo
+from serving.milvus.index import MilvusClipIndex
+from serving.milvus.place import MilvusPlace
 from serving.networks import CellWindows, EncodedText, Networks
 from serving.search import ScoredSpans, find_survivors, join_windows, rank_collection, rank_in_video
 
@@ -32,6 +35,13 @@ class _Job(NamedTuple):
     window: Window
 
 
+class Ranking(NamedTuple):
+    """What was localized, and the best moments in it, best first."""
+
+    windows: Sequence[WindowId]
+    moments: list[RankedMoment]
+
+
 class MomentPredictor:
     """Answers sentences; threads may share it.
 
@@ -46,15 +56,22 @@ class MomentPredictor:
         self._networks = Networks(bundle, num_threads=num_threads)
 
     @classmethod
-    def load(cls, bundle_dir: Path, index_dir: Path, *, num_threads: int = 2) -> "MomentPredictor":
-        """Verify and open a bundle and its index.
+    def load(
+        cls, bundle_dir: Path, index_dir: Path, *, num_threads: int = 2, milvus: MilvusPlace | None = None
+    ) -> "MomentPredictor":
+        """Verify and open a bundle and its index; the clip vectors are searched in Milvus where it is named.
 
         Raises:
             FileNotFoundError: when one of them is missing.
-            ValueError: when a file is damaged or the two do not belong together.
+            ValueError: when a file is damaged or they do not belong together.
+            ConnectionError: when Milvus does not answer.
         """
         bundle = load_bundle(bundle_dir)
-        return cls(bundle, load_collection(index_dir, bundle.manifest), num_threads=num_threads)
+        collection = load_collection(index_dir, bundle.manifest)
+        if milvus:
+            clips = MilvusClipIndex.open(milvus, collection.clips, bundle_version=bundle.version)
+            collection = replace(collection, clips=clips)
+        return cls(bundle, collection, num_threads=num_threads)
 
     @property
     def collection(self) -> Collection:
@@ -69,7 +86,7 @@ class MomentPredictor:
             ValueError: naming a sentence, limit or number of queries that is out of range.
         """
         queries = [query] if isinstance(query, SearchQuery) else list(query)
-        self._require_queries(queries)
+        self._require_queries(queries, self.bundle.manifest.calibration.search)
         collection, settings = self._collection, self.bundle.manifest.search
         text = self._encode([one.query for one in queries])
         vectors = self._networks.embed_queries(text)  # (Q, E)
@@ -77,11 +94,34 @@ class MomentPredictor:
             find_survivors(vector, collection.clips, settings, video_ids=one.video_ids)
             for vector, one in zip(vectors, queries, strict=True)
         ]
-        found = self._localize_survivors(collection, survivors, text)
+        found = self._localize_survivors(collection, [one.windows for one in survivors], text)
         return [
-            self._judge(rank_collection(vector, collection.clips, of_query, settings, top_k=one.top_k), one)
-            for vector, of_query, one in zip(vectors, found, queries, strict=True)
+            judge(
+                rank_collection(vectors[row], collection.clips, found[row], settings, top_k=one.top_k),
+                one,
+                self.bundle.manifest.calibration.search,
+                clip_score=survivors[row].clip_score,
+                unknown_words=self.find_unknown(one.query),
+            )
+            for row, one in enumerate(queries)
         ]
+
+    def rank_survivors(self, query: str, *, top_k: int) -> Ranking:
+        """Return the windows that the clip index passes on, and their best moments, found or not; to measure the search."""
+        collection, text = self._collection, self._encode([query])
+        survivors = find_survivors(self._networks.embed_queries(text)[0], collection.clips, self.bundle.manifest.search)
+        return self._rank(collection, survivors.windows, text, top_k)
+
+    def rank_videos(self, query: str, video_ids: Sequence[str], *, top_k: int) -> list[RankedMoment]:
+        """Return the best moments of some videos, every window of which is localized; to measure the search.
+
+        Raises:
+            KeyError: naming an id that the collection does not hold.
+        """
+        collection = self._collection
+        videos = [collection.find_video(video_id).video_id for video_id in video_ids]
+        windows = [WindowId(name, number) for name in videos for number in range(len(collection.windows[name]))]
+        return self._rank(collection, windows, self._encode([query]), top_k).moments
 
     def localize(self, query: str, video_id: str, top_k: int = 5) -> Answer:
         """Answer a sentence in one video of the collection by the localizer alone, with the timeline.
@@ -114,20 +154,24 @@ class MomentPredictor:
         with self._changing:
             self._collection = self._collection.remove(video_id)
 
+    def discard_strays(self) -> None:
+        """Delete the vectors of videos that are not in the collection, as a killed process may leave them in Milvus."""
+        self._collection.clips.discard_strays()
+
     def find_unknown(self, query: str) -> list[str]:
         """Return the words of a sentence that the models never saw; they add nothing to the search."""
         return self.bundle.tokenizer.find_unknown(query)
 
-    def _require_queries(self, queries: Sequence[SearchQuery]) -> None:
+    def _require_queries(self, queries: Sequence[SearchQuery], calibration: Calibration | None) -> None:
         if not 1 <= len(queries) <= MAX_QUERIES:
             raise ValueError(f"{len(queries)} queries at once; give 1 to {MAX_QUERIES}")
         for one in queries:
             require_query(one.query)
             require_limits(one)
-            if one.min_confidence is not None and self.bundle.manifest.calibration is None:
+            if one.min_confidence is not None and calibration is None:
+                reasons = "; ".join(self.bundle.manifest.calibration.missing.values())
                 raise ValueError(
-                    f"min_confidence = {one.min_confidence}: this bundle knows no confidence, its corpus had no validation "
-                    "queries to learn it from; use min_score"
+                    f"min_confidence = {one.min_confidence}: this bundle knows no confidence ({reasons}); use min_score"
                 )
 
     def _encode(self, queries: Sequence[str]) -> EncodedText:
@@ -143,23 +187,25 @@ class MomentPredictor:
             found[row][window] = spans
         return found
 
-    def _localize_video(self, query: SearchQuery, video_id: str, encoded: EncodedVideo) -> Answer:
-        self._require_queries([query])
-        manifest = self.bundle.manifest
-        windows = manifest.cut(len(encoded.vectors), encoded.duration_s)
-        jobs = [_Job(0, cells, window) for cells, window in zip(encoded.cells, windows, strict=True)]
-        found = join_windows(self._run(jobs, self._encode([query.query])))
-        ranked = rank_in_video(video_id, found, manifest.search, top_k=max(query.top_k, TIMELINE_CANDIDATES))
-        calibration = manifest.calibration.localize if manifest.calibration else None
-        timeline = build_timeline(
-            found, give_confidence(ranked, calibration), duration_s=encoded.duration_s, num_clips=len(encoded.vectors)
-        )
-        answer = judge(ranked, query, calibration, unknown_words=self.find_unknown(query.query))
-        return answer._replace(timeline=timeline)
+    def _rank(self, collection: Collection, windows: Sequence[WindowId], text: EncodedText, top_k: int) -> Ranking:
+        (found,) = self._localize_survivors(collection, [windows], text)
+        vector = self._networks.embed_queries(text)[0]
+        return Ranking(windows, rank_collection(vector, collection.clips, found, self.bundle.manifest.search, top_k=top_k))
 
-    def _judge(self, ranked: Sequence[RankedMoment], query: SearchQuery) -> Answer:
-        calibration = self.bundle.manifest.calibration
-        return judge(ranked, query, calibration.search if calibration else None, unknown_words=self.find_unknown(query.query))
+    def _localize_video(self, query: SearchQuery, video_id: str, encoded: EncodedVideo) -> Answer:
+        self._require_queries([query], self.bundle.manifest.calibration.localize)
+        manifest, num_clips = self.bundle.manifest, len(encoded.vectors)
+        text = self._encode([query.query])
+        windows = manifest.cut(num_clips, encoded.duration_s)
+        jobs = [_Job(0, cells, window) for cells, window in zip(encoded.cells, windows, strict=True)]
+        found = join_windows(self._run(jobs, text))
+        ranked = rank_in_video(video_id, found, manifest.search, top_k=max(query.top_k, TIMELINE_CANDIDATES))
+        clip_score = float((encoded.vectors @ self._networks.embed_queries(text)[0]).max())
+        calibration = manifest.calibration.localize
+        shown = give_confidence(ranked, calibration, clip_score=clip_score)
+        timeline = build_timeline(found, shown, duration_s=encoded.duration_s, num_clips=num_clips)
+        unknown_words = self.find_unknown(query.query)
+        return judge(ranked, query, calibration, clip_score=clip_score, unknown_words=unknown_words)._replace(timeline=timeline)
 
     def _run(self, jobs: Sequence[_Job], text: EncodedText) -> list[ScoredSpans]:
         """Localize in batches that bound the memory, whatever the number of jobs."""

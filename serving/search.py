@@ -14,7 +14,8 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from corpus.calibration import squash
 from corpus.moments import Floats, RankedMoment, find_clips, score_spans, suppress_overlaps
 from corpus.params import Params
-from serving.clip_index import ClipIndex, WindowId
+from corpus.windows import WindowId
+from serving.clip_index import ClipIndex
 
 
 class SearchSettings(Params):
@@ -33,11 +34,19 @@ class ScoredSpans(NamedTuple):
     scores: Floats  # (M,) logits
 
 
+class Survivors(NamedTuple):
+    """What the clip index passes on to the localizer."""
+
+    windows: list[WindowId]  # best first
+    clip_score: float  # of the best clip, 0 where there is none
+
+
 def find_survivors(
     query: NDArray[np.float32], index: ClipIndex, settings: SearchSettings, *, video_ids: Iterable[str] | None = None
-) -> list[WindowId]:
-    """Return the windows that the clip index passes on to the localizer, best first. `query` is a unit vector (E,)."""
-    return [window for window, _ in index.search_windows(query, settings.survivors, video_ids=video_ids)]
+) -> Survivors:
+    """Return the windows with the best clips of the collection, or of `video_ids`. `query` is a unit vector (E,)."""
+    found = index.search_windows(query, settings.survivors, video_ids=video_ids)
+    return Survivors([window for window, _ in found], found[0][1] if found else 0.0)
 
 
 def rank_collection(
@@ -54,10 +63,11 @@ def rank_collection(
     `localizer_weight` times the sigmoid of its logit. Windows of one video see moments twice, and are suppressed together.
     """
     moments: list[RankedMoment] = []
-    for video_id, windows in _group_by_video(found).items():
-        candidates = join_windows(windows)
+    by_video = _group_by_video(found)
+    for video_id, clip_scores in index.clip_scores(query, by_video).items():
+        candidates = join_windows(by_video[video_id])
         rate_hz = index.get_clip_rate(video_id)
-        scores = fuse_scores(index.clip_scores(query, video_id), candidates, settings, clip_rate_hz=rate_hz)
+        scores = fuse_scores(clip_scores, candidates, settings, clip_rate_hz=rate_hz)
         moments += _rank(video_id, candidates.spans, scores, settings.max_iou, settings.moments_per_video)
     return sort_moments(moments)[:top_k]
 

@@ -15,9 +15,8 @@ import torch
 from corpus.files import write_json
 from corpus.moments import Floats, Ints
 from corpus.records import TRAIN, VALIDATION, Corpus, load_corpus
-from corpus.store import Half
 from models.exchange.batches import TextFeatures
-from models.exchange.inputs import load_cells
+from models.exchange.windows import WindowedVideos
 from models.metrics.collection import RANKS
 from models.metrics.convention import IoURule
 from models.metrics.floors import (
@@ -29,19 +28,26 @@ from models.metrics.floors import (
 )
 from models.metrics.spans import RankedSpans
 from models.metrics.tan2d import Tan2dConvention
+from serving.calibration import Calibrations
 from serving.search import SearchSettings
 from stages.support import paths
 from stages.support.entry import run_main, run_stage
 from stages.support.evaluation.collection_table import score_collection
 from stages.support.evaluation.predictions import (
     TrainedModels,
-    build_blind_cells,
+    build_blind_windows,
     encode_text,
     load_models,
-    load_split_cells,
+    open_windows,
     predict_moments,
-    search_questions,
+    rank_moments,
     swap_videos,
+)
+from stages.support.evaluation.presence import (
+    collect_trials,
+    judge_calibrations,
+    learn_calibrations,
+    summarise_presence,
 )
 from stages.support.evaluation.questions import Questions, prepare_questions
 from stages.support.evaluation.qvhighlights_table import score_qvhighlights, summarise_qvhighlights
@@ -52,6 +58,7 @@ from stages.support.evaluation.reliability import (
     summarise_reliability,
 )
 from stages.support.evaluation.report import SplitResult, write_report
+from stages.support.evaluation.searching import open_split, search_split
 from stages.support.evaluation.tables import HEADLINE, LOCALIZER, Scoring, condense, score_rows, summarise
 from stages.support.evaluation.tracked import read_run_ids, track_evaluation
 from stages.support.evaluation.wording import collect_combinations
@@ -85,8 +92,8 @@ class Examiner:
 
     def score(self, questions: Questions, *, with_collection: bool) -> SplitResult:
         """Score the localizer, its floors and, if asked for, the search over the whole split."""
-        text, cells = encode_text(self.models, questions), load_split_cells(self.models, questions)
-        answers = {LOCALIZER: self._localize(questions, text, cells)} | self._answer_floors(questions, text, cells)
+        text, videos = encode_text(self.models, questions), open_windows(self.models, questions)
+        answers = {LOCALIZER: self._localize(questions, text, videos)} | self._answer_floors(questions, text, videos)
         rows = score_rows(answers, questions, self.scoring)
         others = score_qvhighlights(rows, questions, self.scoring)
         summary = summarise(rows, questions, self.scoring)
@@ -94,32 +101,39 @@ class Examiner:
         result = SplitResult(questions, rows, others, summary)
         if not with_collection:
             return result
-        found = search_questions(self.models, questions, text, cells, settings=self.settings, top_k=max(RANKS))
-        collection = score_collection(found, questions, self.scoring, moments_per_video=self.settings.moments_per_video)
-        return replace(result, summary=summary | {"collection": collection.summary}, collection=collection)
+        opened = open_split(self.models, questions, text)
+        searched = search_split(self.models.localizer, opened, self.settings, top_k=max(RANKS))
+        collection = score_collection(
+            searched.answers, questions, self.scoring, moments_per_video=self.settings.moments_per_video
+        )
+        return replace(
+            result,
+            summary=summary | {"collection": collection.summary},
+            collection=collection,
+            found=searched.answers,
+            trials=collect_trials(self.models, opened, searched, seed=self.scoring.seed),
+        )
 
     def localize_rows(self, questions: Questions, rows: Ints) -> RankedSpans:
         """Return all candidates of the chosen queries as the localizer scores them, before any suppression."""
-        chosen = questions.take(rows)
-        cells = load_cells(self.models.store, sorted(set(chosen.video_ids)), self.models.localizer.num_cells)
-        return predict_moments(self.models.localizer, chosen, encode_text(self.models, chosen), cells)
+        chosen, videos = questions.take(rows), open_windows(self.models, questions)
+        return predict_moments(self.models.localizer, chosen, encode_text(self.models, chosen), videos)
 
-    def _localize(self, questions: Questions, text: TextFeatures, cells: Mapping[str, Half]) -> RankedSpans | str:
-        return self.scoring.convention.rank(predict_moments(self.models.localizer, questions, text, cells))
+    def _localize(self, questions: Questions, text: TextFeatures, videos: WindowedVideos) -> RankedSpans:
+        return rank_moments(self.models.localizer, questions, text, videos, self.scoring.convention)
 
-    def _answer_floors(self, questions: Questions, text: TextFeatures, cells: Mapping[str, Half]) -> dict[str, RankedSpans | str]:
-        nothing = build_blind_cells(self.models.blind, self.models.store, questions)
-        blind = predict_moments(self.models.blind, questions, text, nothing)
+    def _answer_floors(self, questions: Questions, text: TextFeatures, videos: WindowedVideos) -> dict[str, RankedSpans | str]:
+        nothing = build_blind_windows(self.models.blind, self.models.store, questions)
         floors: dict[str, RankedSpans | str] = {
             "prior": "the training split has no queries",
             "whole_video": build_whole_video_answers(questions.durations_s),
-            "blind": self.scoring.convention.rank(blind),
+            "blind": rank_moments(self.models.blind, questions, text, nothing, self.scoring.convention),
             "shuffled": f"needs queries about at least two videos, the split has {questions.num_asked_videos}",
         }
         if self.prior is not None:
             floors["prior"] = build_constant_answers(self.prior, questions.durations_s)
         if questions.num_asked_videos > 1:
-            swapped = swap_videos(questions, cells, seed=self.scoring.seed)
+            swapped = swap_videos(questions, videos, seed=self.scoring.seed)
             floors["shuffled"] = self._localize(questions, text, swapped)
         return floors
 
@@ -167,10 +181,13 @@ def evaluate(params: EvaluateParams, search: SearchParams, *, inputs: Evaluation
             continue
         results[split] = examiner.score(questions, with_collection=split in (params.split, VALIDATION))
         summary[split] = results[split].summary
-    shown = add_reliability(results[params.split], results.get(VALIDATION))
+    validation = results.get(VALIDATION)
+    calibrations = learn_calibrations({} if validation is None else validation.trials, hit_rate=params.hit_rate, split=VALIDATION)
+    shown = add_presence(add_reliability(results[params.split], validation), calibrations)
     summary[params.split] = shown.summary
     localize = partial(examiner.localize_rows, shown.questions)
     write_report(shown, examiner.scoring, localize, raw_dir=inputs.raw_dir, output_dir=output_dir)
+    write_json(output_dir / "calibration.json", calibrations.model_dump(mode="json"))
     write_json(output_dir / "summary.json", summary)
     write_json(output_dir / "metrics.json", {split: condense(group) for split, group in summary.items()})
     return summary
@@ -202,6 +219,15 @@ def add_reliability(shown: SplitResult, validation: SplitResult | None) -> Split
     return replace(
         shown, summary=shown.summary | {"calibration_error": summarise_reliability(reliability)}, reliability=reliability
     )
+
+
+def add_presence(shown: SplitResult, calibrations: Calibrations) -> SplitResult:
+    """Add how well confidences learned on validation tell what is there from what is not.
+
+    Where validation itself is shown, the figures are of what they were learned on.
+    """
+    presence = judge_calibrations(calibrations, shown.trials)
+    return replace(shown, summary=shown.summary | {"presence": summarise_presence(presence)}, presence=presence)
 
 
 def build_examiner(params: EvaluateParams, search: SearchParams, *, models: TrainedModels, corpus: Corpus) -> Examiner:

@@ -1,4 +1,6 @@
-"""DVC stage `export`: data/encoder/, data/checkpoints/, data/features/, data/corpus/ -> data/bundle/, reports/export.json."""
+"""DVC stage `export`: data/encoder/, data/checkpoints/, data/features/, data/corpus/, data/reports/evaluation/calibration.json
+-> data/bundle/, data/reports/export.json.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,6 +12,7 @@ from tqdm import tqdm
 from corpus.files import read_json, write_bytes, write_json
 from corpus.records import load_corpus
 from corpus.store import FeatureStore, require_same_fingerprint
+from corpus.windows import WindowRule
 from models.exchange.checkpoint import CheckpointConfig, load_localizer, load_retriever
 from models.exchange.encoder_files import CONFIG, Encoders, load_encoders, require_own_features
 from models.exchange.roles import Localizer, Retriever
@@ -22,6 +25,7 @@ from models.exporting.networks import (
     build_video_network,
 )
 from serving.bundle import BundleDims, Manifest, describe_files, save_manifest
+from serving.calibration import load_calibrations
 from serving.search import SearchSettings
 from stages.support import paths
 from stages.support.entry import run_stage
@@ -50,6 +54,7 @@ class ExportInputs(NamedTuple):
     encoder_dir: Path
     features_dir: Path
     checkpoints_dir: Path
+    calibration_path: Path  # what `evaluate` learned of scores
 
 
 class TrainedParts(NamedTuple):
@@ -58,7 +63,8 @@ class TrainedParts(NamedTuple):
     encoders: Encoders
     retriever: Retriever
     localizer: Localizer
-    configs: tuple[CheckpointConfig, ...]  # of retriever and localizer
+    retriever_config: CheckpointConfig
+    localizer_config: CheckpointConfig
     store: FeatureStore
 
 
@@ -66,7 +72,8 @@ def main() -> None:
     """Export the models of the working tree."""
     params = load_params()
     prepare_torch(1)
-    inputs = ExportInputs(paths.CORPUS, paths.ENCODER, paths.FEATURES, paths.CHECKPOINTS)
+    calibration_path = paths.REPORTS / "evaluation" / "calibration.json"
+    inputs = ExportInputs(paths.CORPUS, paths.ENCODER, paths.FEATURES, paths.CHECKPOINTS, calibration_path)
     search = SearchSettings.model_validate(params.search.model_dump())
     report = export(inputs, search, max_difference=params.export.max_difference, bundle_dir=paths.BUNDLE)
     write_json(paths.REPORTS / "export.json", report)
@@ -92,7 +99,7 @@ def export(inputs: ExportInputs, search: SearchSettings, *, max_difference: floa
         latency_ms[network.name] = round(measure_latency(path, cases[-1], num_threads=LATENCY_THREADS), 3)
     tokenizer = parts.encoders.tokenizer
     tokenizer.save(bundle_dir / tokenizer.file_name)
-    manifest = build_manifest(parts, search, parity, bundle_dir=bundle_dir, encoder_dir=inputs.encoder_dir)
+    manifest = build_manifest(parts, search, parity, bundle_dir=bundle_dir, inputs=inputs)
     save_manifest(manifest, bundle_dir)
     sizes = {name: file.size_bytes for name, file in manifest.files.items()}
     return {"version": manifest.version, "size_bytes": sizes, "max_difference": parity, "latency_ms": latency_ms}
@@ -111,7 +118,7 @@ def load_parts(inputs: ExportInputs) -> TrainedParts:
                 f"the {config.role} was trained with the text encoder {config.text_digest}, "
                 f"but {inputs.encoder_dir} holds {encoders.text_digest}; run: dvc repro train@{config.role}"
             )
-    return TrainedParts(encoders, retriever, localizer, (retriever_config, localizer_config), store)
+    return TrainedParts(encoders, retriever, localizer, retriever_config, localizer_config, store)
 
 
 def build_networks(parts: TrainedParts, samples: Samples) -> list[tuple[OnnxNetwork, Sequence[Inputs]]]:
@@ -131,18 +138,23 @@ def build_networks(parts: TrainedParts, samples: Samples) -> list[tuple[OnnxNetw
 
 
 def build_manifest(
-    parts: TrainedParts, search: SearchSettings, parity: dict[str, float], *, bundle_dir: Path, encoder_dir: Path
+    parts: TrainedParts, search: SearchSettings, parity: dict[str, float], *, bundle_dir: Path, inputs: ExportInputs
 ) -> Manifest:
-    """Describe the files of a bundle and what they were made from."""
-    encoder_config = read_json(encoder_dir / CONFIG)
-    components = {config.role: dict(config.component) for config in parts.configs}
+    """Describe the files of a bundle, what they were made from, and how videos and scores are read."""
+    encoder_config = read_json(inputs.encoder_dir / CONFIG)
+    rule = WindowRule(parts.localizer_config.longest_s)
+    configs = (parts.retriever_config, parts.localizer_config)
+    components = {config.role: dict(config.component) for config in configs}
     return Manifest(
         sampling=parts.encoders.video.sampling if parts.encoders.video else None,
         fingerprint=parts.store.fingerprint,
         text_digest=parts.encoders.text_digest,
         search=search,
         num_cells=parts.localizer.num_cells,
-        dims=BundleDims(**asdict(parts.configs[0].dims), embedding_dim=parts.retriever.embedding_dim),
+        window_s=rule.window_s,
+        window_overlap=rule.overlap,
+        calibration=load_calibrations(inputs.calibration_path),
+        dims=BundleDims(**asdict(parts.retriever_config.dims), embedding_dim=parts.retriever.embedding_dim),
         files=describe_files(bundle_dir, has_video_encoder=parts.encoders.video is not None, tokenizer=parts.encoders.tokenizer),
         components=components
         | {role: encoder_config[role] for role in ("video_encoder", "text_encoder") if encoder_config[role]},

@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from corpus.files import sha256_file
+from corpus.files import sha256_file, write_json
 from corpus.media import ClipSampling, probe
 from corpus.moments import Moment
 from corpus.records import Corpus, Query, Video, save_corpus
@@ -72,13 +72,19 @@ def small_models(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
 @pytest.fixture(scope="session")
 def small_project(small_models: SmallProject) -> SmallProject:
     """A small project with bundle and index. Tests must not write into it."""
+    from serving.calibration import Calibration, Calibrations
     from serving.search import SearchSettings
     from stages.export import ExportInputs, export
     from stages.index import index
 
     project = small_models
     settings = SearchSettings(survivors=3, localizer_weight=0.5, max_iou=0.5, moments_per_video=3)
-    inputs = ExportInputs(project.corpus, project.encoder, project.features, project.checkpoints)
+    calibration = Calibration(slope=1.0, clip_slope=1.0, intercept=0.0, threshold=0.0)
+    learned = Calibrations(search=calibration, localize=calibration, missing={})
+    write_json(project.root / "calibration.json", learned.model_dump(mode="json"))
+    inputs = ExportInputs(
+        project.corpus, project.encoder, project.features, project.checkpoints, project.root / "calibration.json"
+    )
     export(inputs, settings, max_difference=1e-4, bundle_dir=project.bundle)
     index(
         bundle_dir=project.bundle,
@@ -198,5 +204,5 @@ def _save_models(project: SmallProject, corpus: Corpus) -> None:
         ),
     }
     for role, params in roles.items():
-        config = CheckpointConfig(role, params.model_dump(mode="json"), dims, fingerprint, encoders.text_digest)
+        config = CheckpointConfig(role, params.model_dump(mode="json"), dims, fingerprint, encoders.text_digest, longest_s=8.0)
         save_checkpoint(project.checkpoints / role, params.build(dims), config)

@@ -39,7 +39,8 @@ def load_given() -> Given:
     params = load_params()
     inputs = TrainInputs(load_corpus(paths.CORPUS), FeatureStore(paths.FEATURES), load_encoders(paths.ENCODER))
     dataset = sha256_json(inputs.to_json())[:16]
-    rules = {"evaluate": params.evaluate.model_dump(mode="json"), "search": params.search.model_dump(mode="json")}
+    evaluate = params.evaluate.model_dump(mode="json", exclude={"hit_rate"})  # arms are not asked about absent things
+    rules = {"evaluate": evaluate, "search": params.search.model_dump(mode="json")}
     exam = Examination(inputs, params.evaluate, params.search)
     return Given(inputs, exam, params.corpus.name, dataset, {"dataset": dataset, **rules})
 

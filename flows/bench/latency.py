@@ -29,10 +29,11 @@ Call = Callable[[], object]
 
 def time_localizer(localizer: Localizer, exam: Examination) -> tuple[Latency, ...]:
     """Time a localizer on one video with one sentence, both encoded."""
-    questions, cells = exam.questions, exam.load_cells(localizer.num_cells)
+    questions, videos = exam.questions, exam.open_windows(localizer.num_cells)
     calls = []
     for row in range(min(_PAIRS, len(questions))):
-        video = stack_videos([cells[questions.video_ids[row]]], [float(questions.durations_s[row])])
+        first = videos.list_ids(questions.video_ids[row])[0]
+        video = stack_videos([videos.cells[first]], [videos.get_window(first).duration_s])
         calls.append(_bind_localizer(localizer, video, _take_text(exam, row)))
     return _time_on_threads(PAIR, calls)
 

@@ -6,18 +6,17 @@ Letters: Q queries, K answers, M candidates, N cells.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import torch
 
 from corpus.moments import Floats
 from corpus.records import TRAIN
+from corpus.windows import WindowRule
 from flows.bench.grid_localizer import GridLocalizer
 from flows.bench.records import Scores, pack_iou, pack_videos
 from models.exchange.batches import TextFeatures
-from models.exchange.inputs import load_cells
 from models.exchange.roles import Localizer, Retriever
+from models.exchange.windows import WindowedVideos, cut_stored_videos
 from models.metrics.collection import RANKS
 from models.metrics.convention import Figures
 from models.metrics.floors import build_constant_answers, build_whole_video_answers
@@ -29,16 +28,17 @@ from stages.evaluate import build_scoring, rank_prior, require_queries
 from stages.support.evaluation.collection_table import score_collection
 from stages.support.evaluation.predictions import (
     TrainedModels,
-    build_blind_cells,
-    build_index,
+    build_blind_windows,
+    list_durations,
     predict_moments,
-    search_questions,
+    rank_moments,
     swap_videos,
 )
 from stages.support.evaluation.questions import Questions, prepare_questions
+from stages.support.evaluation.searching import OpenSplit, open_split, search_split
 from stages.support.evaluation.tables import Scoring, flatten_estimates, round_figure, score_rows
 from stages.support.params import EvaluateParams, SearchParams
-from stages.support.role_training import TrainInputs, encode_texts
+from stages.support.role_training import TrainInputs, encode_texts, measure_longest
 
 FigureGroup = Mapping[str, float | None]
 
@@ -74,18 +74,23 @@ class Examination:
         """Return the rules; chance draws from the spans of `num_cells` cells."""
         return build_scoring(self.evaluate, self.search, num_cells=num_cells, training=self.training)
 
-    def load_cells(self, num_cells: int) -> dict[str, Any]:
-        """Load the features of the split's videos on a grid."""
-        return load_cells(self.inputs.store, [video.video_id for video in self.questions.videos], num_cells)
+    @cached_property
+    def rule(self) -> WindowRule:
+        """How longer videos than those of training are read."""
+        return WindowRule(measure_longest(self.inputs.corpus))
+
+    def open_windows(self, num_cells: int) -> WindowedVideos:
+        """Return the split's videos as a localizer of this grid reads them."""
+        return cut_stored_videos(self.inputs.store, list_durations(self.questions), num_cells, self.rule)
 
 
 def score_localizer(localizer: Localizer, exam: Examination) -> Scores:
     """Score a localizer, and the same one where it looks at another video."""
-    scoring, cells = exam.build_scoring(localizer.num_cells), exam.load_cells(localizer.num_cells)
-    answers = _localize(localizer, exam, scoring, cells)
+    scoring, videos = exam.build_scoring(localizer.num_cells), exam.open_windows(localizer.num_cells)
+    answers = _localize(localizer, exam, scoring, videos)
     others = {}
     if exam.questions.num_asked_videos > 1:
-        swapped = swap_videos(exam.questions, cells, seed=scoring.seed)
+        swapped = swap_videos(exam.questions, videos, seed=scoring.seed)
         others["shuffled"] = _average(_compute_figures(_localize(localizer, exam, scoring, swapped), exam, scoring))
     return _summarise(answers, exam, scoring, others)
 
@@ -93,7 +98,7 @@ def score_localizer(localizer: Localizer, exam: Examination) -> Scores:
 def score_floor(blind: Localizer, exam: Examination) -> Scores:
     """Score the text-only floor, and the floors that need no model."""
     scoring, questions = exam.build_scoring(blind.num_cells), exam.questions
-    nothing = build_blind_cells(blind, exam.inputs.store, questions)
+    nothing = build_blind_windows(blind, exam.inputs.store, questions)
     answers = _localize(blind, exam, scoring, nothing)
     constant = {
         "prior": build_constant_answers(rank_prior(exam.training, scoring), questions.durations_s),
@@ -107,30 +112,28 @@ def score_floor(blind: Localizer, exam: Examination) -> Scores:
 def score_retriever(retriever: Retriever, exam: Examination) -> Scores:
     """Score a search of the whole split by the retriever alone, and its spans in the right video."""
     grid, inputs = GridLocalizer(NUM_CELLS), exam.inputs
-    scoring, cells = exam.build_scoring(NUM_CELLS), exam.load_cells(NUM_CELLS)
+    scoring = exam.build_scoring(NUM_CELLS)
     settings = SearchSettings.model_validate(exam.search.model_dump())
-    models = TrainedModels(inputs.encoders, inputs.store, retriever, localizer=grid, blind=grid)
-    found = search_questions(models, exam.questions, exam.text, cells, settings=settings, top_k=max(RANKS))
+    models = TrainedModels(inputs.encoders, inputs.store, retriever, localizer=grid, blind=grid, rule=exam.rule)
+    opened = open_split(models, exam.questions, exam.text)
+    found = search_split(grid, opened, settings, top_k=max(RANKS)).answers
     collection = score_collection(found, exam.questions, scoring, moments_per_video=settings.moments_per_video).summary
-    candidates = _score_grid(models, exam, predict_moments(grid, exam.questions, exam.text, cells), settings)
+    candidates = _score_grid(opened, predict_moments(grid, exam.questions, exam.text, opened.videos), settings)
     return _summarise(scoring.convention.rank(candidates), exam, scoring, {"collection": collection})
 
 
-def _score_grid(models: TrainedModels, exam: Examination, grid: RankedSpans, settings: SearchSettings) -> RankedSpans:
+def _score_grid(opened: OpenSplit, grid: RankedSpans, settings: SearchSettings) -> RankedSpans:
     """Score every span of the right video by its clips: spans (Q, M, 2) -> scores (Q, M)."""
-    index = build_index(models, exam.questions)
-    with torch.no_grad():
-        vectors = models.retriever.embed_queries(exam.text).numpy()  # (Q, E)
-    scores = np.zeros(grid.scores.shape)
-    for row, video_id in enumerate(exam.questions.video_ids):
+    scores, index = np.zeros(grid.scores.shape), opened.index
+    for row, video_id in enumerate(opened.questions.video_ids):
         candidates = ScoredSpans(grid.spans[row], grid.scores[row])
-        clips = index.clip_scores(vectors[row], video_id)
+        clips = index.clip_scores(opened.vectors[row], [video_id])[video_id]
         scores[row] = fuse_scores(clips, candidates, settings, clip_rate_hz=index.get_clip_rate(video_id))
     return grid._replace(scores=scores)
 
 
-def _localize(localizer: Localizer, exam: Examination, scoring: Scoring, cells: Mapping[str, Any]) -> RankedSpans:
-    return scoring.convention.rank(predict_moments(localizer, exam.questions, exam.text, cells)).widen()
+def _localize(localizer: Localizer, exam: Examination, scoring: Scoring, videos: WindowedVideos) -> RankedSpans:
+    return rank_moments(localizer, exam.questions, exam.text, videos, scoring.convention).widen()
 
 
 def _compute_figures(answers: RankedSpans, exam: Examination, scoring: Scoring) -> Figures:

@@ -26,6 +26,7 @@ class CheckpointConfig:
     dims: InputDims
     fingerprint: Fingerprint  # of the video features
     text_digest: str  # of the text encoder and its tokenizer
+    longest_s: float  # seconds of the longest training video: a localizer reads longer ones window by window
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -35,6 +36,7 @@ class CheckpointConfig:
             "dims": asdict(self.dims),
             "fingerprint": self.fingerprint.to_json(),
             "text_digest": self.text_digest,
+            "longest_s": self.longest_s,
         }
 
     @classmethod
@@ -46,6 +48,7 @@ class CheckpointConfig:
             dims=InputDims(**row["dims"]),
             fingerprint=Fingerprint.from_json(row["fingerprint"]),
             text_digest=row["text_digest"],
+            longest_s=row["longest_s"],
         )
 
 
@@ -82,6 +85,8 @@ def _load(folder: Path, registry: Any, *, role: str) -> tuple[Any, CheckpointCon
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: no trained {role}; run: dvc repro train@{role}")
     row = read_json(path)
+    if "longest_s" not in row:
+        raise ValueError(f"{path} does not say how long the training videos were; run: dvc repro --force train@{role}")
     config = CheckpointConfig.from_json(row)
     if config.role != role:
         raise ValueError(f"{path} holds a {config.role}, expected a {role}")

@@ -3,8 +3,8 @@
 Letters: Q queries, B rows of a batch, N cells, P places, D width, L words, M candidates.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from corpus.text import Tokenizer
 from models.exchange.batches import TextFeatures, VideoFeatures
 from models.exchange.roles import Localizer, TextEncoder
 
+V = TypeVar("V", bound=Hashable)
 _SENTENCES_PER_RUN = 256
 
 
@@ -71,15 +72,15 @@ def stack_videos(cells: Sequence[Half], durations_s: Sequence[float]) -> VideoFe
 def predict_candidates(
     localizer: Localizer,
     *,
-    cells: Mapping[str, Half],
-    durations_s: Mapping[str, float],
-    video_ids: Sequence[str],
+    cells: Mapping[V, Half],
+    durations_s: Mapping[V, float],
+    video_ids: Sequence[V],
     text: TextFeatures,
     batch_size: int = 64,
 ) -> Predictions:
-    """Localize query i of `text` in video `video_ids[i]`.
+    """Localize query i of `text` in video, or window of a video, `video_ids[i]`.
 
-    `cells` holds the videos' features on the localizer's own grid, `durations_s` their lengths in seconds.
+    `cells` holds their features on the localizer's own grid, `durations_s` their lengths in seconds.
     """
     if len(video_ids) != len(text.mask):
         raise ValueError(f"predict_candidates needs one video per query, got {len(video_ids)} videos, {len(text.mask)} queries")

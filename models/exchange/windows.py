@@ -1,83 +1,125 @@
-"""Long videos: a localizer reads one window after another, and the best candidates of all windows answer.
+"""Long videos: a localizer reads one window after another; their candidates are those of the video.
 
-Letters: Q queries, S clips, P places, D width, M candidates of a window, K candidates that are kept.
+Letters: B pairs of a sentence and a window, S clips, P places, D width, N cells, M candidates of a window.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-import numpy as np
-import torch
-
-from corpus.moments import rank_candidates
-from corpus.store import Half
-from corpus.windows import Window, WindowRule, cut_video
+from corpus.store import FeatureStore, Half
+from corpus.windows import Window, WindowId, WindowRule, cut_video
 from models.exchange.batches import TextFeatures
-from models.exchange.inputs import Predictions, average_clips, select_text, stack_videos
+from models.exchange.inputs import Predictions, average_clips, predict_candidates
 from models.exchange.roles import Localizer
 
-
-@dataclass(frozen=True, slots=True)
-class LongVideo:
-    """The clips of one video; a memory-mapped array is read window by window."""
-
-    clips: Half  # (S, P, D)
-    duration_s: float
-    clip_rate_hz: float | None = None  # none: the clips span the video evenly
-
-    def cut(self, rule: WindowRule) -> Iterator[tuple[Half, Window]]:
-        """Yield the clips of each window with the window."""
-        for window in cut_video(len(self.clips), self.duration_s, rule, clip_rate_hz=self.clip_rate_hz):
-            yield self.clips[window.first : window.end], window
+CELLS_KEPT = 4096  # windows of which the cells are held at once
 
 
-def predict_in_windows(
-    localizer: Localizer,
-    video: LongVideo,
-    text: TextFeatures,
-    *,
-    rule: WindowRule,
-    max_candidates: int | None = None,
-    batch_size: int = 64,
+@dataclass(frozen=True)
+class WindowedVideos:
+    """Videos as a localizer reads them: their windows in order, and the cells (N, P, D) of each window."""
+
+    windows: Mapping[str, tuple[Window, ...]]
+    cells: Mapping[WindowId, Half]
+
+    def list_ids(self, video_id: str) -> list[WindowId]:
+        """Return the windows of a video, in order."""
+        return [WindowId(video_id, number) for number in range(len(self.windows[video_id]))]
+
+    def get_window(self, window: WindowId) -> Window:
+        """Return where a window lies in its video."""
+        return self.windows[window.video_id][window.number]
+
+    def lend(self, sources: Mapping[str, str], durations_s: Mapping[str, float]) -> "WindowedVideos":
+        """Return videos of their own lengths that each have the windows and cells of another one, `sources[video_id]`."""
+        windows = {
+            video_id: _stretch(self.windows[source], length_s=durations_s[video_id]) for video_id, source in sources.items()
+        }
+        return WindowedVideos(windows, _LentCells(self.cells, sources, windows))
+
+
+def cut_stored_videos(store: FeatureStore, durations_s: Mapping[str, float], num_cells: int, rule: WindowRule) -> WindowedVideos:
+    """Return stored videos, given by their lengths in seconds, in windows; cells are averaged when they are asked for."""
+    windows = {
+        video_id: cut_video(store.count_clips(video_id), duration_s, rule, clip_rate_hz=store.clip_rate_hz)
+        for video_id, duration_s in durations_s.items()
+    }
+    return WindowedVideos(windows, _StoredCells(store, windows, num_cells))
+
+
+def keep_whole(cells: Mapping[str, Half], durations_s: Mapping[str, float]) -> WindowedVideos:
+    """Return videos that are one window each, given by their cells and their lengths in seconds."""
+    windows = {video_id: (Window(0, len(cells[video_id]), 0.0, duration_s),) for video_id, duration_s in durations_s.items()}
+    return WindowedVideos(windows, {WindowId(video_id, 0): cells[video_id] for video_id in durations_s})
+
+
+def predict_windows(
+    localizer: Localizer, videos: WindowedVideos, windows: Sequence[WindowId], text: TextFeatures, *, batch_size: int = 64
 ) -> Predictions:
-    """Localize every query of `text` in one video and return its K best candidates of all windows, best first.
-
-    K is `max_candidates`, or as many as a window gives. What is held at once does not grow with the video: the clips of one
-    window, a batch of candidates, and those that are kept. Windows see moments twice, so what reads the candidates must
-    suppress overlaps.
-    """
-    kept: Predictions | None = None
-    for found in iterate_windows(localizer, video, text, rule=rule, batch_size=batch_size):
-        limit = found.scores.shape[1] if max_candidates is None else max_candidates
-        kept = _keep_best([found] if kept is None else [kept, found], limit)
-    assert kept is not None  # every video has a window
-    return kept
-
-
-@torch.no_grad()
-def iterate_windows(
-    localizer: Localizer, video: LongVideo, text: TextFeatures, *, rule: WindowRule, batch_size: int = 64
-) -> Iterator[Predictions]:
-    """Yield the candidates of each window for every query, in seconds of the video."""
-    for clips, window in video.cut(rule):
-        cells = average_clips(clips, localizer.num_cells)
-        parts = []
-        for rows in torch.split(torch.arange(len(text.mask)), batch_size):
-            inputs = stack_videos([cells] * len(rows), [window.duration_s] * len(rows))
-            found = localizer(inputs, select_text(text, rows))
-            parts.append(Predictions((found.spans + window.start_s).numpy(), found.scores.numpy(), found.valid.numpy()))
-        yield _concatenate(parts, axis=0)
-
-
-def _keep_best(parts: list[Predictions], max_kept: int) -> Predictions:
-    every = _concatenate(parts, axis=1)
-    columns = rank_candidates(every.scores, every.valid, max_kept=max_kept)  # (Q, K)
-    return Predictions(
-        spans=np.take_along_axis(every.spans, columns[..., None], axis=1),
-        scores=np.take_along_axis(every.scores, columns, axis=1),
-        valid=np.take_along_axis(every.valid, columns, axis=1),
+    """Localize query i of `text` in window `windows[i]`: candidates (B, M) in seconds of its video."""
+    chosen = {window: videos.get_window(window) for window in windows}
+    found = predict_candidates(
+        localizer,
+        cells=videos.cells,
+        durations_s={name: window.duration_s for name, window in chosen.items()},
+        video_ids=windows,
+        text=text,
+        batch_size=batch_size,
     )
+    for row, window in enumerate(windows):
+        found.spans[row] += chosen[window].start_s
+    return found
 
 
-def _concatenate(parts: list[Predictions], *, axis: int) -> Predictions:
-    return Predictions(*(np.concatenate(arrays, axis=axis) for arrays in zip(*parts, strict=True)))
+def _iterate_ids(windows: Mapping[str, tuple[Window, ...]]) -> Iterator[WindowId]:
+    return (WindowId(video_id, number) for video_id, parts in windows.items() for number in range(len(parts)))
+
+
+def _stretch(windows: tuple[Window, ...], *, length_s: float) -> tuple[Window, ...]:
+    scale = length_s / windows[-1].end_s
+    *first, last = [window._replace(start_s=scale * window.start_s, end_s=scale * window.end_s) for window in windows]
+    return (*first, last._replace(end_s=length_s))
+
+
+class _LentCells(Mapping[WindowId, Half]):
+    """The cells of other videos."""
+
+    def __init__(
+        self, cells: Mapping[WindowId, Half], sources: Mapping[str, str], windows: Mapping[str, tuple[Window, ...]]
+    ) -> None:
+        self._cells = cells
+        self._sources = sources
+        self._windows = windows
+
+    def __getitem__(self, window: WindowId) -> Half:
+        return self._cells[window._replace(video_id=self._sources[window.video_id])]
+
+    def __iter__(self) -> Iterator[WindowId]:
+        return _iterate_ids(self._windows)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._windows.values()))
+
+
+class _StoredCells(Mapping[WindowId, Half]):
+    """The cells of windows, averaged from the store; the last ones that were asked for are held."""
+
+    def __init__(self, store: FeatureStore, windows: Mapping[str, tuple[Window, ...]], num_cells: int) -> None:
+        self._windows = windows
+        self._num_cells = num_cells
+        self._load = lru_cache(maxsize=1)(store.load)  # the windows of a video follow one another
+        self._average = lru_cache(maxsize=CELLS_KEPT)(self._average_window)
+
+    def __getitem__(self, window: WindowId) -> Half:
+        return self._average(window)
+
+    def __iter__(self) -> Iterator[WindowId]:
+        return _iterate_ids(self._windows)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._windows.values()))
+
+    def _average_window(self, window: WindowId) -> Half:
+        first, end = self._windows[window.video_id][window.number][:2]
+        return average_clips(self._load(window.video_id)[first:end], self._num_cells)

@@ -49,25 +49,34 @@ def compute_calibration_error(bins: Sequence[ReliabilityBin]) -> float:
     return sum(one.answers * abs(one.score - one.accuracy) for one in bins) / total if total else 0.0
 
 
-def fit_platt(logits: Floats, hits: Bools, *, num_steps: int = 50) -> PlattScaling:
-    """Fit the scaling on answers whose truth is known: (Q,), (Q,).
+def fit_platt(logits: Floats, hits: Bools) -> PlattScaling:
+    """Fit the scaling on answers whose truth is known: (Q,), (Q,); see `fit_logistic`."""
+    slope, intercept = fit_logistic(logits[:, None], hits)
+    return PlattScaling(float(slope), float(intercept))
 
-    The targets are Platt's, (N+ + 1) / (N+ + 2) and 1 / (N- + 2), so that a perfect or constant ranking has a finite slope.
+
+def fit_logistic(inputs: Floats, hits: Bools, *, num_steps: int = 50) -> Floats:
+    """Fit the logistic function of a weighted sum to answers whose truth is known: (Q, K), (Q,) -> (K + 1,).
+
+    The last number is the intercept. The targets are Platt's, (N+ + 1) / (N+ + 2) and 1 / (N- + 2), so that a perfect or
+    constant ranking has finite weights.
 
     Raises:
-        ValueError: when there is no answer, or a logit is not finite.
+        ValueError: when there is no answer, or an input is not finite.
     """
-    if not len(logits) or not np.isfinite(logits).all():
-        raise ValueError(f"Platt scaling needs finite logits, got {len(logits)} of which {np.isfinite(logits).sum()} are finite")
+    if not len(inputs) or not np.isfinite(inputs).all():
+        finite = np.isfinite(inputs).all(axis=1).sum()
+        raise ValueError(f"Platt scaling needs finite logits, got {len(inputs)} of which {finite} are finite")
     num_hits = int(hits.sum())
     targets = np.where(hits, (num_hits + 1) / (num_hits + 2), 1 / (len(hits) - num_hits + 2))
-    centre, spread = float(logits.mean()), float(logits.std()) or 1.0
-    inputs = np.stack([(logits - centre) / spread, np.ones(len(logits))], axis=1)  # (Q, 2)
-    weights = np.zeros(2)
+    centres, spreads = inputs.mean(axis=0), inputs.std(axis=0)
+    spreads = np.where(spreads > 0, spreads, 1.0)  # (K,)
+    columns = np.column_stack([(inputs - centres) / spreads, np.ones(len(inputs))])  # (Q, K + 1)
+    weights = np.zeros(columns.shape[1])
     for _ in range(num_steps):
-        given = squash(inputs @ weights)
-        curvature = inputs.T @ (inputs * (given * (1 - given))[:, None]) + 1e-6 * np.eye(2)
-        step = np.linalg.solve(curvature, inputs.T @ (given - targets))
+        given = squash(columns @ weights)
+        curvature = columns.T @ (columns * (given * (1 - given))[:, None]) + 1e-6 * np.eye(len(weights))
+        step = np.linalg.solve(curvature, columns.T @ (given - targets))
         weights = weights - step * min(1.0, 2.0 / float(np.abs(step).max() or 1.0))
-    slope = float(weights[0]) / spread
-    return PlattScaling(slope, float(weights[1]) - slope * centre)
+    slopes = weights[:-1] / spreads
+    return np.append(slopes, weights[-1] - slopes @ centres)

@@ -85,9 +85,10 @@ class SearchParams(Params):
 
 
 class EvaluateParams(Params):
-    """What is scored and how intervals are drawn."""
+    """What is scored, how intervals are drawn, and where "not found" begins."""
 
     split: str
+    hit_rate: float = Field(gt=0, le=1)
     bootstrap_samples: PositiveInt
     seed: NonNegativeInt
 

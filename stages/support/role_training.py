@@ -96,11 +96,17 @@ def train(plan: TrainPlan, inputs: TrainInputs, *, out_dir: Path, state_dir: Pat
         dims=measure_dims(inputs),
         fingerprint=inputs.store.fingerprint,
         text_digest=inputs.encoders.text_digest,
+        longest_s=measure_longest(inputs.corpus),
     )
     save_checkpoint(out_dir, module.model, config)
     write_json(out_dir / METRICS, summarize(result))
     write_bytes(out_dir / CURVES, format_csv(result.curve))
     return result
+
+
+def measure_longest(corpus: Corpus) -> float:
+    """Return the length of the longest training video in seconds."""
+    return max(video.duration_s for video in corpus.of_split(TRAIN).videos)
 
 
 def measure_dims(inputs: TrainInputs) -> InputDims:

@@ -18,7 +18,7 @@ def folder(tmp_path: Path) -> Path:
     params = TextOnlyParams(name="text_only", num_cells=4, hidden_dim=2)
     torch.manual_seed(0)
     fingerprint = Fingerprint({"weights": "a"}, {"decoder": "b"})
-    config = CheckpointConfig("blind", params.model_dump(mode="json"), DIMS, fingerprint, "text")
+    config = CheckpointConfig("blind", params.model_dump(mode="json"), DIMS, fingerprint, "text", longest_s=40.0)
     save_checkpoint(tmp_path, params.build(DIMS), config)
     return tmp_path
 

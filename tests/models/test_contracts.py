@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from corpus.windows import WindowRule
+from corpus.windows import WindowId, WindowRule, cut_video
 from models.blinds import BlindParams
 from models.exchange.batches import Candidates
 from models.exchange.inputs import predict_candidates
 from models.exchange.roles import Localizer, Retriever
-from models.exchange.windows import LongVideo, iterate_windows, predict_in_windows
+from models.exchange.windows import WindowedVideos, predict_windows
 from models.localizers import LocalizerParams
 from models.retrievers import RetrieverParams
 from registered import (
@@ -131,17 +131,14 @@ def test_a_long_video_of_equal_windows_gives_in_each_what_the_window_gives_alone
     alone = predict_candidates(
         model, cells={"a": clips}, durations_s={"a": window_s}, video_ids=["a", "a"], text=text, batch_size=2
     )
-    long = LongVideo(np.tile(clips, (3, 1, 1)), 3 * window_s, rate_hz)
-    rule = WindowRule(window_s, overlap=0.0)
-    found = list(iterate_windows(model, long, text, rule=rule))
-    assert len(found) == 3
-    for index, part in enumerate(found):
-        np.testing.assert_allclose(part.spans, alone.spans + index * window_s, atol=1e-4)
+    windows = cut_video(3 * num_clips, 3 * window_s, WindowRule(window_s, overlap=0.0), clip_rate_hz=rate_hz)
+    assert len(windows) == 3
+    videos = WindowedVideos({"a": windows}, {WindowId("a", number): clips for number in range(3)})
+    for name in videos.list_ids("a"):
+        part = predict_windows(model, videos, [name, name], text)
+        np.testing.assert_allclose(part.spans, alone.spans + name.number * window_s, atol=1e-4)
         np.testing.assert_array_equal(part.scores, alone.scores)
         np.testing.assert_array_equal(part.valid, alone.valid)
-    kept = predict_in_windows(model, long, text, rule=rule)
-    best = np.where(alone.valid, alone.scores, -np.inf).max(1)
-    np.testing.assert_array_equal(kept.scores[:, :3], np.repeat(best[:, None], 3, axis=1))
 
 
 @RETRIEVERS

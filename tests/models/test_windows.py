@@ -1,7 +1,7 @@
 """Long videos in windows: the arithmetic, the merging, and what is held at once."""
 
 import tracemalloc
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,12 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.moments import rank_candidates
-from corpus.windows import WindowRule, compute_windows
+from corpus.moments import resample_clips
+from corpus.store import FeatureStore, Fingerprint, save_index, save_shard
+from corpus.windows import Window, WindowId, WindowRule, compute_windows, cut_video, resample_windows
 from models.exchange.batches import Candidates, TextFeatures, VideoFeatures
-from models.exchange.inputs import predict_candidates
+from models.exchange.inputs import average_clips, predict_candidates
 from models.exchange.roles import Localizer
-from models.exchange.windows import LongVideo, iterate_windows, predict_in_windows
+from models.exchange.windows import WindowedVideos, cut_stored_videos, predict_windows
 
 RATE_HZ = 2.0
 
@@ -39,9 +40,15 @@ def make_text(num_queries: int) -> TextFeatures:
     return TextFeatures(tokens, torch.ones(num_queries, 2, dtype=torch.bool), tokens.sum(1))
 
 
-def make_video(num_clips: int) -> LongVideo:
-    clips = np.random.default_rng(0).normal(size=(num_clips, 1, 2)).astype(np.float16)
-    return LongVideo(clips, num_clips / RATE_HZ, RATE_HZ)
+def make_store(folder: Path, num_clips: int, *, width: int = 2) -> FeatureStore:
+    clips = np.random.default_rng(0).normal(size=(num_clips, 1, width)).astype(np.float16)
+    shards = [save_shard({"a": clips, "b": clips[:5]}, folder / "shard-000.safetensors")]
+    save_index(folder, fingerprint=Fingerprint({}, {}), clip_rate_hz=RATE_HZ, shards=shards)
+    return FeatureStore(folder)
+
+
+def cut(store: FeatureStore, duration_s: float, rule: WindowRule) -> WindowedVideos:
+    return cut_stored_videos(store, {"a": duration_s, "b": 2.5}, 4, rule)
 
 
 def test_windows_by_hand() -> None:
@@ -73,58 +80,82 @@ def test_a_window_without_length_is_refused() -> None:
         WindowRule(window_s=0.0)
 
 
-def test_candidates_are_ranked_by_score_the_valid_ones_first_and_ties_in_order() -> None:
-    scores = np.array([[1.0, 3.0, 3.0, 9.0], [4.0, 3.0, 2.0, 1.0]])
-    valid = np.array([[True, True, True, False], [True, True, True, True]])
-    assert rank_candidates(scores, valid, max_kept=3).tolist() == [[1, 2, 0], [0, 1, 2]]
-    assert rank_candidates(scores, valid, max_kept=9).tolist()[0] == [1, 2, 0, 3]
+def test_windows_lie_where_their_clips_do_and_the_last_one_ends_with_the_video() -> None:
+    windows = cut_video(11, 5.4, WindowRule(2.0), clip_rate_hz=2.0)
+    assert windows == (Window(0, 4, 0, 2), Window(2, 6, 1, 3), Window(4, 8, 2, 4), Window(6, 10, 3, 5), Window(7, 11, 3.5, 5.4))
 
 
-def test_the_best_candidates_of_all_windows_are_kept() -> None:
-    video, rule = make_video(24), WindowRule(window_s=4.0, overlap=0.25)
-    kept = predict_in_windows(Loudest(), video, make_text(2), rule=rule, max_candidates=6)
-    every = list(iterate_windows(Loudest(), video, make_text(2), rule=rule))
-    assert len(every) == 4
-    scores = np.concatenate([part.scores for part in every], axis=1)
-    np.testing.assert_array_equal(kept.scores, -np.sort(-scores, axis=1)[:, :6])
-    spans = np.concatenate([part.spans for part in every], axis=1)
-    best = np.argmax(scores, axis=1)
-    np.testing.assert_array_equal(kept.spans[:, 0], spans[np.arange(2), best])
+@given(duration_s=st.floats(0.5, 100), rate_hz=st.floats(0.5, 8))
+def test_a_video_no_longer_than_a_window_is_one(duration_s: float, rate_hz: float) -> None:
+    num_clips = max(1, round(duration_s * rate_hz))
+    for stated_hz in (rate_hz, None):
+        whole = cut_video(num_clips, duration_s, WindowRule(duration_s), clip_rate_hz=stated_hz)
+        assert whole == (Window(0, num_clips, 0.0, duration_s),)
 
 
-def test_a_video_no_longer_than_a_window_is_read_as_ever() -> None:
-    video, text = make_video(11), make_text(3)
-    whole = predict_candidates(
-        Loudest(),
-        cells={"a": _average(video.clips)},
-        durations_s={"a": video.duration_s},
-        video_ids=["a"] * 3,
-        text=text,
-    )
-    (found,) = iterate_windows(Loudest(), video, text, rule=WindowRule(window_s=5.5))
+@given(num_clips=st.integers(1, 200), window=st.integers(1, 60), batch=st.integers(1, 70))
+def test_cells_of_windows_do_not_depend_on_the_batches_they_come_in(num_clips: int, window: int, batch: int) -> None:
+    clips = np.random.default_rng(0).normal(size=(num_clips, 3)).astype(np.float16)
+    windows = cut_video(num_clips, float(num_clips), WindowRule(float(window)), clip_rate_hz=1.0)
+    batches = (clips[start : start + batch] for start in range(0, num_clips, batch))
+    found = list(resample_windows(batches, windows, 8))
+    assert len(found) == len(windows)
+    for part, cells in zip(windows, found, strict=True):
+        np.testing.assert_allclose(cells, resample_clips(clips[part.first : part.end], 8), atol=1e-6)
+
+
+def test_the_candidates_of_a_window_are_those_of_its_clips_at_its_place(tmp_path: Path) -> None:
+    store, rule = make_store(tmp_path, 24), WindowRule(window_s=4.0, overlap=0.25)
+    videos, text = cut(store, 12.0, rule), make_text(1)
+    assert len(videos.windows["a"]) == 4
+    for name in videos.list_ids("a"):
+        window = videos.get_window(name)
+        alone = predict_candidates(
+            Loudest(),
+            cells={"part": average_clips(store.load("a")[window.first : window.end], 4)},
+            durations_s={"part": window.duration_s},
+            video_ids=["part"],
+            text=text,
+        )
+        found = predict_windows(Loudest(), videos, [name], text)
+        np.testing.assert_allclose(found.spans, alone.spans + window.start_s, atol=1e-6)
+        np.testing.assert_array_equal(found.scores, alone.scores)
+
+
+def test_a_video_no_longer_than_a_window_is_read_as_ever(tmp_path: Path) -> None:
+    store, text = make_store(tmp_path, 11), make_text(3)
+    cells = {"a": average_clips(store.load("a"), 4)}
+    whole = predict_candidates(Loudest(), cells=cells, durations_s={"a": 5.5}, video_ids=["a"] * 3, text=text)
+    found = predict_windows(Loudest(), cut(store, 5.5, WindowRule(window_s=5.5)), [WindowId("a", 0)] * 3, text)
     for left, right in zip(found, whole, strict=True):
         np.testing.assert_array_equal(left, right)
 
 
-def _average(clips: Any) -> Any:
-    from models.exchange.inputs import average_clips
-
-    return average_clips(clips, 4)
-
-
-def test_candidates_end_with_the_video_also_where_its_last_clip_is_short() -> None:
-    video = make_video(23)
-    found = list(iterate_windows(Loudest(), LongVideo(video.clips, 11.3, RATE_HZ), make_text(1), rule=WindowRule(4.0)))
-    assert found[-1].spans.max() == pytest.approx(11.3)
-    assert all(part.spans.max() <= 11.3 + 1e-5 for part in found)
+def test_candidates_end_with_the_video_also_where_its_last_clip_is_short(tmp_path: Path) -> None:
+    videos = cut(make_store(tmp_path, 23), 11.3, WindowRule(4.0))
+    found = predict_windows(Loudest(), videos, videos.list_ids("a"), make_text(len(videos.windows["a"])))
+    assert found.spans.max() == pytest.approx(11.3)
 
 
-def test_what_is_held_at_once_does_not_grow_with_the_video() -> None:
-    clips = np.zeros((2048, 4, 128), dtype=np.float16)  # 2 MiB, 16 kiB a window
-    localizer, video = Loudest(), LongVideo(clips, len(clips) / RATE_HZ, RATE_HZ)
+def test_cells_that_are_held_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.exchange.windows.CELLS_KEPT", 2)
+    store = make_store(tmp_path, 2048, width=512)  # 2 MiB, 16 kiB a window
+    localizer, videos = Loudest(), cut(store, 1024.0, WindowRule(window_s=8.0, overlap=0.0))
+    names = videos.list_ids("a")
+    predict_windows(localizer, videos, names[:2], make_text(2))
     tracemalloc.start()
-    predict_in_windows(localizer, video, make_text(5), rule=WindowRule(window_s=8.0, overlap=0.0), batch_size=2)
+    predict_windows(localizer, videos, names, make_text(len(names)), batch_size=2)
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert localizer.most_rows == 2
-    assert peak_bytes < clips.nbytes / 8
+    assert peak_bytes < 2**21 / 8
+
+
+def test_videos_may_lend_each_other_their_cells(tmp_path: Path) -> None:
+    videos = cut(make_store(tmp_path, 24), 12.0, WindowRule(window_s=4.0))
+    lent = videos.lend({"a": "b", "b": "a"}, {"a": 12.0, "b": 3.0})
+    assert [window[2:] for window in lent.windows["a"]] == [(0.0, 12.0)]
+    assert lent.windows["b"][-1].end_s == 3.0
+    assert len(lent.windows["b"]) == len(videos.windows["a"])
+    assert list(lent.cells) == [*lent.list_ids("a"), *lent.list_ids("b")]
+    np.testing.assert_array_equal(lent.cells[WindowId("b", 2)], videos.cells[WindowId("a", 2)])

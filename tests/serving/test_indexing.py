@@ -35,12 +35,18 @@ def test_a_file_gives_what_its_stored_features_give(indexer: VideoIndexer, small
         np.testing.assert_allclose(found.cells.astype(np.float32), expected.cells.astype(np.float32), atol=2e-3)
 
 
-def test_stored_features_give_the_vectors_and_cells_of_the_whole_video(indexer: VideoIndexer, small_project: Any) -> None:
+def test_stored_features_give_the_vectors_of_the_whole_video_and_the_cells_of_each_window(
+    indexer: VideoIndexer, small_project: Any
+) -> None:
     bundle = load_bundle(small_project.bundle)
     features = np.random.default_rng(0).normal(size=(150, 4, 8)).astype(np.float16)  # more than two batches
     found = indexer.encode_features(features, duration_s=75.0)
     np.testing.assert_allclose(found.vectors, Networks(bundle, num_threads=1).embed_clips(features), atol=1e-6)
-    np.testing.assert_array_equal(found.cells[0], resample_clips(features, bundle.manifest.num_cells).astype(np.float16))
+    windows = bundle.manifest.cut(150, 75.0)
+    assert len(found.cells) == len(windows) == 18
+    for window, cells in zip(windows, found.cells, strict=True):
+        expected = resample_clips(features[window.first : window.end], bundle.manifest.num_cells)
+        np.testing.assert_array_equal(cells, expected.astype(np.float16))
     assert found.vectors.dtype == np.float32
 
 

@@ -16,7 +16,7 @@ from models.exchange.checkpoint import load_localizer, load_retriever
 from models.exchange.encoder_files import load_encoders
 from serving.answers import Answer, SearchQuery
 from serving.bundle import load_bundle
-from serving.clip_index import ClipIndex
+from serving.clip_index import FaissClipIndex
 from serving.collection import load_collection
 from serving.networks import CellWindows, EncodedText
 from serving.predictor import MomentPredictor
@@ -43,7 +43,7 @@ def search_with_torch(project: Any, query: str, *, top_k: int) -> list[RankedMom
     text = encoders.text(torch.from_numpy(encoders.tokenizer.encode([query])))
     collection = load_collection(project.index, load_bundle(project.bundle).manifest)
     vectors = {name: retriever.embed_clips(torch.from_numpy(clips).float()).numpy() for name, clips in store.items()}
-    clips = ClipIndex.build(vectors, clip_rate_hz=store.clip_rate_hz, fingerprint=store.fingerprint)
+    clips = FaissClipIndex.build(vectors, clip_rate_hz=store.clip_rate_hz, fingerprint=store.fingerprint)
 
     def localize_one(video_id: str) -> ScoredSpans:
         cells = resample_clips(store.load(video_id), localizer.num_cells).astype(np.float16).astype(np.float32)
@@ -54,7 +54,7 @@ def search_with_torch(project: Any, query: str, *, top_k: int) -> list[RankedMom
 
     settings = load_bundle(project.bundle).manifest.search
     vector = retriever.embed_queries(text)[0].numpy()
-    found = {window: localize_one(window.video_id) for window in find_survivors(vector, clips, settings)}
+    found = {window: localize_one(window.video_id) for window in find_survivors(vector, clips, settings).windows}
     return rank_collection(vector, clips, found, settings, top_k=top_k)
 
 

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 
 from corpus.moments import RankedMoment
 from corpus.store import Fingerprint
-from corpus.windows import Window
-from serving.clip_index import ClipIndex, WindowId
+from corpus.windows import Window, WindowId
+from serving.clip_index import FaissClipIndex
 from serving.search import (
     ScoredSpans,
     SearchSettings,
@@ -26,9 +26,9 @@ def unit(angles: list[float]) -> NDArray[np.float32]:
     return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
 
-def make_index() -> ClipIndex:
+def make_index() -> FaissClipIndex:
     vectors = {"a": unit([0, 0, 1.5, 1.5]), "b": unit([1.5, 0.5, 0.5, 1.5]), "far": unit([3, 3, 3, 3])}
-    return ClipIndex.build(vectors, clip_rate_hz=1.0, fingerprint=Fingerprint(identity={}, environment={}))
+    return FaissClipIndex.build(vectors, clip_rate_hz=1.0, fingerprint=Fingerprint(identity={}, environment={}))
 
 
 def candidates(*rows: tuple[float, float, float]) -> ScoredSpans:
@@ -52,22 +52,22 @@ def test_huge_logits_are_probabilities() -> None:
     assert fused.tolist() == [0.5, 0.0]
 
 
-def search(rows: ScoredSpans, index: ClipIndex, *, settings: SearchSettings = SETTINGS, top_k: int) -> list[RankedMoment]:
-    survivors = find_survivors(QUERY, index, settings)
+def search(rows: ScoredSpans, index: FaissClipIndex, *, settings: SearchSettings = SETTINGS, top_k: int) -> list[RankedMoment]:
+    survivors = find_survivors(QUERY, index, settings).windows
     return rank_collection(QUERY, index, dict.fromkeys(survivors, rows), settings, top_k=top_k)
 
 
 def test_the_survivors_are_the_windows_with_the_best_clips() -> None:
-    assert find_survivors(QUERY, make_index(), SETTINGS) == [WindowId("a", 0), WindowId("b", 0)]
-    assert find_survivors(QUERY, make_index(), SETTINGS, video_ids=["b", "far"]) == [WindowId("b", 0), WindowId("far", 0)]
+    assert find_survivors(QUERY, make_index(), SETTINGS).windows == [WindowId("a", 0), WindowId("b", 0)]
+    assert find_survivors(QUERY, make_index(), SETTINGS, video_ids=["b", "far"]).windows == [WindowId("b", 0), WindowId("far", 0)]
 
 
 def test_windows_of_a_long_video_survive_alone_and_are_suppressed_together() -> None:
     vectors = {"long": unit([0, 1.5, 1.5, 1.5, 1.4, 0.1]), "short": unit([1.2, 1.2])}
     windows = {"long": [Window(0, 3, 0, 3), Window(2, 5, 2, 5), Window(3, 6, 3, 6)], "short": [Window(0, 2, 0, 2)]}
     fingerprint = Fingerprint(identity={}, environment={})
-    index = ClipIndex.build(vectors, clip_rate_hz=1.0, fingerprint=fingerprint, windows=windows)
-    assert find_survivors(QUERY, index, SETTINGS) == [WindowId("long", 0), WindowId("long", 2)]
+    index = FaissClipIndex.build(vectors, clip_rate_hz=1.0, fingerprint=fingerprint, windows=windows)
+    assert find_survivors(QUERY, index, SETTINGS).windows == [WindowId("long", 0), WindowId("long", 2)]
     found = {
         WindowId("long", 2): candidates((3, 6, 2.0), (3, 4, 0.0)),
         WindowId("long", 0): candidates((0, 3, 0.0), (2.9, 6, 1.0)),
@@ -100,7 +100,7 @@ def test_the_answer_is_sorted_and_cut_to_top_k() -> None:
 def test_ties_are_broken_by_video_and_start() -> None:
     same = unit([0, 0, 0, 0])
     vectors = {"b": same, "a": same}
-    index = ClipIndex.build(vectors, clip_rate_hz=1.0, fingerprint=Fingerprint(identity={}, environment={}))
+    index = FaissClipIndex.build(vectors, clip_rate_hz=1.0, fingerprint=Fingerprint(identity={}, environment={}))
     rows = candidates((1, 2, 0.0), (2, 3, 0.0))
     found = search(rows, index, top_k=4)
     assert [(moment.video_id, moment.start_s) for moment in found] == [("a", 1.0), ("a", 2.0), ("b", 1.0), ("b", 2.0)]

@@ -22,7 +22,7 @@ SETTINGS = SearchSettings(survivors=3, localizer_weight=0.5, max_iou=0.5, moment
 
 
 def inputs_of(project: Any) -> ExportInputs:
-    return ExportInputs(project.corpus, project.encoder, project.features, project.checkpoints)
+    return ExportInputs(project.corpus, project.encoder, project.features, project.checkpoints, project.root / "calibration.json")
 
 
 def test_the_bundle_of_a_project_is_complete_and_within_the_allowed_difference(small_project: Any) -> None:

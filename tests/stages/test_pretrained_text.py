@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from corpus.files import write_json
 from corpus.media import ClipSampling
 from corpus.records import load_corpus
 from corpus.store import FeatureStore
@@ -89,8 +90,11 @@ def run_pipeline(root: Path, small_models: Any, source: Path) -> Project:
     inputs = TrainInputs(corpus, FeatureStore(root / "features"), load_encoders(root / "encoder"))
     for role in ("retriever", "localizer"):
         train(make_plan(role, max_epochs=1), inputs, out_dir=root / "checkpoints" / role, state_dir=root / "state" / role)
+    write_json(root / "calibration.json", {"search": None, "localize": None, "missing": {"search": "none", "localize": "none"}})
     settings = SearchSettings(survivors=3, localizer_weight=0.5, max_iou=0.5, moments_per_video=3)
-    folders = ExportInputs(small_models.corpus, root / "encoder", root / "features", root / "checkpoints")
+    folders = ExportInputs(
+        small_models.corpus, root / "encoder", root / "features", root / "checkpoints", root / "calibration.json"
+    )
     report = export(folders, settings, max_difference=1e-4, bundle_dir=root / "bundle")
     index(
         bundle_dir=root / "bundle",

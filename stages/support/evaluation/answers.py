@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from corpus.calibration import squash
-from corpus.moments import Floats
+from corpus.moments import Floats, RankedMoment
 from corpus.records import Query, Video
 from models.metrics.spans import RankedSpans, compute_best_iou
 from stages.support.evaluation.questions import Questions
@@ -50,13 +50,17 @@ class Answer:
             "tags": dict(self.query.tags),
         }
 
-    def to_qvhighlights(self) -> dict[str, Any]:
-        """Return the row of a prediction file in the format of QVHighlights, not rounded: it scores as these answers do."""
+    def to_qvhighlights(self, searched: Sequence[RankedMoment]) -> dict[str, Any]:
+        """Return the row of a prediction file in the format of QVHighlights, not rounded: it scores as these answers do.
+
+        `searched` are the answers over the whole split, best first.
+        """
         return {
             "qid": self.query.qid,
             "query": self.query.text,
             "vid": self.video.video_id,
             "pred_relevant_windows": np.column_stack([self.spans, self.scores]).tolist(),
+            "pred_collection_moments": [list(moment) for moment in searched],
         }
 
     def list_windows(self) -> list[list[float]]:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from corpus.moments import Floats
 from models.metrics.calibration import ReliabilityBin, compute_calibration_error
+from models.metrics.roc import RocCurve
 
 TRUTH_COLOUR, FOUND_COLOUR = "#0b8f6f", "#e8590c"
 INK, MUTED, GRID = "#1f2933", "#697586", "#dee2e6"
@@ -23,6 +24,8 @@ ROW_COLOURS = {
     "shuffled": "#c2255c",
     "chance": "#868e96",
 }
+WAY_LABELS = {"search": "search of all videos", "localize": "one video"}
+WAY_COLOURS = {"search": "#1c7ed6", "localize": "#e8590c"}
 _SCORES = LinearSegmentedColormap.from_list("scores", ["#fff4e6", "#ffa94d", "#d9480f", "#5f1a02"])
 _MAX_MAP_BINS = 64
 _LENGTH_BINS = 24
@@ -62,6 +65,33 @@ def draw_calibration(lines: Mapping[str, Sequence[ReliabilityBin]]) -> str:
         label = f"{name}: {100 * compute_calibration_error(bins):.1f} points off"
         axes.plot(scores, shares, color=colour, marker="o", markersize=5.5, linewidth=1.6, clip_on=False, label=label)
     axes.set(xlim=(0, 100), ylim=(0, 100), xlabel="score of the first answer (%)", ylabel="right answers (%)")
+    axes.legend(frameon=False, fontsize=9.5, loc="upper left")
+    return _to_svg(figure)
+
+
+def draw_roc(curves: Mapping[str, RocCurve], thresholds: Mapping[str, tuple[float, float]]) -> str:
+    """Draw what is found of what is there against what is found of what is not; a dot is the threshold (alarms, hits)."""
+    figure, axes = _make_figure(4.2, 3.7)
+    axes.plot([0, 100], [0, 100], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+    for name, curve in curves.items():
+        alarms, hits = thresholds[name]
+        label, colour = f"{WAY_LABELS[name]}: area {curve.area:.2f}", WAY_COLOURS[name]
+        axes.plot(100 * curve.false_alarm_rates, 100 * curve.hit_rates, color=colour, linewidth=1.8, label=label)
+        axes.plot(100 * alarms, 100 * hits, color=colour, marker="o", markersize=8, clip_on=False)
+    axes.set(xlim=(0, 100), ylim=(0, 100), xlabel="found although it is not there (%)", ylabel="found of what is there (%)")
+    axes.legend(frameon=False, fontsize=9.5, loc="lower right")
+    return _to_svg(figure)
+
+
+def draw_confidence(lines: Mapping[str, Sequence[ReliabilityBin]]) -> str:
+    """Draw the share of what is there against the confidence that it is, a line for each way of asking."""
+    figure, axes = _make_figure(4.2, 3.7)
+    axes.plot([0, 100], [0, 100], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+    for name, bins in lines.items():
+        confidences, shares = [100 * one.score for one in bins], [100 * one.accuracy for one in bins]
+        label, colour = f"{WAY_LABELS[name]}: {100 * compute_calibration_error(bins):.1f} points off", WAY_COLOURS[name]
+        axes.plot(confidences, shares, color=colour, marker="o", markersize=5.5, linewidth=1.6, clip_on=False, label=label)
+    axes.set(xlim=(0, 100), ylim=(0, 100), xlabel="confidence (%)", ylabel="there at all (%)")
     axes.legend(frameon=False, fontsize=9.5, loc="upper left")
     return _to_svg(figure)
 

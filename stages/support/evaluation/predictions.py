@@ -1,31 +1,29 @@
-"""Runs the trained models over the questions of a split: candidates in the given video, answers over the collection.
+"""Runs the trained models over the questions of a split: the candidates of each query in a given video.
 
-Letters: Q queries, M candidates of a query, E embedding width.
+Letters: Q queries, W windows of a video, M candidates of a window.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from tqdm import tqdm
 
-from corpus.moments import RankedMoment, compute_clip_rate
-from corpus.store import FeatureStore, Half, require_same_fingerprint
+from corpus.store import FeatureStore, require_same_fingerprint
+from corpus.windows import WindowRule
 from models.exchange.batches import TextFeatures
 from models.exchange.checkpoint import CheckpointConfig, load_blind, load_localizer, load_retriever
 from models.exchange.encoder_files import Encoders, load_encoders
-from models.exchange.inputs import Predictions, encode_queries, load_cells, predict_candidates, select_text
+from models.exchange.inputs import Predictions, encode_queries, select_text
 from models.exchange.roles import Localizer, Retriever
+from models.exchange.windows import WindowedVideos, cut_stored_videos, keep_whole, predict_windows
+from models.metrics.convention import Convention
 from models.metrics.floors import draw_derangement
 from models.metrics.spans import RankedSpans
-from serving.clip_index import ClipIndex, WindowId
-from serving.search import ScoredSpans, SearchSettings, find_survivors, rank_collection
 from stages.support.evaluation.questions import Questions
 
-_QUERIES_PER_CHUNK = 16  # of the collection search: bounds the candidates held at once
+_QUERIES_PER_RANKING = 64  # bounds the candidates held at once
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,7 @@ class TrainedModels:
     retriever: Retriever
     localizer: Localizer
     blind: Localizer
+    rule: WindowRule  # how the localizer reads videos longer than those of its training
 
 
 def load_models(*, encoder_dir: Path, features_dir: Path, checkpoints_dir: Path) -> TrainedModels:
@@ -52,7 +51,7 @@ def load_models(*, encoder_dir: Path, features_dir: Path, checkpoints_dir: Path)
     blind, blind_config = load_blind(checkpoints_dir / "blind")
     for config in (retriever_config, localizer_config, blind_config):
         _require_same_inputs(config, encoders=encoders, store=store)
-    return TrainedModels(encoders, store, retriever, localizer, blind)
+    return TrainedModels(encoders, store, retriever, localizer, blind, WindowRule(localizer_config.longest_s))
 
 
 def _require_same_inputs(config: CheckpointConfig, *, encoders: Encoders, store: FeatureStore) -> None:
@@ -68,100 +67,68 @@ def encode_text(models: TrainedModels, questions: Questions) -> TextFeatures:
     return encode_queries(models.encoders.text, models.encoders.tokenizer, [query.text for query in questions.queries])
 
 
-def load_split_cells(models: TrainedModels, questions: Questions) -> dict[str, Half]:
-    """Load the features of every video of a split on the localizer's grid."""
-    return load_cells(models.store, [video.video_id for video in questions.videos], models.localizer.num_cells)
+def open_windows(models: TrainedModels, questions: Questions) -> WindowedVideos:
+    """Return the videos of a split as the localizer reads them."""
+    return cut_stored_videos(models.store, list_durations(questions), models.localizer.num_cells, models.rule)
 
 
-def build_blind_cells(blind: Localizer, store: FeatureStore, questions: Questions) -> dict[str, Half]:
+def build_blind_windows(blind: Localizer, store: FeatureStore, questions: Questions) -> WindowedVideos:
     """Return empty features on the blind floor's grid: whatever it is, it cannot see a video."""
     nothing = np.zeros((blind.num_cells, *store.feature_shape), dtype=np.float16)
-    return {video.video_id: nothing for video in questions.videos}
+    return keep_whole({video.video_id: nothing for video in questions.videos}, list_durations(questions))
 
 
-def predict_moments(localizer: Localizer, questions: Questions, text: TextFeatures, cells: Mapping[str, Half]) -> RankedSpans:
-    """Localize every query in its own video."""
-    found = predict_candidates(
-        localizer, cells=cells, durations_s=_list_durations(questions), video_ids=questions.video_ids, text=text
-    )
-    return _to_candidates(found)
+def predict_moments(
+    localizer: Localizer, questions: Questions, text: TextFeatures, videos: WindowedVideos, video_ids: Sequence[str] | None = None
+) -> RankedSpans:
+    """Localize every query in its own video, or in `video_ids`, and return all candidates, those of all windows."""
+    own = [videos.list_ids(video_id) for video_id in video_ids or questions.video_ids]
+    rows = [row for row, windows in enumerate(own) for _ in windows]
+    windows = [window for of_query in own for window in of_query]
+    found = predict_windows(localizer, videos, windows, select_text(text, torch.tensor(rows)))
+    return _join_windows(found, [len(of_query) for of_query in own])
 
 
-def swap_videos(questions: Questions, cells: Mapping[str, Half], *, seed: int) -> dict[str, Half]:
+def rank_moments(
+    localizer: Localizer, questions: Questions, text: TextFeatures, videos: WindowedVideos, convention: Convention
+) -> RankedSpans:
+    """Localize every query in its own video and return its answers, best first; all candidates of a few queries are held."""
+    parts = []
+    for start in range(0, len(questions), _QUERIES_PER_RANKING):
+        rows = np.arange(start, min(start + _QUERIES_PER_RANKING, len(questions)))
+        chunk = select_text(text, torch.from_numpy(rows))
+        parts.append(convention.rank(predict_moments(localizer, questions.take(rows), chunk, videos)))
+    return RankedSpans(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def swap_videos(questions: Questions, videos: WindowedVideos, *, seed: int) -> WindowedVideos:
     """Give every video that is asked about the features of another one; durations stay. The order is drawn by seed.
 
     Raises:
         ValueError: when fewer than two videos are asked about.
     """
-    asked = [questions.videos[index].video_id for index in np.unique(questions.video_index)]
+    asked = [questions.videos[index] for index in np.unique(questions.video_index)]
     others = draw_derangement(len(asked), seed)
-    return {video_id: cells[asked[other]] for video_id, other in zip(asked, others, strict=True)}
+    sources = {video.video_id: asked[other].video_id for video, other in zip(asked, others, strict=True)}
+    return videos.lend(sources, {video.video_id: video.duration_s for video in asked})
 
 
-def build_index(models: TrainedModels, questions: Questions) -> ClipIndex:
-    """Index the clips of every video of a split."""
-    vectors: dict[str, NDArray[np.float32]] = {}
-    rates_hz: dict[str, float] = {}
-    with torch.no_grad():
-        for video in tqdm(questions.videos, desc="embed clips", unit="video", disable=None, leave=False):
-            features = torch.from_numpy(models.store.load(video.video_id)).float()  # (S, P, D)
-            vectors[video.video_id] = models.retriever.embed_clips(features).numpy()
-            rates_hz[video.video_id] = compute_clip_rate(
-                models.store.clip_rate_hz, num_clips=len(features), duration_s=video.duration_s
-            )
-    return ClipIndex.build(vectors, clip_rate_hz=rates_hz, fingerprint=models.store.fingerprint)
-
-
-def search_questions(
-    models: TrainedModels,
-    questions: Questions,
-    text: TextFeatures,
-    cells: Mapping[str, Half],
-    *,
-    settings: SearchSettings,
-    top_k: int,
-) -> list[list[RankedMoment]]:
-    """Search the whole split for every query, as the service does: the best moments of each, best first."""
-    index = build_index(models, questions)
-    with torch.no_grad():
-        vectors = models.retriever.embed_queries(text).numpy()  # (Q, E)
-    answers: list[list[RankedMoment]] = []
-    with tqdm(total=len(vectors), desc=f"search {questions.split}", unit="query", disable=None, leave=False) as bar:
-        for start in range(0, len(vectors), _QUERIES_PER_CHUNK):
-            rows = range(start, min(start + _QUERIES_PER_CHUNK, len(vectors)))
-            survivors = {row: find_survivors(vectors[row], index, settings) for row in rows}
-            found = _localize_survivors(models.localizer, questions, text, cells, survivors)
-            answers += [rank_collection(vectors[row], index, found[row], settings, top_k=top_k) for row in rows]
-            bar.update(len(rows))
-    return answers
-
-
-def _localize_survivors(
-    localizer: Localizer,
-    questions: Questions,
-    text: TextFeatures,
-    cells: Mapping[str, Half],
-    survivors: Mapping[int, Sequence[WindowId]],
-) -> dict[int, dict[WindowId, ScoredSpans]]:
-    """Localize each of the chosen queries in each of its surviving windows, in large batches."""
-    pairs = [(row, window) for row, windows in survivors.items() for window in windows]
-    found = predict_candidates(
-        localizer,
-        cells=cells,
-        durations_s=_list_durations(questions),
-        video_ids=[window.video_id for _, window in pairs],
-        text=select_text(text, torch.tensor([row for row, _ in pairs])),
-    )
-    by_query: dict[int, dict[WindowId, ScoredSpans]] = {row: {} for row in survivors}
-    for (row, window), spans, scores, valid in zip(pairs, *found, strict=True):
-        by_query[row][window] = ScoredSpans(spans[valid], scores[valid])
-    return by_query
-
-
-def _list_durations(questions: Questions) -> dict[str, float]:
+def list_durations(questions: Questions) -> dict[str, float]:
+    """Return the lengths of the videos of a split in seconds."""
     return {video.video_id: video.duration_s for video in questions.videos}
 
 
-def _to_candidates(found: Predictions) -> RankedSpans:
-    """Keep the localizer's own precision: an overlap of exactly the threshold is then suppressed as in the service."""
-    return RankedSpans(found.spans, found.scores.astype(np.float64), found.valid)
+def _join_windows(found: Predictions, num_windows: Sequence[int]) -> RankedSpans:
+    """Put the candidates of a query's windows beside each other: (B, M) -> (Q, W * M), where W is the largest number of windows.
+
+    It keeps the localizer's own precision: an overlap of exactly the threshold is then suppressed as in the service.
+    """
+    width, num_candidates = max(num_windows), found.scores.shape[1]
+    rows = np.repeat(np.arange(len(num_windows)), num_windows)  # (B,)
+    numbers = np.concatenate([np.arange(count) for count in num_windows])
+    joined = []
+    for array in (found.spans, found.scores.astype(np.float64), found.valid):
+        padded = np.zeros((len(num_windows), width, *array.shape[1:]), dtype=array.dtype)
+        padded[rows, numbers] = array
+        joined.append(padded.reshape(len(num_windows), width * num_candidates, *array.shape[2:]))
+    return RankedSpans(*joined)

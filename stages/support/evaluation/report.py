@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from corpus.files import write_bytes, write_jsonl
-from corpus.moments import Ints
+from corpus.moments import Ints, RankedMoment
 from models.metrics.spans import RankedSpans
 from stages.support.evaluation.answers import (
     Answer,
@@ -21,8 +21,17 @@ from stages.support.evaluation.answers import (
     list_answers,
 )
 from stages.support.evaluation.collection_table import CollectionScores
-from stages.support.evaluation.diagrams import ScoreMap, draw_calibration, draw_curve, draw_lengths, draw_score_map
+from stages.support.evaluation.diagrams import (
+    ScoreMap,
+    draw_calibration,
+    draw_confidence,
+    draw_curve,
+    draw_lengths,
+    draw_roc,
+    draw_score_map,
+)
 from stages.support.evaluation.pictures import read_strip, write_sheet
+from stages.support.evaluation.presence import PresenceResult, Trials
 from stages.support.evaluation.questions import Questions
 from stages.support.evaluation.reliability import Reliability
 from stages.support.evaluation.report_page import ROW_LABELS, Gallery, ReportContent, build_page
@@ -43,7 +52,10 @@ class SplitResult:
     qvhighlights: Mapping[str, Row]  # the same lines under that convention
     summary: dict[str, Any]
     collection: CollectionScores | None = None
+    found: Sequence[Sequence[RankedMoment]] = ()  # the answers of its search to each query, best first
+    trials: Mapping[str, Trials] = field(default_factory=dict)  # queries asked where they are true and where they are not
     reliability: Reliability = field(default_factory=dict)  # of the scores of the first answers
+    presence: Mapping[str, PresenceResult] = field(default_factory=dict)  # of confidences, by the way of asking
 
 
 def write_report(result: SplitResult, scoring: Scoring, localize: Localize, *, raw_dir: Path, output_dir: Path) -> None:
@@ -51,8 +63,9 @@ def write_report(result: SplitResult, scoring: Scoring, localize: Localize, *, r
     found = result.rows[LOCALIZER].answers
     assert found is not None
     answers = list_answers(found, None if result.collection is None else result.collection.ranks, result.questions)
+    searched = result.found or [()] * len(answers)
     write_jsonl(output_dir / "per_query.jsonl", (answer.to_json() for answer in answers))
-    write_jsonl(output_dir / "predictions.jsonl", (answer.to_qvhighlights() for answer in answers))
+    write_jsonl(output_dir / "predictions.jsonl", map(Answer.to_qvhighlights, answers, searched))
     write_csv(output_dir / "figures.csv", list_query_figures(result))
     qvhighlights = list_estimates(result.qvhighlights, result.questions, scoring)
     estimates = list_estimates(result.rows, result.questions, scoring)
@@ -63,7 +76,7 @@ def write_report(result: SplitResult, scoring: Scoring, localize: Localize, *, r
     galleries = read_galleries(answers, raw_dir)
     write_sheet(galleries[0].answers, galleries[0].strips, output_dir / "answers.png")
     write_sheet(galleries[1].answers[:1], galleries[1].strips[:1], output_dir / "filmstrip.png", columns=1)
-    diagrams = draw_diagrams(answers, curve, result.reliability)
+    diagrams = draw_diagrams(answers, curve, result.reliability) | draw_presence(result.presence)
     score_maps = draw_score_maps([*galleries[1].answers, *galleries[3].answers], result.questions, localize)
     for name, svg in diagrams.items():
         write_bytes(output_dir / f"{name}.svg", svg.encode())
@@ -122,6 +135,16 @@ def draw_diagrams(answers: Sequence[Answer], curve: Sequence[Mapping[str, Any]],
         "calibration": draw_calibration(reliability),
         "lengths": draw_lengths(found_s, true_s),
     }
+
+
+def draw_presence(presence: Mapping[str, PresenceResult]) -> dict[str, str]:
+    """Draw how well confidences tell what is there from what is not, as SVG by name; nothing where nobody knows."""
+    if not presence:
+        return {}
+    points = {way: (result.false_alarm_rate, result.hit_rate) for way, result in presence.items()}
+    curves = {way: result.curve for way, result in presence.items()}
+    bins = {way: result.bins for way, result in presence.items()}
+    return {"roc": draw_roc(curves, points), "confidence": draw_confidence(bins)}
 
 
 def draw_score_maps(answers: Sequence[Answer], questions: Questions, localize: Localize) -> list[tuple[Answer, str]]:

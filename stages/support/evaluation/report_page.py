@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from corpus.media import Images
 from models.metrics.tan2d import MEAN_IOU, name_recall
 from stages.support.evaluation.answers import HIT_IOU, Answer
-from stages.support.evaluation.diagrams import ROW_COLOURS
+from stages.support.evaluation.diagrams import ROW_COLOURS, WAY_LABELS
 from stages.support.evaluation.pictures import encode_jpeg
 from stages.support.evaluation.tables import HEADLINE, LOCALIZER, Scoring
 
@@ -89,6 +89,8 @@ def build_page(content: ReportContent) -> str:
         summary=content.summary,
         ours=content.summary[LOCALIZER],
         collection=content.summary.get("collection"),
+        presence=content.summary.get("presence"),
+        way_labels=WAY_LABELS,
         headline=HEADLINE,
         mean_iou=MEAN_IOU,
         columns=_COLUMN_LABELS,

@@ -8,6 +8,7 @@ import torch
 
 from corpus.records import load_corpus
 from corpus.store import FeatureStore
+from corpus.windows import WindowRule
 from flows.bench import latency
 from flows.bench.examining import Measured
 from flows.bench.grid_localizer import GridLocalizer
@@ -21,7 +22,7 @@ from stages.support.evaluation.predictions import TrainedModels
 from stages.support.params import EvaluateParams, SearchParams
 from stages.support.role_training import TrainInputs
 
-EVALUATE = EvaluateParams(split="test", bootstrap_samples=50, seed=1)
+EVALUATE = EvaluateParams(split="test", hit_rate=0.9, bootstrap_samples=50, seed=1)
 SEARCH = SearchParams(survivors=3, localizer_weight=0.5, max_iou=0.5, moments_per_video=5)
 
 
@@ -40,7 +41,7 @@ def evaluated(exam: Examination, small_models: Any) -> dict[str, Any]:
     """What stage `evaluate` says of the project's localizer, with the same localizer as its blind floor."""
     localizer, _ = load_localizer(small_models.checkpoints / "localizer")
     retriever, _ = load_retriever(small_models.checkpoints / "retriever")
-    models = TrainedModels(exam.inputs.encoders, exam.inputs.store, retriever, localizer, blind=localizer)
+    models = TrainedModels(exam.inputs.encoders, exam.inputs.store, retriever, localizer, blind=localizer, rule=exam.rule)
     examiner = build_examiner(EVALUATE, SEARCH, models=models, corpus=exam.inputs.corpus)
     return examiner.score(exam.questions, with_collection=False).summary
 
@@ -75,11 +76,12 @@ def test_a_retriever_is_scored_over_the_collection_and_in_the_right_video(exam: 
     assert metrics["parameters"] == 5.0
 
 
-def test_the_grid_prefers_no_span(exam: Examination) -> None:
+def test_the_grid_prefers_no_span(exam: Examination, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(vars(exam), "rule", WindowRule(8.0))  # every video is one window
     grid = GridLocalizer(4)
-    cells = exam.load_cells(4)
+    videos = exam.open_windows(4)
     scores = score_localizer(grid, exam)
-    assert len(cells) == 2
+    assert len(videos.windows) == 2
     assert len(grid.grid) == 10
     assert scores.others["shuffled"] == {name: scores.figures[name] for name in scores.others["shuffled"]}
     assert NUM_CELLS == 32

@@ -28,7 +28,7 @@ from stages.support.params import EvaluateParams, SearchParams
 
 WORDS = ("red", "blue", "circle", "square", "moves", "spins", "leaves")
 DIM, PLACES, CELLS = 4, 4, 8
-PARAMS = EvaluateParams(split="test", bootstrap_samples=50, seed=1)
+PARAMS = EvaluateParams(split="test", hit_rate=0.9, bootstrap_samples=50, seed=1)
 SEARCH = SearchParams(survivors=3, localizer_weight=0.5, max_iou=0.5, moments_per_video=5)
 
 RunEvaluation = Callable[[EvaluationInputs, Path], dict[str, Any]]
@@ -99,7 +99,9 @@ def write_models(folder: Path) -> Fingerprint:
         "blind": TextOnlyParams(name="text_only", num_cells=CELLS, hidden_dim=8),
     }
     for role, params in components.items():
-        config = CheckpointConfig(role, params.model_dump(mode="json"), dims, encoders.fingerprint, encoders.text_digest)
+        config = CheckpointConfig(
+            role, params.model_dump(mode="json"), dims, encoders.fingerprint, encoders.text_digest, longest_s=6.0
+        )
         save_checkpoint(folder / "checkpoints" / role, params.build(dims), config)
     return encoders.fingerprint
 

@@ -75,7 +75,7 @@ def test_a_validation_split_without_queries_is_said_and_not_scored(
 def test_a_split_without_queries_is_refused_with_the_splits_there_are(
     world: EvaluationInputs, tmp_path: Path, search: SearchParams
 ) -> None:
-    params = EvaluateParams(split="tset", bootstrap_samples=10, seed=0)
+    params = EvaluateParams(split="tset", hit_rate=0.9, bootstrap_samples=10, seed=0)
     with pytest.raises(
         ValueError, match=r"evaluate.split = 'tset': that split has no queries; splits with queries: train, val, test"
     ):

@@ -70,7 +70,11 @@ def test_videos_that_are_gone_leave_a_report_without_frames(
 def test_predictions_are_written_in_the_public_format(report_dir: Path) -> None:
     rows = [json.loads(line) for line in (report_dir / "predictions.jsonl").read_text().splitlines()]
     assert len(rows) == 16
-    assert rows[0].keys() == {"qid", "query", "vid", "pred_relevant_windows"}
+    assert rows[0].keys() == {"qid", "query", "vid", "pred_relevant_windows", "pred_collection_moments"}
+    for row in rows:
+        scores = [moment[3] for moment in row["pred_collection_moments"]]
+        assert scores == sorted(scores, reverse=True)
+        assert len({moment[0] for moment in row["pred_collection_moments"]}) == 3  # survivors
     for row in rows:
         windows = np.array(row["pred_relevant_windows"])
         assert windows.shape[1] == 3
