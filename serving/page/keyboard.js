@@ -1,0 +1,41 @@
+/** Keys that work everywhere on the page. */
+
+import { isDialogOpen, showKeys } from "./dialogs.js";
+import { find } from "./dom.js";
+
+/** Listen for keys and pass them on to results and player. */
+export function startKeyboard({ results, panel }) {
+  document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isDialogOpen()) return;
+    if (press(event, { results, panel })) event.preventDefault();
+  });
+}
+
+/** Act on a key; return whether it was one of ours. */
+function press(event, { results, panel }) {
+  const isTyping = event.target instanceof HTMLInputElement;
+  switch (event.key) {
+    case "/": return !isTyping && goToSearch();
+    case "?": return !isTyping && (showKeys(), true);
+    case "ArrowDown": return step(results, 1);
+    case "ArrowUp": return isTyping ? false : step(results, -1) || goToSearch();
+    case " ": return !isTyping && togglesFrom(event.target) && (panel.toggle(), true);
+    case "Escape": return panel.stepBack() || goToSearch();
+    default: return false;
+  }
+}
+
+function step(results, direction) {
+  return !find("answer").hidden && results.step(direction);
+}
+
+/** Tell whether the space bar has no meaning of its own on an element. */
+function togglesFrom(element) {
+  return !find("answer").hidden && !element.closest("button, a, [role=slider]");
+}
+
+function goToSearch() {
+  find("query").focus();
+  find("query").select();
+  return true;
+}

@@ -1,0 +1,122 @@
+/** The videos on the start page: what can be searched, and what was uploaded. */
+
+import { makeThumb } from "./cards.js";
+import { confirmDeletion } from "./dialogs.js";
+import { announce, find, make, makeIcon } from "./dom.js";
+import { formatCount, formatLength } from "./format.js";
+import { makeNotice, makeProblem } from "./notices.js";
+import { deleteVideo, listVideos } from "./videos.js";
+
+const PAGE = 47; // with the tile that adds one: full rows at many widths
+
+/** Fires `open` with the id of a video, `add` when one is to be uploaded, `list` with the videos that were loaded. */
+export class Library extends EventTarget {
+  #list = find("library");
+  #numShown = 0;
+  #loading = new AbortController();
+
+  constructor() {
+    super();
+    find("library-more").addEventListener("click", () => this.#load(this.#numShown));
+    find("library-filter").addEventListener("input", () => this.#load(0));
+  }
+
+  /** Show the first videos as they are at this moment. */
+  reload() {
+    if (!this.#list.childElementCount) this.#list.append(...Array.from({ length: 12 }, makeEmptyTile));
+    return this.#load(0);
+  }
+
+  async #load(offset) {
+    this.#loading.abort();
+    this.#loading = new AbortController();
+    try {
+      const answer = await listVideos({ offset, limit: PAGE, text: filterText(), signal: this.#loading.signal });
+      this.#show(answer, offset);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      this.#list.replaceChildren();
+      this.#numShown = 0;
+      find("library-more").hidden = true;
+      find("library-problem").replaceChildren(makeProblem(error, () => this.reload(), { isCompact: true }));
+    }
+  }
+
+  #show({ videos, total }, offset) {
+    const tiles = videos.map((video) => this.#makeTile(video));
+    if (offset === 0) this.#list.replaceChildren(this.#makeAddTile(), ...tiles);
+    else this.#list.append(...tiles);
+    this.#numShown = offset + videos.length;
+    find("library-more").hidden = this.#numShown >= total || videos.length === 0;
+    find("library-count").textContent = total ? total.toLocaleString("en") : "";
+    find("library-problem").replaceChildren(...(total ? [] : [filterText() ? makeNoMatch() : makeEmptyNotice()]));
+    this.dispatchEvent(new CustomEvent("list", { detail: videos }));
+  }
+
+  #makeTile(video) {
+    const length = video.duration_s === null ? null : formatLength(video.duration_s);
+    const open = make(
+      "button",
+      { type: "button", class: "tile-open", disabled: video.state !== "ready", click: () => this.#fire("open", video.video_id) },
+      makeThumb(video, (video.duration_s ?? 0) / 2, length),
+      make("span", { class: "tile-title", text: video.title, title: video.title }),
+      make("span", { class: "tile-facts", text: describeState(video), title: video.reason }),
+    );
+    return make("li", { class: "tile" }, open, video.origin === "upload" ? this.#makeDelete(video) : null);
+  }
+
+  #makeDelete(video) {
+    const label = `Delete ${video.title}`;
+    const run = () => this.#delete(video);
+    return make("button", { type: "button", class: "tile-delete", "aria-label": label, title: "Delete", click: run }, makeIcon("delete"));
+  }
+
+  #makeAddTile() {
+    const thumb = make("span", { class: "thumb" }, makeIcon("upload"));
+    const title = make("span", { class: "tile-title", text: "Add a video" });
+    const facts = make("span", { class: "tile-facts", text: "Choose a file, or drop it here" });
+    const open = make("button", { type: "button", class: "tile-open", click: () => this.#fire("add", null) }, thumb, title, facts);
+    return make("li", { class: "tile tile-add" }, open);
+  }
+
+  async #delete(video) {
+    if (!(await confirmDeletion(video.title))) return;
+    try {
+      await deleteVideo(video.video_id);
+      announce(`${video.title} is deleted.`);
+      await this.reload();
+      this.#list.querySelector("button")?.focus();
+    } catch (error) {
+      find("library-problem").replaceChildren(makeProblem(error, () => this.#delete(video), { isCompact: true }));
+    }
+  }
+
+  #fire(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+}
+
+function describeState({ state, origin, progress, reason }) {
+  if (state === "failed") return `Refused: ${reason}`;
+  if (state === "waiting") return "Waiting to be indexed";
+  if (state === "indexing") return `Indexing, ${Math.floor(100 * progress)} %`;
+  return origin === "upload" ? "Uploaded" : "Collection";
+}
+
+function makeEmptyNotice() {
+  return makeNotice({ icon: "video", title: "No videos yet", text: "Add the first one, and search in it a moment later." }, { isCompact: true });
+}
+
+function makeNoMatch() {
+  const text = `No video has “${filterText()}” in its title.`;
+  return makeNotice({ icon: "search", title: "Nothing by that name", text }, { isCompact: true });
+}
+
+function filterText() {
+  return find("library-filter").value.trim();
+}
+
+function makeEmptyTile() {
+  const lines = [make("span", { class: "tile-title", text: "\u00a0" }), make("span", { class: "tile-facts", text: "\u00a0" })];
+  return make("li", { class: "tile skeleton", "aria-hidden": "true" }, make("span", { class: "thumb" }), ...lines);
+}
