@@ -4,6 +4,7 @@ Letters: R rows, E embedding width, K hits.
 """
 
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -58,6 +59,7 @@ class FlatSearcher:
         if count == 0:
             return NearestRows(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
         parameters = {} if chosen is None else {"params": tools.SearchParameters(sel=_select(chosen))}
+        _stay_in_thread()
         scores, rows = self._index.search(_as_matrix(query), min(num_hits, count), **parameters)
         return NearestRows(rows[0], scores[0])
 
@@ -79,6 +81,7 @@ class IvfSearcher:
         num_lists = choose_num_lists(len(vectors))
         index = tools.index_factory(vectors.shape[1], f"IVF{num_lists},SQ8", faiss.METRIC_INNER_PRODUCT)
         index.cp.seed = _SEED
+        tools.omp_set_num_threads(len(os.sched_getaffinity(0)))
         sample = np.random.default_rng(_SEED).choice(len(vectors), min(len(vectors), _ROWS_PER_LIST * num_lists), replace=False)
         index.train(np.ascontiguousarray(vectors[np.sort(sample)]))
         for block in _iter_blocks(vectors):
@@ -101,6 +104,7 @@ class IvfSearcher:
             return self._rank(query, np.flatnonzero(chosen), num_hits)
         parameters = {"nprobe": self._choose_num_probes(num_hits)} | ({} if chosen is None else {"sel": _select(chosen)})
         wanted = min(_OVERFETCH * num_hits, count)
+        _stay_in_thread()
         _, rows = self._index.search(_as_matrix(query), wanted, params=tools.SearchParametersIVF(**parameters))
         return self._rank(query, rows[0][rows[0] >= 0], num_hits)
 
@@ -119,6 +123,11 @@ class IvfSearcher:
 def choose_num_lists(num_rows: int) -> int:
     """Return a power of two near the square root: then centres and the lists that are read cost about the same."""
     return 1 << round(math.log2(math.sqrt(num_rows)))
+
+
+def _stay_in_thread() -> None:
+    """Let faiss search in the thread that calls it: to wake others costs many times the scan, above all on a busy machine."""
+    tools.omp_set_num_threads(1)
 
 
 def _select(chosen: Chosen) -> Any:
