@@ -76,6 +76,16 @@ def test_the_bento_holds_neither_training_code_nor_paths_of_this_machine(bento_d
 
 
 @pytest.mark.slow
+def test_the_requirements_that_an_image_installs_list_no_training_tool(bento_dir: Path) -> None:
+    with tarfile.open(bento_dir / "cuepoint.bento") as archive:
+        file = archive.extractfile("env/python/requirements.txt")
+        assert file is not None
+        names = {line.partition("==")[0].lower() for line in file.read().decode().splitlines()}
+    assert names >= {"bentoml", "fastapi", "faiss-cpu", "onnxruntime", "av"}
+    assert not names & {"torch", "pytorch-lightning", "dvc", "mlflow", "prefect", "great-expectations", "pandas", "transformers"}
+
+
+@pytest.mark.slow
 def test_the_packages_of_the_bento_are_pinned(bento_dir: Path) -> None:
     with tarfile.open(bento_dir / "cuepoint.bento") as archive:
         file = archive.extractfile("src/bentofile.yaml")
