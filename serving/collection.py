@@ -14,14 +14,13 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
-
-from corpus.files import read_json, sha256_file, sha256_json, write_file, write_json
+from corpus.files import read_json, sha256_file, sha256_json, write_json
 from corpus.moments import compute_clip_rate
 from corpus.store import Fingerprint, Half, require_same_fingerprint
 from corpus.windows import Window, WindowId
+from serving.array_files import map_array, write_arrays
 from serving.bundle import Manifest
 from serving.clip_index import ClipIndex, FaissClipIndex
 from serving.indexing import EncodedVideo
@@ -190,20 +189,6 @@ def _write_files(folder: Path, entries: Sequence[CollectionEntry], clips: FaissC
     return files_dir, hashes
 
 
-def write_arrays(path: Path, arrays: Sequence[Half]) -> None:
-    """Write arrays that differ in their first axis alone as one `.npy` file, one after the other: none is copied as a whole."""
-    shape = (sum(map(len, arrays)), *arrays[0].shape[1:])
-
-    def write(file: BinaryIO) -> None:
-        header = {"descr": np.lib.format.dtype_to_descr(arrays[0].dtype), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        for array in arrays:
-            for row in array:
-                file.write(np.ascontiguousarray(row).data)
-
-    write_file(path, write)
-
-
 def _hash_files(folder: Path) -> dict[str, str]:
     return {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
 
@@ -269,7 +254,7 @@ def _load_files(folder: Path, index: Mapping[str, Any], manifest: Manifest) -> C
         media_dir=Path(index["media_dir"]) if index["media_dir"] else None,
         clips=clips,
         videos=videos,
-        cells=_split_cells(np.load(files_dir / CELLS, mmap_mode="r", allow_pickle=False), windows),
+        cells=_split_cells(map_array(files_dir / CELLS), windows),
         windows=windows,
     )
 
@@ -277,8 +262,7 @@ def _load_files(folder: Path, index: Mapping[str, Any], manifest: Manifest) -> C
 def _split_cells(cells: Half, windows: Mapping[str, tuple[Window, ...]]) -> dict[str, Half]:
     """Return the part of a mapped array that belongs to each video, in the order of the videos."""
     ends = itertools.accumulate(map(len, windows.values()))
-    plain = np.asarray(cells)  # views of a plain array are made faster
-    return {name: plain[end - len(parts) : end] for (name, parts), end in zip(windows.items(), ends, strict=True)}
+    return {name: cells[end - len(parts) : end] for (name, parts), end in zip(windows.items(), ends, strict=True)}
 
 
 def name_remedy(folder: Path, index: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from corpus.isolation import Report
 from corpus.media import UndecodableError
 from serving.bundle import load_bundle
 from serving.indexing import EncodedVideo, VideoIndexer
+from serving.video_cache import VideoCache
 
 
 class HashedFile(NamedTuple):
@@ -58,6 +59,27 @@ class EncodeWork:
         status, file = path.stat(), self.files[path]
         if (status.st_size, status.st_mtime_ns) != (file.size_bytes, file.time_ns):
             raise OSError("it was written meanwhile; run the command again when it is complete")
+
+
+@dataclass(frozen=True, slots=True)
+class KeepWork:
+    """Encodes files and keeps them in the cache, by their content; what is large does not leave the worker process."""
+
+    encode: EncodeWork
+    cache: VideoCache
+
+    def __call__(self, path: Path, report: Report) -> None:
+        """Encode one file and keep it.
+
+        Raises:
+            ValueError: saying why the file cannot be encoded.
+            OSError: as `EncodeWork`, and when the cache cannot be written.
+        """
+        encoded = self.encode(path, report)
+        try:
+            self.cache.save(self.encode.files[path].sha256, encoded)
+        except OSError as error:
+            raise OSError(str(error)) from error  # it is not the file that cannot be read
 
 
 @functools.cache

@@ -20,7 +20,7 @@ from corpus.media import decoder_version
 from corpus.store import Fingerprint
 from serving.bundle import Bundle, load_bundle
 from serving.collection import CollectionEntry, IndexedVideo, load_collection, save_collection
-from serving.encode_work import EncodeWork, HashedFile, hash_file
+from serving.encode_work import EncodeWork, HashedFile, KeepWork, hash_file
 from serving.folder import LeftOut, VideoFile, find_videos
 from serving.video_cache import VideoCache
 
@@ -118,18 +118,16 @@ def _list_missing(files: Mapping[Path, HashedFile], cache: VideoCache) -> list[P
 
 
 def _encode(paths: Sequence[Path], work: EncodeWork, cache: VideoCache, *, num_workers: int, budget: Budget) -> dict[str, str]:
-    """Encode files in worker processes into the cache; return the reasons of those that failed, by their content."""
+    """Let worker processes encode files into the cache; return the reasons of those that failed, by their content."""
     failed: dict[str, str] = {}
     shares = dict.fromkeys(paths, 0.0)
     with tqdm(total=len(paths), desc="encode", bar_format=_BAR, disable=None if paths else True) as bar:
-        for event in run_isolated(work, paths, num_workers=num_workers, budget=budget):
+        for event in run_isolated(KeepWork(work, cache), paths, num_workers=num_workers, budget=budget):
             sha256 = work.files[event.path].sha256
             if isinstance(event, Failure):
                 failed[sha256] = event.reason
                 if event.is_final:
                     cache.save_reason(sha256, event.reason)
-            elif not isinstance(event, Progress):
-                cache.save(sha256, event.value)
             share = event.share if isinstance(event, Progress) else 1.0
             bar.update(share - shares[event.path])
             shares[event.path] = share

@@ -3,6 +3,7 @@
 Letters: S clips, K frames of a clip, H height and width in pixels, P places, D width, W windows, N cells, E embedding width.
 """
 
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from serving.clip_index import Vectors
 from serving.networks import Networks
 
 CLIPS_PER_BATCH = 64  # decoded and encoded at once: bounds the memory, whatever the length of the video
+WINDOWS_IN_MEMORY = 16  # of a longer video, the cells go to a file
 
 
 class EncodedVideo(NamedTuple):
@@ -28,7 +30,10 @@ class EncodedVideo(NamedTuple):
 
 
 class VideoIndexer:
-    """Encodes videos with the networks of a bundle, batch by batch; memory holds one batch, the vectors and the cells."""
+    """Encodes videos with the networks of a bundle, batch by batch.
+
+    Memory holds one batch, the vectors (0.26 MB a minute with those of the default bundle) and the cells of a few windows.
+    """
 
     def __init__(self, bundle: Bundle, *, num_threads: int = 1) -> None:
         """Use a verified bundle. Sums of another number of threads may differ in their last bit."""
@@ -75,5 +80,17 @@ class VideoIndexer:
                 yield features
 
         windows = self._manifest.cut(num_clips, duration_s)
-        cells = [part.astype(np.float16) for part in resample_windows(embed(), windows, self._manifest.num_cells)]
-        return EncodedVideo(duration_s, np.concatenate(vectors), np.stack(cells))
+        parts = (part.astype(np.float16) for part in resample_windows(embed(), windows, self._manifest.num_cells))
+        cells = np.stack(list(parts)) if len(windows) <= WINDOWS_IN_MEMORY else _spill(parts)
+        return EncodedVideo(duration_s, np.concatenate(vectors), cells)
+
+
+def _spill(parts: Iterable[Half]) -> Half:
+    """Return arrays of one shape as one that lies in a file without a name: it is read as it is needed."""
+    with tempfile.TemporaryFile() as file:
+        count = 0
+        for part in parts:
+            file.write(np.ascontiguousarray(part).data)
+            count += 1
+        file.flush()
+        return np.asarray(np.memmap(file, dtype=part.dtype, mode="r", shape=(count, *part.shape)))

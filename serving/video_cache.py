@@ -5,16 +5,15 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from safetensors.numpy import load, save
-
 import serving.indexing
-from corpus.files import read_json, sha256_file, sha256_json, write_bytes, write_json
+from corpus.files import read_json, sha256_file, sha256_json, write_json
 from corpus.media import decoder_version, hash_code
+from serving.array_files import map_array, write_arrays
 from serving.bundle import Manifest
 from serving.indexing import EncodedVideo
 
 _NETWORKS = ("video_encoder.onnx", "retriever_clips.onnx")
+_ARRAYS = ("vectors", "cells")
 
 
 class VideoCache:
@@ -26,11 +25,7 @@ class VideoCache:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         """Use a folder for what a bundle encodes."""
         code = [hash_code(), sha256_file(Path(serving.indexing.__file__))]
-        networks = [manifest.files[name].sha256 for name in _NETWORKS]
-        sampling = manifest.require_sampling().model_dump(mode="json")
-        cells = [manifest.num_cells, manifest.window_s, manifest.window_overlap]
-        key = sha256_json([networks, sampling, cells, decoder_version(), code])
-        self._folder = folder / key[:16]
+        self._folder = folder / sha256_json([name_encoding(manifest), decoder_version(), code])[:16]
 
     def find_reason(self, sha256: str) -> str:
         """Return why a file is known not to be encodable, empty where it is not known."""
@@ -38,11 +33,12 @@ class VideoCache:
 
     def load(self, sha256: str) -> EncodedVideo | None:
         """Return the encoded video of a file, `None` where there is none or where its bytes are damaged."""
-        entry, path = self._read_entry(sha256), self._find_arrays(sha256)
-        if "duration_s" not in entry or not path.is_file() or sha256_file(path) != entry["sha256"]:
+        entry = self._read_entry(sha256)
+        paths = [self._find_array(sha256, name) for name in _ARRAYS]
+        found = [sha256_file(path) if path.is_file() else None for path in paths]
+        if "duration_s" not in entry or found != entry["sha256"]:
             return None
-        arrays = load(path.read_bytes())
-        return EncodedVideo(entry["duration_s"], arrays["vectors"], arrays["cells"])
+        return EncodedVideo(entry["duration_s"], *map(map_array, paths))
 
     def save(self, sha256: str, encoded: EncodedVideo) -> None:
         """Keep an encoded video; its entry comes last, and with it the video is complete.
@@ -50,10 +46,10 @@ class VideoCache:
         Raises:
             OSError: naming the file, for instance when the disk is full.
         """
-        path = self._find_arrays(sha256)
-        arrays = {"vectors": encoded.vectors, "cells": encoded.cells}
-        write_bytes(path, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
-        write_json(self._find_entry(sha256), {"duration_s": encoded.duration_s, "sha256": sha256_file(path)})
+        paths = [self._find_array(sha256, name) for name in _ARRAYS]
+        write_arrays(paths[0], [encoded.vectors])
+        write_arrays(paths[1], [encoded.cells])
+        write_json(self._find_entry(sha256), {"duration_s": encoded.duration_s, "sha256": list(map(sha256_file, paths))})
 
     def save_reason(self, sha256: str, reason: str) -> None:
         """Keep why a file cannot be encoded."""
@@ -62,7 +58,8 @@ class VideoCache:
     def remove(self, sha256: str) -> None:
         """Forget a file."""
         self._find_entry(sha256).unlink(missing_ok=True)
-        self._find_arrays(sha256).unlink(missing_ok=True)
+        for name in _ARRAYS:
+            self._find_array(sha256, name).unlink(missing_ok=True)
 
     def remove_others(self, kept: Collection[str]) -> None:
         """Delete what is known of all other files, and what other networks encoded."""
@@ -72,7 +69,7 @@ class VideoCache:
             if path != self._folder:
                 shutil.rmtree(path)
         for path in self._folder.iterdir():
-            if path.stem not in kept:
+            if path.name.partition(".")[0] not in kept:
                 path.unlink()
 
     def _read_entry(self, sha256: str) -> dict[str, Any]:
@@ -86,5 +83,16 @@ class VideoCache:
     def _find_entry(self, sha256: str) -> Path:
         return self._folder / f"{sha256}.json"
 
-    def _find_arrays(self, sha256: str) -> Path:
-        return self._folder / f"{sha256}.safetensors"
+    def _find_array(self, sha256: str, name: str) -> Path:
+        return self._folder / f"{sha256}.{name}.npy"
+
+
+def name_encoding(manifest: Manifest) -> str:
+    """Return the hash of all of a bundle that decides what the index holds of a video: equal ones share encoded videos.
+
+    Raises:
+        ValueError: when the bundle cannot encode videos.
+    """
+    networks = [manifest.files[name].sha256 for name in _NETWORKS]
+    sampling = manifest.require_sampling().model_dump(mode="json")
+    return sha256_json([networks, sampling, manifest.num_cells, manifest.window_s, manifest.window_overlap])

@@ -3,17 +3,18 @@
 import fcntl
 import shutil
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from corpus.isolation import Budget
+from corpus.isolation import Budget, Success
 from serving import folder_index
 from serving.answers import SearchQuery
 from serving.bundle import load_bundle
-from serving.clip_index import ClipIndex
+from serving.clip_index import FaissClipIndex
 from serving.collection import Collection, load_collection
 from serving.folder import LeftOut
 from serving.folder_index import FolderReport, NoReadableVideoError, index_folder
@@ -83,7 +84,7 @@ def test_a_folder_gives_the_vectors_cells_and_answers_of_the_pipeline(
         assert found.videos[name].duration_s == expected.videos[video_id].duration_s
         assert found.videos[name].sha256 == expected.videos[video_id].sha256
         assert (indexed / "videos" / found.videos[name].path).is_file()
-        scores, wanted = found.clips.clip_scores(query, name), expected.clips.clip_scores(query, video_id)
+        scores, wanted = found.clips.clip_scores(query, [name])[name], expected.clips.clip_scores(query, [video_id])[video_id]
         np.testing.assert_allclose(scores, wanted, atol=1e-3)
         cells, wanted_cells = (one.cells[key].astype(np.float32) for one, key in ((found, name), (expected, video_id)))
         np.testing.assert_allclose(cells, wanted_cells, atol=2e-3)
@@ -125,7 +126,7 @@ def test_names_alone_are_changed_without_encoding(project: Path, bundle_dir: Pat
     collection = load(project, bundle_dir)
     assert list(collection.videos) == sorted(["a b.mp4", "ü/a b.mp4", "ü/a b.mov", "other.mp4"])
     assert collection.media_dir == project / "videos"
-    assert len(list((project / "index" / "encoded").rglob("*.safetensors"))) == 3
+    assert len(list((project / "index" / "encoded").rglob("*.cells.npy"))) == 3
 
 
 def test_a_collection_that_is_open_stays_whole_while_others_take_its_place(
@@ -172,25 +173,26 @@ def test_readers_never_meet_a_collection_that_is_not_whole(
 
 def test_what_an_interrupted_run_has_encoded_is_kept(project: Path, bundle_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.rmtree(project / "index")
-    saved: list[str] = []
-    save = folder_index.VideoCache.save
+    run_isolated = folder_index.run_isolated
 
-    def interrupt(cache: Any, sha256: str, encoded: Any) -> None:
-        if len(saved) == 2:
-            raise KeyboardInterrupt
-        saved.append(sha256)
-        save(cache, sha256, encoded)
+    def interrupt(*arguments: Any, **options: Any) -> Iterator[Any]:
+        num_encoded = 0
+        for event in run_isolated(*arguments, **options):
+            yield event
+            num_encoded += isinstance(event, Success)
+            if num_encoded == 2:
+                raise KeyboardInterrupt
 
-    monkeypatch.setattr(folder_index.VideoCache, "save", interrupt)
+    monkeypatch.setattr(folder_index, "run_isolated", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run(project, bundle_dir)
     with pytest.raises(FileNotFoundError, match="no finished index"):
         load(project, bundle_dir)
-    monkeypatch.setattr(folder_index.VideoCache, "save", save)
-    assert run(project, bundle_dir).num_encoded == 2
+    monkeypatch.setattr(folder_index, "run_isolated", run_isolated)
+    assert run(project, bundle_dir).num_encoded <= 2  # a worker may have been at work on the next one
 
 
-@pytest.mark.parametrize("name", ["*.safetensors", "*.json"])
+@pytest.mark.parametrize("name", ["*.npy", "*.json"])
 def test_damaged_files_of_the_output_are_made_anew(project: Path, bundle_dir: Path, name: str) -> None:
     run(project, bundle_dir)
     for path in (project / "index").rglob(name):
@@ -281,7 +283,7 @@ def test_a_full_disk_leaves_the_former_index_and_the_next_run_works(
         raise OSError(28, "cannot write clips.safetensors (7 bytes written): No space left on device")
 
     with monkeypatch.context() as full:
-        full.setattr(ClipIndex, "save", fail)
+        full.setattr(FaissClipIndex, "save", fail)
         with pytest.raises(OSError, match=r"cannot write clips\.safetensors \(7 bytes written\)"):
             run(project, bundle_dir)
     assert len(load(project, bundle_dir).videos) == 5

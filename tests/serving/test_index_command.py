@@ -74,7 +74,7 @@ def test_the_index_of_a_folder_agrees_with_the_pipelines(tiny_pipeline: Path, tm
         assert found.videos[path].duration_s == expected.videos[video_id].duration_s
         assert found.videos[path].sha256 == expected.videos[video_id].sha256
         vectors, wanted = (
-            np.stack([one.clips.clip_scores(direction, key) for direction in directions], axis=1)
+            np.stack([one.clips.clip_scores(direction, [key])[key] for direction in directions], axis=1)
             for one, key in ((found, path), (expected, video_id))
         )
         np.testing.assert_allclose(vectors, wanted, atol=1e-3)
