@@ -4,10 +4,11 @@ import hashlib
 import hmac
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from serving.api.endpoints import HEALTH, LOGIN
 from serving.api.errors import answer_error
+from serving.api.pages import PAGE_DIR
 from serving.api.settings import Settings
 
 _COOKIE = "cuepoint_access"
@@ -15,9 +16,11 @@ _COOKIE_S = 30 * 24 * 3600
 _MAX_FORM_BYTES = 4096
 _FORM = """<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Cuepoint: sign in</title></head>
-<body><main><h1>Cuepoint</h1><p>{message}</p>
-<form method="post" action="/login"><label>Token <input type="password" name="token" required autofocus></label>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Cuepoint: sign in</title><link rel="stylesheet" href="/login?style"></head>
+<body><main><h1>Cuepoint</h1><p role="status">{message}</p>
+<form method="post" action="/login"><label for="token">Token</label>
+<input id="token" type="password" name="token" required autofocus autocomplete="current-password">
 <button>Sign in</button></form></main></body>
 </html>
 """
@@ -40,6 +43,8 @@ async def answer_login(request: Request, settings: Settings) -> Response:
     """Show the form that asks for the token, or exchange the token for a cookie."""
     if not settings.token:
         return RedirectResponse("/", 303)
+    if request.method != "POST" and "style" in request.query_params:
+        return FileResponse(PAGE_DIR / "login.css", media_type="text/css")
     if request.method != "POST":
         return HTMLResponse(_FORM.format(message="This service asks for its token."))
     token = await _read_token(request)

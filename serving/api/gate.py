@@ -33,7 +33,7 @@ _HEADERS = {
     "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # with no-referrer browsers hide the origin of the login form
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
