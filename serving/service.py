@@ -57,9 +57,16 @@ class CuepointService:
 
     def _load(self, settings: Settings) -> None:
         try:
-            state.loaded = load_service(find_places(), settings)
+            loaded = load_service(find_places(), settings, state.controls.metrics)
         except (ValueError, OSError) as error:
             self._fail(error)
+            return
+        except Exception as error:  # a service that can never answer must not look as if it were about to
+            logger.exception("the service could not be loaded")
+            self._fail(error)
+            return
+        state.controls.metrics.track_recall(lambda: loaded.recall.recall, lambda: loaded.recall.num_checks)
+        state.loaded = loaded
 
     def _fail(self, error: Exception) -> None:
         state.failure = str(error)

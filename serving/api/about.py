@@ -13,7 +13,7 @@ from starlette.responses import Response
 from serving.api.json_route import JsonRoute
 from serving.api.metrics import ServiceMetrics
 from serving.api.openapi import REFUSALS
-from serving.api.schemas import Examples, FeedbackReceipt, FeedbackRequest, UploadLimits, VersionAnswer
+from serving.api.schemas import ChallengerRow, Examples, FeedbackReceipt, FeedbackRequest, UploadLimits, VersionAnswer
 from serving.api.service_state import LoadedService, ServiceState, get_loaded
 from serving.library.catalogue import LimitError
 
@@ -33,7 +33,7 @@ async def take_feedback(given: FeedbackRequest, loaded: Loaded) -> FeedbackRecei
     if loaded.feedback.measure_bytes() > MAX_FEEDBACK_BYTES:
         raise LimitError("the file of the feedback is full; its owner must move it away")
     feedback_id = secrets.token_hex(8)
-    versions = loaded.describe_versions().model_dump()
+    versions = (loaded.origins.find(given.answer_id) or loaded.describe_versions()).model_dump()
     row = {"feedback_id": feedback_id, "time_s": round(time.time(), 3), **given.model_dump(), "versions": versions}
     await anyio.to_thread.run_sync(loaded.feedback.append, row)
     return FeedbackReceipt(feedback_id=feedback_id)
@@ -52,7 +52,13 @@ async def show_version(loaded: Loaded) -> VersionAnswer:
     limits = UploadLimits(
         max_upload_mb=settings.max_upload_mb, max_video_s=settings.max_video_s, max_uploads=settings.max_uploads
     )
-    return VersionAnswer(versions=loaded.describe_versions(), num_videos=loaded.library.count_videos(), limits=limits)
+    challenger = loaded.variants.describe_challenger()
+    return VersionAnswer(
+        versions=loaded.describe_versions(),
+        num_videos=loaded.library.count_videos(),
+        limits=limits,
+        challenger=ChallengerRow.model_validate(challenger._asdict()) if challenger else None,
+    )
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

@@ -8,7 +8,8 @@ from typing import IO
 
 from corpus.files import read_json
 from serving.answers import SearchQuery
-from serving.api.service_state import LoadedService, Variant
+from serving.api.metrics import ServiceMetrics
+from serving.api.service_state import LoadedService
 from serving.api.settings import Settings
 from serving.library.jobs import JobQueue
 from serving.library.journal import Journal
@@ -16,14 +17,16 @@ from serving.library.library import LibraryLimits, VideoLibrary
 from serving.library.media_forms import CollectionMedia, MediaPlaces
 from serving.places import Places
 from serving.predictor import MomentPredictor
+from serving.recall_monitor import RecallMonitor
+from serving.variants.loading import Surroundings, load_variants
+from serving.variants.metrics import VariantMetrics
 
-CHAMPION = "champion"
 _PERIOD_S = 0.2
 
 logger = logging.getLogger("bentoml.cuepoint")
 
 
-def load_service(places: Places, settings: Settings) -> LoadedService:
+def load_service(places: Places, settings: Settings, metrics: ServiceMetrics) -> LoadedService:
     """Verify and open models and index, take the state folder, and bring back what was acknowledged.
 
     Raises:
@@ -31,25 +34,29 @@ def load_service(places: Places, settings: Settings) -> LoadedService:
         ValueError: naming what is damaged or does not belong together.
         OSError: when the state folder cannot be written.
     """
-    predictor = MomentPredictor.load(
-        places.bundle_dir, places.index_dir, num_threads=places.num_threads, milvus=places.milvus
-    )
+    predictor = MomentPredictor.load(places.bundle_dir, places.index_dir, num_threads=places.num_threads, milvus=places.milvus)
     corpus, media_dir = predictor.collection.corpus, places.find_media_dir(predictor.collection)
     lock = own_folder(places.state_dir)
     jobs = JobQueue()
     media = CollectionMedia(MediaPlaces(media_dir, places.thumbnails_dir, places.state_dir / "playable"), jobs)
     limits = LibraryLimits(max_uploads=settings.max_uploads, max_video_s=settings.max_video_s)
-    library = VideoLibrary(predictor, media, state_dir=places.state_dir, jobs=jobs, limits=limits)
+    surroundings = Surroundings(places.state_dir, jobs, VariantMetrics(metrics.registry), places.num_threads)
+    variants, target = load_variants(predictor, surroundings)
+    library = VideoLibrary(target, media, state_dir=places.state_dir, jobs=jobs, limits=limits)
     library.restore()
     predictor.search(SearchQuery("warm up", 1))
     jobs.start()
+    recall = RecallMonitor(predictor)
+    recall.start()
     loaded = LoadedService(
         settings=settings,
-        variant=Variant(CHAMPION, predictor),
+        predictor=predictor,
+        variants=variants,
         library=library,
         jobs=jobs,
         feedback=Journal(places.state_dir / "feedback.jsonl"),
         examples=read_examples(places.examples_path, corpus=corpus),
+        recall=recall,
         lock=lock,
     )
     logger.info("ready: bundle %s, %d videos", predictor.bundle.version[:12], library.count_videos())

@@ -43,6 +43,12 @@ class ServiceMetrics:
             registry=self.registry,
         )
         self._running = Gauge("cuepoint_requests_running", "Requests that run", registry=self.registry)
+        self._recall = Gauge(
+            "cuepoint_two_stage_recall",
+            "Share of the best moments in all videos that a search found; mean of the latest checks",
+            registry=self.registry,
+        )
+        self._recall_checks = Gauge("cuepoint_two_stage_recall_checks", "Sentences checked", registry=self.registry)
         self._collection = _CollectionMetrics()
         self.registry.register(self._collection)
 
@@ -58,6 +64,11 @@ class ServiceMetrics:
     def describe_collection(self, *, num_videos: int, model: str, index: str) -> None:
         """Say what can be found, and by which versions."""
         self._collection.described = (num_videos, model, index)
+
+    def track_recall(self, recall: Callable[[], float], num_checks: Callable[[], int]) -> None:
+        """Take the recall of the search from here."""
+        self._recall.set_function(recall)
+        self._recall_checks.set_function(num_checks)
 
     def render(self) -> bytes:
         """Return all metrics as Prometheus reads them."""

@@ -1,12 +1,18 @@
 """The files of the page, and the answer to every path that is none."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Match
+
+from serving.api.client_key import give_client_key
+
+if TYPE_CHECKING:
+    from serving.api.service_state import ServiceState
 
 PAGE_DIR = Path(__file__).resolve().parents[1] / "page"
 _INDEX = "index.html"
@@ -22,9 +28,13 @@ _MEDIA_TYPES = {
 _FRESH = {"Cache-Control": "no-cache"}
 
 
-async def show_index() -> Response:
+async def show_index(request: Request) -> Response:
     """Return the page."""
-    return _send(PAGE_DIR / _INDEX)
+    response = _send(PAGE_DIR / _INDEX)
+    state: ServiceState = request.app.state.service
+    if state.loaded and state.loaded.variants.is_shared:
+        give_client_key(request, response)
+    return response
 
 
 async def show_page_file(name: str) -> Response:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 from serving.answers import MAX_QUERY_CHARACTERS, MAX_TOP_K
 from serving.library.catalogue import Origin, Playable, State
 from serving.predictor import MAX_QUERIES
+from serving.variants.status import ChallengerState
 
 MAX_VIDEO_IDS = 1000
 MAX_ID_CHARACTERS = 1024
@@ -207,12 +208,24 @@ class UploadLimits(BaseModel):
     max_uploads: int
 
 
+class ChallengerRow(BaseModel):
+    """A second set of models that is tried beside those that answer."""
+
+    state: ChallengerState = Field(description="behind: while it encodes uploads; out: worse than the champion, until a restart")
+    reason: str = Field(description="why it is out or refused; empty otherwise")
+    model: str
+    mode: str = Field(description="share: answers some clients; shadow: computes in the background, and never answers")
+    share: float | None = Field(description="of the clients that it answers; null for a shadow")
+    agreement: float | None = Field(description="of a shadow's first answers with the champion's")
+
+
 class VersionAnswer(BaseModel):
     """What is served."""
 
     versions: Versions
     num_videos: int
     limits: UploadLimits
+    challenger: ChallengerRow | None = Field(description="null where there is none")
 
 
 class ErrorAnswer(BaseModel):

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import anyio
 import anyio.to_thread
@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from serving.answers import MAX_QUERY_CHARACTERS, MAX_TOP_K, Answer, SearchQuery
+from serving.answers import MAX_QUERY_CHARACTERS, MAX_TOP_K, SearchQuery
+from serving.api.client_key import find_client_key
 from serving.api.errors import describe_faults
 from serving.api.json_route import JsonRoute
 from serving.api.multipart import receive_form
@@ -33,8 +34,8 @@ from serving.indexing import EncodedVideo
 from serving.library.catalogue import Brief
 from serving.library.once import encode_once
 from serving.library.uploads import ORIGINAL, clean_title
+from serving.variants.variant import Answered, Ask
 
-R = TypeVar("R")
 Loaded = Annotated[LoadedService, Depends(get_loaded)]
 
 COMPUTE_LIMIT_S = 30.0
@@ -47,30 +48,36 @@ upload_router = APIRouter(tags=["search"], responses=REFUSALS)
 
 
 @router.post("/search")
-async def search(asked: SearchRequest, loaded: Loaded) -> OneAnswer:
+async def search(asked: SearchRequest, loaded: Loaded, request: Request) -> OneAnswer:
     """Return the best moments of the collection for a sentence, best first, or the best guess where none is good enough."""
     start_s = time.perf_counter()
-    (answer,) = await _compute(loaded, lambda: loaded.predictor.search([_build_query(asked.query, asked)]))
-    shown = build_answer(asked.query, answer, loaded.library.find_brief)
-    return OneAnswer(**dict(shown), versions=loaded.describe_versions(), took_ms=_measure_ms(start_s))
+    query = _build_query(asked.query, asked)
+    answered = await _compute(loaded, lambda models: models.search(query), key=find_client_key(request, asked.query))
+    if asked.video_ids is None:
+        loaded.recall.observe(asked.query)
+    shown = build_answer(asked.query, answered.answers[0], loaded.library.find_brief)
+    return OneAnswer(**dict(shown), versions=loaded.note(answered, shown), took_ms=_measure_ms(start_s))
 
 
 @router.post("/search/batch")
-async def search_batch(asked: BatchRequest, loaded: Loaded) -> BatchAnswer:
+async def search_batch(asked: BatchRequest, loaded: Loaded, request: Request) -> BatchAnswer:
     """Answer several sentences at once, which takes less time than one after the other."""
     start_s = time.perf_counter()
     queries = [_build_query(query, asked) for query in asked.queries]
-    answers = await _compute(loaded, lambda: loaded.predictor.search(queries))
-    shown = [build_answer(one.query, answer, loaded.library.find_brief) for one, answer in zip(queries, answers, strict=True)]
-    return BatchAnswer(answers=shown, versions=loaded.describe_versions(), took_ms=_measure_ms(start_s))
+    key = find_client_key(request, asked.queries[0])
+    answered = await _compute(loaded, lambda models: models.search(queries), key=key)
+    pairs = zip(queries, answered.answers, strict=True)
+    shown = [build_answer(one.query, answer, loaded.library.find_brief) for one, answer in pairs]
+    return BatchAnswer(answers=shown, versions=loaded.note(answered, *shown), took_ms=_measure_ms(start_s))
 
 
 @router.post("/localize")
-async def localize(asked: LocalizeRequest, loaded: Loaded) -> LocalizeAnswer:
+async def localize(asked: LocalizeRequest, loaded: Loaded, request: Request) -> LocalizeAnswer:
     """Return the best moments of one video for a sentence, and how well it fits over the time of the video."""
     start_s = time.perf_counter()
-    answer = await _compute(loaded, lambda: loaded.predictor.localize(asked.query, asked.video_id, asked.top_k))
-    return _build_localized(asked.query, answer, loaded, loaded.library.find_brief, start_s)
+    key = find_client_key(request, asked.query)
+    answered = await _compute(loaded, lambda models: [models.localize(asked.query, asked.video_id, asked.top_k)], key=key)
+    return _build_localized(asked.query, answered, loaded, loaded.library.find_brief, start_s)
 
 
 @upload_router.post("/localize/upload", openapi_extra=_ONCE_FORM, responses=FORM_REFUSALS)
@@ -89,16 +96,16 @@ async def localize_upload(request: Request, loaded: Loaded) -> LocalizeAnswer:
         encoded = await _encode_once(loaded, path, form.file.sha256)
     finally:
         library.store.discard(folder)
-    answer = await _compute(loaded, lambda: loaded.predictor.localize_encoded(asked.query, encoded, asked.top_k))
+    answered = await _compute(loaded, lambda models: [models.localize_encoded(asked.query, encoded, asked.top_k)])
     brief = Brief(clean_title(form.file.name), encoded.duration_s, 0)
-    return _build_localized(asked.query, answer, loaded, lambda _: brief, start_s)
+    return _build_localized(asked.query, answered, loaded, lambda _: brief, start_s)
 
 
-async def _compute(loaded: LoadedService, compute: Callable[[], R]) -> R:
-    """Run a computation in one of the service's threads; wait for one no longer than an answer may take."""
+async def _compute(loaded: LoadedService, ask: Ask, *, key: str | None = None) -> Answered:
+    """Let one of the variants answer, the champion where there is no key; wait no longer than an answer may take."""
     try:
         with anyio.fail_after(COMPUTE_LIMIT_S):
-            return await anyio.to_thread.run_sync(compute, limiter=loaded.computing)
+            return await loaded.variants.answer(ask, key=key)
     except TimeoutError as error:
         raise HTTPException(429, "the service has more to do than it can in time; ask again", {"Retry-After": "5"}) from error
     except ConnectionError as error:
@@ -130,11 +137,11 @@ def _build_query(query: str, limits: Limits) -> SearchQuery:
 
 
 def _build_localized(
-    query: str, answer: Answer, loaded: LoadedService, find_brief: Callable[[str], Brief], start_s: float
+    query: str, answered: Answered, loaded: LoadedService, find_brief: Callable[[str], Brief], start_s: float
 ) -> LocalizeAnswer:
+    (answer,) = answered.answers
     shown = build_answer(query, answer, find_brief)
-    timeline = build_timeline(answer, find_brief)
-    versions = loaded.describe_versions()
+    timeline, versions = build_timeline(answer, find_brief), loaded.note(answered, shown)
     return LocalizeAnswer(**dict(shown), timeline=timeline, versions=versions, took_ms=_measure_ms(start_s))
 
 

@@ -1,28 +1,23 @@
 """What the endpoints answer from, once it is loaded."""
 
 from dataclasses import dataclass, field
-from typing import IO, NamedTuple
+from typing import IO
 
 import anyio
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from serving.api.answer_origins import AnswerOrigins
 from serving.api.gate import Controls
-from serving.api.schemas import Versions
+from serving.api.schemas import SearchAnswer, Versions
 from serving.api.settings import Settings
 from serving.library.jobs import JobQueue
 from serving.library.journal import Journal
 from serving.library.library import VideoLibrary
 from serving.predictor import MomentPredictor
-
-THREADS = 4  # searches computed at once; each network is bounded to its own threads
-
-
-class Variant(NamedTuple):
-    """Models that answer, and the name under which they do."""
-
-    name: str
-    predictor: MomentPredictor
+from serving.recall_monitor import RecallMonitor
+from serving.variants.variant import CHAMPION, Answered
+from serving.variants.variants import Variants
 
 
 @dataclass
@@ -30,27 +25,33 @@ class LoadedService:
     """All that answers come from."""
 
     settings: Settings
-    variant: Variant
+    predictor: MomentPredictor  # the champion's
+    variants: Variants
     library: VideoLibrary
     feedback: Journal
     examples: list[str]
     jobs: JobQueue
+    recall: RecallMonitor
     lock: IO[str]  # of the state folder; it is held as long as this file is open
-    computing: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(THREADS))
+    origins: AnswerOrigins = field(default_factory=AnswerOrigins)
     encoding: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))  # of videos asked about once
 
-    @property
-    def predictor(self) -> MomentPredictor:
-        """The models that answer."""
-        return self.variant.predictor
-
     def describe_versions(self) -> Versions:
-        """Return what an answer comes from."""
-        model = self.variant.predictor.bundle.version[:12]
-        return Versions(model=model, index=self.library.version, variant=self.variant.name)
+        """Return what the champion's answers come from."""
+        return Versions(model=self.predictor.bundle.version[:12], index=self.library.version, variant=CHAMPION)
+
+    def note(self, answered: Answered, *shown: SearchAnswer) -> Versions:
+        """Return what answers come from, and remember those of the challenger for feedback on them."""
+        versions = Versions(model=answered.model, index=self.library.version, variant=answered.variant)
+        if answered.variant != CHAMPION:
+            for answer in shown:
+                self.origins.note(answer.answer_id, versions)
+        return versions
 
     def close(self) -> None:
         """Leave work on uploads undone, and the state folder to others."""
+        self.recall.stop()
+        self.variants.stop()
         self.jobs.stop()
         self.feedback.close()
         self.lock.close()

@@ -10,19 +10,15 @@ from typing import Any
 from corpus.files import sha256_json
 from corpus.isolation import Failure, Success
 from serving.collection import IndexedVideo
-from serving.encode_work import EncodeWork, HashedFile
 from serving.indexing import EncodedVideo
 from serving.library.catalogue import Brief, CatalogueEntry, LimitError, MediaFile, State
-from serving.library.jobs import Job, JobQueue
+from serving.library.jobs import JobQueue
 from serving.library.journal import Journal
 from serving.library.media_forms import CollectionMedia
-from serving.library.upload_work import DoneUpload, EncodeOnce, UploadWork
+from serving.library.target import SearchTarget
+from serving.library.upload_indexing import UploadIndexer
+from serving.library.upload_work import EncodeOnce
 from serving.library.uploads import ORIGINAL, UploadRecord, UploadResult, UploadStore, name_upload
-from serving.predictor import MomentPredictor
-from serving.video_cache import VideoCache
-
-THUMBNAILS_PER_UPLOAD = 8
-MAX_SINGLE_VIDEO_S = 300.0  # of a video that is asked about once, while its sender waits
 
 logger = logging.getLogger("bentoml.cuepoint")
 
@@ -36,22 +32,26 @@ class LibraryLimits:
 
 
 class VideoLibrary:
-    """All that can be listed, played and deleted. What it says it has done is on disk."""
+    """All that can be listed, played and deleted. What it says it has done is on disk.
+
+    Changes take a lock; reading takes none, for an answer must not wait for a disk.
+    """
 
     def __init__(
-        self, predictor: MomentPredictor, media: CollectionMedia, *, state_dir: Path, jobs: JobQueue, limits: LibraryLimits
+        self, predictor: SearchTarget, media: CollectionMedia, *, state_dir: Path, jobs: JobQueue, limits: LibraryLimits
     ) -> None:
         """Open a state folder over a predictor that holds the collection alone; `restore` brings the rest."""
-        self._predictor, self._media, self._jobs, self._limits = predictor, media, jobs, limits
+        self._predictor, self._media, self._max_uploads = predictor, media, limits.max_uploads
         self._base = dict(predictor.collection.videos)
         self._store = UploadStore(state_dir)
         self._deletions = Journal(state_dir / "deletions.jsonl")
-        manifest = predictor.bundle.manifest
-        self._cache = VideoCache(state_dir / "encoded", manifest) if manifest.sampling else None
+        self._indexer = UploadIndexer(
+            self._store, jobs, bundle=predictor.bundle, encoded_dir=state_dir / "encoded", max_video_s=limits.max_video_s
+        )
         self._records = {record.video_id: record for record in self._store.read_records()}
         self._results: dict[str, UploadResult] = {}
         self._deleted: set[str] = set()
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self.version = ""  # the hash of what can be found
 
     @property
@@ -65,7 +65,12 @@ class VideoLibrary:
             if row["video_id"] in self._base:
                 self._hide(row["video_id"])
         for record in self._records.values():
-            self._restore_upload(record)
+            indexed = self._indexer.find_indexed(record)
+            if indexed is None:
+                self._start(record)
+            else:
+                self._show(record, indexed.result, indexed.encoded)
+        self._predictor.discard_strays()
         self._renew_version()
 
     def list_videos(self, offset: int, limit: int, *, search: str = "") -> tuple[list[CatalogueEntry], int]:
@@ -73,9 +78,8 @@ class VideoLibrary:
 
         With `search`, only of the videos whose title or id holds it, whatever the case.
         """
-        with self._lock:
-            uploads = [record.video_id for record in sorted(self._records.values(), key=lambda record: -record.number)]
-            ids = uploads + [video_id for video_id in self._base if video_id not in self._deleted]
+        uploads = [record.video_id for record in sorted(self._records.values(), key=lambda record: -record.number)]
+        ids = uploads + [video_id for video_id in self._base if video_id not in self._deleted]
         ids = [video_id for video_id in ids if self._is_named(video_id, search.casefold())]
         return [entry for video_id in ids[offset : offset + limit] if (entry := self._find(video_id))], len(ids)
 
@@ -92,10 +96,12 @@ class VideoLibrary:
 
     def find_brief(self, video_id: str) -> Brief:
         """Return what is shown of a video beside a moment of it, also when it was deleted since the moment was found."""
-        entry = self._find(video_id)
-        if entry is None:
-            return Brief(video_id, 0.0, 0)
-        return Brief(entry.title, entry.duration_s or 0.0, entry.num_thumbnails)
+        record, result = self._records.get(video_id), self._results.get(video_id)
+        if record and result:
+            return Brief(record.title, result.duration_s, result.num_thumbnails)
+        if video_id in self._base:
+            return Brief(video_id, self._base[video_id].duration_s, self._media.count_thumbnails(video_id))
+        return Brief(video_id, 0.0, 0)
 
     def require_room(self) -> None:
         """Refuse another upload where none can be encoded, or when there are as many as may be.
@@ -104,7 +110,7 @@ class VideoLibrary:
             LimitError: saying which it is.
         """
         self.require_encoder()
-        if len(self._records) >= self._limits.max_uploads:
+        if len(self._records) >= self._max_uploads:
             raise LimitError(f"there are {len(self._records)} uploads, the most that are kept; delete one first")
 
     def require_encoder(self) -> None:
@@ -113,12 +119,11 @@ class VideoLibrary:
         Raises:
             LimitError: saying so.
         """
-        if self._cache is None:
-            raise LimitError("the models of this service read features that came from files: they take no new videos")
+        self._indexer.require_encoder()
 
     def build_single_work(self, path: Path, sha256: str) -> EncodeOnce:
         """Return the work that encodes a file which is asked about once."""
-        return EncodeOnce(self._build_encode_work(path, sha256), min(self._limits.max_video_s, MAX_SINGLE_VIDEO_S))
+        return self._indexer.build_single_work(path, sha256)
 
     def accept(self, folder: Path, *, title: str, sha256: str, size_bytes: int) -> CatalogueEntry:
         """Keep and queue a file that has arrived in a folder of the store; a file that is here already is not kept twice.
@@ -138,7 +143,7 @@ class VideoLibrary:
             self._results.pop(video_id, None)
             record = self._store.accept(folder, title=title, sha256=sha256, size_bytes=size_bytes)
             self._records[video_id] = record
-            self._queue(record)
+            self._start(record)
             return self.find_video(video_id)
 
     def remove(self, video_id: str) -> None:
@@ -155,14 +160,13 @@ class VideoLibrary:
                 self._hide(video_id)
                 self._renew_version()
                 return
+            record = self._records[video_id]
             self._store.remove(video_id)
-            self._jobs.cancel(video_id)
+            self._indexer.forget(record)
             if self._is_ready(video_id):
                 self._predictor.remove_video(video_id)
-            record = self._records.pop(video_id)
+            del self._records[video_id]
             self._results.pop(video_id, None)
-            if self._cache:
-                self._cache.remove(record.sha256)
             self._renew_version()
 
     def find_media(self, video_id: str) -> MediaFile:
@@ -196,26 +200,24 @@ class VideoLibrary:
 
     def count_videos(self) -> int:
         """Return how many videos can be found."""
-        with self._lock:
-            return len(self._base) - len(self._deleted) + sum(map(self._is_ready, self._results))
+        return len(self._base) - len(self._deleted) + sum(map(self._is_ready, list(self._results)))
 
     def _is_named(self, video_id: str, text: str) -> bool:
         record = self._records.get(video_id)
         return not text or text in video_id.casefold() or (record is not None and text in record.title.casefold())
 
     def _find(self, video_id: str) -> CatalogueEntry | None:
-        with self._lock:
-            record = self._records.get(video_id)
-            if record:
-                return self._describe_upload(record)
-            if video_id in self._base and video_id not in self._deleted:
-                return self._media.describe(self._base[video_id])
-            return None
+        record = self._records.get(video_id)
+        if record:
+            return self._describe_upload(record)
+        if video_id in self._base and video_id not in self._deleted:
+            return self._media.describe(self._base[video_id])
+        return None
 
     def _describe_upload(self, record: UploadRecord) -> CatalogueEntry:
         result = self._results.get(record.video_id)
         if result is None:
-            progress = self._jobs.find_progress(record.video_id)
+            progress = self._indexer.find_progress(record)
             state: State = "waiting" if progress is None else "indexing"
             return CatalogueEntry(record.video_id, record.title, None, "upload", state, progress or 0.0, "", 0, "no")
         return CatalogueEntry(
@@ -239,69 +241,31 @@ class VideoLibrary:
         result = self._results.get(video_id)
         return result is not None and result.state == "ready"
 
-    def _restore_upload(self, record: UploadRecord) -> None:
-        result = self._store.read_result(record.video_id)
-        is_ready = result is not None and result.state == "ready"
-        encoded = self._cache.load(record.sha256) if is_ready and self._cache else None
-        if result is None or (is_ready and encoded is None):  # the models may be others than before
-            self._queue(record)
-            return
-        if encoded is not None:
-            self._show(record, encoded)
-        self._results[record.video_id] = result
-
     def _hide(self, video_id: str) -> None:
         if video_id not in self._deleted:
             self._deleted.add(video_id)
             self._predictor.remove_video(video_id)
 
-    def _show(self, record: UploadRecord, encoded: EncodedVideo) -> None:
-        video = IndexedVideo(record.video_id, ORIGINAL, encoded.duration_s, "", record.sha256)
-        self._predictor.add_video(video, encoded)
+    def _show(self, record: UploadRecord, result: UploadResult, encoded: EncodedVideo | None) -> None:
+        """Let it be seen what became of an upload, and let one that is ready be found."""
+        if encoded is not None:
+            video = IndexedVideo(record.video_id, ORIGINAL, encoded.duration_s, "", record.sha256)
+            self._predictor.add_video(video, encoded)
+        self._results[record.video_id] = result
 
-    def _queue(self, record: UploadRecord) -> None:
-        path = self._store.find_folder(record.video_id) / ORIGINAL
-        if self._cache is None or not path.is_file():
-            reason = "its file is gone; delete it and upload it again" if self._cache else "the models take no new videos"
-            self._results[record.video_id] = UploadResult("failed", reason=reason)
-            return
-        work = UploadWork(self._build_encode_work(path, record.sha256), self._limits.max_video_s, THUMBNAILS_PER_UPLOAD)
-        self._jobs.add(Job(record.video_id, path, work, partial(self._finish, record)))
-
-    def _build_encode_work(self, path: Path, sha256: str) -> EncodeWork:
-        bundle, status = self._predictor.bundle, path.stat()
-        file = HashedFile(sha256, status.st_size, status.st_mtime_ns)
-        return EncodeWork(bundle.folder.absolute(), bundle.version, {path: file})
+    def _start(self, record: UploadRecord) -> None:
+        refusal = self._indexer.start(record, partial(self._finish, record))
+        if refusal:
+            self._results[record.video_id] = refusal
 
     def _finish(self, record: UploadRecord, outcome: Success[Any] | Failure) -> None:
         with self._lock:
             if self._records.get(record.video_id) is not record:
                 return
             try:
-                result = self._keep(record, outcome)
+                self._show(record, *self._indexer.keep(record, outcome))
             except OSError as error:  # it is tried again when the service starts again
                 logger.error("the upload %s could not be kept: %s", record.video_id, error)
-                result = UploadResult("failed", reason="what was made of it could not be kept; the service may be out of room")
-            self._results[record.video_id] = result
+                reason = "what was made of it could not be kept; the service may be out of room"
+                self._results[record.video_id] = UploadResult("failed", reason=reason)
             self._renew_version()
-
-    def _keep(self, record: UploadRecord, outcome: Success[Any] | Failure) -> UploadResult:
-        """Bring to disk what became of an upload, then to sight."""
-        if isinstance(outcome, Failure):
-            result = UploadResult("failed", reason=outcome.reason)
-            self._store.save_result(record.video_id, result)
-            return result
-        done: DoneUpload = outcome.value
-        assert self._cache is not None
-        self._cache.save(record.sha256, done.encoded)
-        result = UploadResult(
-            state="ready",
-            reason=done.reason,
-            duration_s=done.encoded.duration_s,
-            num_thumbnails=THUMBNAILS_PER_UPLOAD,
-            media_name=done.media_name,
-            media_type=done.media_type,
-        )
-        self._store.save_result(record.video_id, result)
-        self._show(record, done.encoded)
-        return result

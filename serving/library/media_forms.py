@@ -50,7 +50,7 @@ class CollectionMedia:
             state="ready",
             progress=1.0,
             reason=reason,
-            num_thumbnails=self._count_thumbnails(video.video_id),
+            num_thumbnails=self.count_thumbnails(video.video_id),
             playable="no" if reason else "yes" if is_there else "converting",
         )
 
@@ -76,6 +76,13 @@ class CollectionMedia:
         """Return the folder of a video's thumbnails."""
         return self._places.thumbnails_dir / name_thumbnail_folder(video_id)
 
+    def count_thumbnails(self, video_id: str) -> int:
+        """Return how many thumbnails a video has."""
+        if video_id not in self._num_thumbnails:
+            folder = self.find_thumbnails(video_id)
+            self._num_thumbnails[video_id] = sum(1 for _ in folder.glob("*.jpg")) if folder.is_dir() else 0
+        return self._num_thumbnails[video_id]
+
     def _find_reason(self, video: IndexedVideo) -> str:
         """Return why a video cannot be played, empty where nothing is known against it."""
         relative = PurePosixPath(video.path)
@@ -97,12 +104,6 @@ class CollectionMedia:
 
     def _name_form(self, video: IndexedVideo) -> Path:
         return self._places.forms_dir / f"{video.sha256}.mp4"
-
-    def _count_thumbnails(self, video_id: str) -> int:
-        if video_id not in self._num_thumbnails:
-            folder = self.find_thumbnails(video_id)
-            self._num_thumbnails[video_id] = sum(1 for _ in folder.glob("*.jpg")) if folder.is_dir() else 0
-        return self._num_thumbnails[video_id]
 
     def _finish(self, video: IndexedVideo, outcome: Success[Any] | Failure) -> None:
         if isinstance(outcome, Failure):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from corpus.isolation import Report
 from corpus.media import UndecodableError, probe
-from serving.encode_work import EncodeWork
+from serving.encode_work import EncodeWork, KeepWork
 from serving.indexing import EncodedVideo
 from serving.library.playable import Form, find_form, write_playable
 from serving.library.uploads import PLAYABLE
@@ -19,9 +19,8 @@ _ENCODING_SHARE = 0.7  # of the time that an upload takes
 
 
 class DoneUpload(NamedTuple):
-    """What was made of an upload."""
+    """What was made of an upload, beside what the index holds of it."""
 
-    encoded: EncodedVideo
     media_name: str  # the file that browsers play, empty where there is none
     media_type: str
     reason: str  # why there is none
@@ -29,9 +28,9 @@ class DoneUpload(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class UploadWork:
-    """Encodes an upload, draws its thumbnails and writes its playable form, all into its own folder."""
+    """Encodes an upload into the cache, draws its thumbnails and writes its playable form into its own folder."""
 
-    encode: EncodeWork
+    keep: KeepWork
     max_video_s: float
     num_thumbnails: int
 
@@ -42,18 +41,18 @@ class UploadWork:
             ValueError: saying why the file is refused.
             OSError: when something cannot be read or written.
         """
-        _yield_to_searches()
+        yield_to_searches()
         require_duration(path, self.max_video_s)
-        encoded = self.encode(path, lambda share: report(_ENCODING_SHARE * share))
+        self.keep(path, lambda share: report(_ENCODING_SHARE * share))
         save_thumbnails(path, path.parent, count=self.num_thumbnails)
         try:
             form = find_form(path)
             if form.how == "as_is":
-                return DoneUpload(encoded, path.name, form.media_type, "")
+                return DoneUpload(path.name, form.media_type, "")
             write_form(path, path.parent / PLAYABLE, form, lambda share: report(_ENCODING_SHARE + (1 - _ENCODING_SHARE) * share))
         except UndecodableError as error:
-            return DoneUpload(encoded, "", "", f"browsers cannot play it: {error.reason}")
-        return DoneUpload(encoded, PLAYABLE, form.media_type, "")
+            return DoneUpload("", "", f"browsers cannot play it: {error.reason}")
+        return DoneUpload(PLAYABLE, form.media_type, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ class ConvertWork:
             ValueError: saying why there is none.
             OSError: when something cannot be read or written.
         """
-        _yield_to_searches()
+        yield_to_searches()
         try:
             form = find_form(path)
             write_form(path, self.target, form, report)
@@ -96,7 +95,7 @@ class ConvertWork:
         return form
 
 
-def _yield_to_searches() -> None:
+def yield_to_searches() -> None:
     """Let searches go first, and end with the service, not with the signal that asks it to finish its requests."""
     os.nice(_NICENESS)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

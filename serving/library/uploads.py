@@ -17,6 +17,7 @@ from corpus.files import read_json, write_json
 from serving.library.journal import sync_folder
 
 ORIGINAL, PLAYABLE = "original", "playable.mp4"
+_UPLOADS = "uploads"
 _RECORD, _RESULT = "record.json", "result.json"
 _ID = re.compile(r"upload-[0-9a-f]{16}")
 _MAX_TITLE_CHARACTERS = 200
@@ -54,7 +55,7 @@ class UploadStore:
         Raises:
             OSError: when it cannot be written.
         """
-        self._folder, self._incoming = state_dir / "uploads", state_dir / "incoming"
+        self._folder, self._incoming = state_dir / _UPLOADS, state_dir / "incoming"
         self._folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self._incoming, ignore_errors=True)
         self._incoming.mkdir()
@@ -143,6 +144,11 @@ class UploadStore:
 def name_upload(sha256: str) -> str:
     """Return the id of an uploaded content."""
     return f"upload-{sha256[:16]}"
+
+
+def find_original(state_dir: Path, video_id: str) -> Path:
+    """Return the file of an upload that was accepted, as it came."""
+    return state_dir / _UPLOADS / video_id / ORIGINAL
 
 
 def clean_title(title: str) -> str:

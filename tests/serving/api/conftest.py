@@ -36,16 +36,6 @@ class Api:
 
 
 @pytest.fixture(scope="session")
-def small_environment(small_project: Any) -> dict[str, str]:
-    """The variables that let a service answer from the small project."""
-    return {
-        "CUEPOINT_BUNDLE": str(small_project.bundle),
-        "CUEPOINT_INDEX": str(small_project.index),
-        "CUEPOINT_MEDIA_ROOT": str(small_project.raw),
-    }
-
-
-@pytest.fixture(scope="session")
 def api(small_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """A service over the small project; tests leave its collection as it is, and delete what they upload."""
     home = tmp_path_factory.mktemp("api")

@@ -1,0 +1,37 @@
+"""What the environment says of a challenger is read strictly."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from serving.variants.settings import find_challenger_settings
+
+
+def test_without_a_folder_there_is_no_challenger() -> None:
+    assert find_challenger_settings({"CUEPOINT_CHALLENGER_MODE": "shadow"}) is None
+    assert find_challenger_settings({"CUEPOINT_CHALLENGER": ""}) is None
+
+
+def test_values_that_are_not_named_have_defaults() -> None:
+    settings = find_challenger_settings({"CUEPOINT_CHALLENGER": "/models/new"})
+    assert settings is not None
+    assert (settings.folder, settings.mode, settings.share) == (Path("/models/new"), "share", 0.1)
+    assert (settings.limits.min_requests, settings.limits.window_s, settings.limits.p95_margin_s) == (50, 3600, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("MODE", "mirror", "CUEPOINT_CHALLENGER_MODE = 'mirror': it must be share or shadow"),
+        ("SHARE", "1", "CUEPOINT_CHALLENGER_SHARE = 1: it must lie between 0 and 1"),
+        ("SHARE", "ten", "CUEPOINT_CHALLENGER_SHARE = 'ten': it must be a number from 0 to 1"),
+        ("SHARE", "nan", "CUEPOINT_CHALLENGER_SHARE = 'nan': it must be a number"),
+        ("MIN_REQUESTS", "0", "CUEPOINT_CHALLENGER_MIN_REQUESTS = '0': it must be a number from 1 to 1e+09"),
+        ("P95_MARGIN_MS", "-1", "CUEPOINT_CHALLENGER_P95_MARGIN_MS = '-1'"),
+        ("TIMEOUT_S", "60", "it must be a number from 0.1 to 25"),
+    ],
+)
+def test_a_bad_value_is_named(name: str, value: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        find_challenger_settings({"CUEPOINT_CHALLENGER": "x", f"CUEPOINT_CHALLENGER_{name}": value})
