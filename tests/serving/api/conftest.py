@@ -10,7 +10,7 @@ import pytest
 
 from loopback import SERVICE, Server, start_server, stop_server
 
-INDEXING_LIMIT_S = 60
+INDEXING_LIMIT_S = 180
 
 
 @dataclass(frozen=True)

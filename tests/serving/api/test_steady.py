@@ -36,7 +36,11 @@ EVERYTHING = [
 
 def start(home: Path, environment: dict[str, str], **variables: str) -> Server:
     server = start_server(SERVICE, home, CUEPOINT_TOKEN=TOKEN, CUEPOINT_OPEN_HEALTH="1", **environment, **variables)
-    server.wait_until_ready()
+    try:
+        server.wait_until_ready()
+    except BaseException:
+        stop_server(server)
+        raise
     return server
 
 
@@ -55,7 +59,7 @@ def wait_until_indexed(client: httpx.Client, video_id: str) -> dict[str, Any]:
         row.update(client.get(f"/videos/{video_id}").raise_for_status().json())
         return row["state"] in ("ready", "failed")
 
-    wait_until(is_done, 60)
+    wait_until(is_done, 180)
     return row
 
 
@@ -100,6 +104,7 @@ def test_what_was_acknowledged_survives_a_kill_and_an_end_by_request(
             assert client.post("/feedback", json=FEEDBACK).status_code == 201
             assert not list((tmp_path / "state" / "incoming").iterdir())
             check_token(second)
+            check_empty(client)
             check_drain(second, client, clip)
     finally:
         stop_server(second)
@@ -122,6 +127,17 @@ def check_token(server: Server) -> None:
         assert client.get("/media/v1").status_code == 200
         assert TOKEN not in str(client.cookies)
     assert TOKEN not in server.read_log()
+
+
+def check_empty(client: httpx.Client) -> None:
+    """When every video is deleted, nothing is found, and nothing fails."""
+    for row in client.get("/videos").json()["videos"]:
+        assert client.delete(f"/videos/{row['video_id']}").status_code == 204
+    assert client.get("/videos").json()["videos"] == []
+    answer = client.post("/search", json={"query": "a circle"})
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["found"], answer.json()["moments"], answer.json()["best_guess"]) == (False, [], None)
+    assert client.post("/search/batch", json={"queries": ["a circle", "a square"]}).status_code == 200
 
 
 def check_drain(server: Server, client: httpx.Client, clip: bytes) -> None:
