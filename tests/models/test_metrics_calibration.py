@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.calibration import squash
-from models.metrics.calibration import ReliabilityBin, compute_calibration_error, compute_reliability, fit_platt
+from models.metrics.calibration import ReliabilityBin, compute_calibration_error, compute_reliability, fit_logistic, fit_platt
 
 
 def test_two_bins_of_a_hand_computed_case() -> None:
@@ -88,3 +88,18 @@ def test_platt_scaling_stays_finite_on_constant_and_perfect_rankings(hits: np.nd
 def test_platt_scaling_refuses_logits_that_are_not_finite() -> None:
     with pytest.raises(ValueError, match="got 2 of which 1 are finite"):
         fit_platt(np.array([1.0, np.nan]), np.array([True, False]))
+
+
+def test_a_fit_of_two_inputs_finds_the_weights_that_drew_the_hits() -> None:
+    generator = np.random.default_rng(0)
+    inputs = generator.normal([1, 5], [0.1, 3], (40_000, 2))
+    hits = generator.random(len(inputs)) < squash(4 * inputs[:, 0] - 0.5 * inputs[:, 1] - 1)
+    np.testing.assert_allclose(fit_logistic(inputs, hits), [4, -0.5, -1], atol=0.3)
+
+
+def test_an_input_that_says_nothing_gets_no_weight() -> None:
+    inputs = np.column_stack([np.arange(6.0), np.full(6, 7.0)])
+    hits = np.array([False, False, True, False, True, True])
+    slope, nothing, intercept = fit_logistic(inputs, hits)
+    assert nothing == pytest.approx(0, abs=1e-9)
+    assert (slope, intercept) == pytest.approx(tuple(fit_platt(inputs[:, 0], hits)), abs=1e-6)

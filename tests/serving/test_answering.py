@@ -1,0 +1,109 @@
+"""Found or not found, limits, confidence, and the score over time."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corpus.calibration import squash
+from corpus.moments import RankedMoment
+from serving.answering import MAX_TIMELINE_POINTS, build_timeline, find_best_over, give_confidence, judge
+from serving.answers import Answer, SearchQuery, require_limits
+from serving.calibration import Calibration
+from serving.search import ScoredSpans
+
+CALIBRATION = Calibration(slope=2.0, clip_slope=1.0, intercept=-1.5, threshold=0.5)
+RANKED = [RankedMoment("a", 0.0, 2.0, 0.5), RankedMoment("b", 1.0, 2.0, 0.25), RankedMoment("a", 3.0, 4.0, -2.0)]
+
+
+def ask(calibration: Calibration | None = CALIBRATION, clip_score: float = 1.0, **limits: float | int) -> Answer:
+    return judge(RANKED, SearchQuery("a circle", **limits), calibration, clip_score=clip_score, unknown_words=["zebra"])
+
+
+def test_confidence_by_hand_grows_with_the_score_and_with_the_best_clip() -> None:
+    found = give_confidence(RANKED, CALIBRATION, clip_score=1.0)
+    assert [moment.confidence for moment in found] == pytest.approx([float(squash(np.array(z))) for z in (0.5, 0.0, -4.5)])
+    lower = give_confidence(RANKED, CALIBRATION, clip_score=0.0)
+    assert all((one.confidence or 0) < (other.confidence or 0) for one, other in zip(lower, found, strict=True))
+
+
+def test_something_is_found_when_the_best_reaches_the_threshold_and_all_moments_are_given() -> None:
+    answer = ask()
+    assert (answer.found, len(answer.moments), answer.best_guess) == (True, 3, None)
+    assert answer.unknown_words == ("zebra",)
+
+
+def test_below_the_threshold_the_answer_is_the_best_guess_alone() -> None:
+    answer = ask(clip_score=0.0)
+    assert (answer.found, answer.moments) == (False, ())
+    assert answer.best_guess is not None
+    assert answer.best_guess[:3] == ("a", 0.0, 2.0)
+
+
+def test_a_threshold_of_the_query_takes_the_place_of_the_calibrations() -> None:
+    assert len(ask(clip_score=0.0, min_confidence=0.0).moments) == 3
+    assert len(ask(min_confidence=0.5).moments) == 2
+    assert ask(min_confidence=0.99).best_guess is not None
+
+
+def test_moments_below_the_smallest_score_are_left_out() -> None:
+    assert [moment.score for moment in ask(min_score=0.25).moments] == [0.5, 0.25]
+    answer = ask(min_score=0.6)
+    assert not answer.found
+    assert answer.best_guess is not None
+
+
+def test_without_calibration_whatever_there_is_counts_as_found() -> None:
+    answer = ask(None)
+    assert answer.found
+    assert [moment.confidence for moment in answer.moments] == [None] * 3
+    assert not ask(None, min_score=9.0).found
+
+
+def test_nothing_at_all_gives_no_guess() -> None:
+    answer = judge([], SearchQuery("a circle"), CALIBRATION, clip_score=0.0, unknown_words=[])
+    assert answer == Answer(False, (), None, ())
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (SearchQuery("a", min_confidence=1.1), r"min_confidence must lie in \[0, 1\], got 1.1"),
+        (SearchQuery("a", min_confidence=float("nan")), r"min_confidence must lie in \[0, 1\], got nan"),
+        (SearchQuery("a", min_score=float("inf")), "min_score must be a finite number, got inf"),
+        (SearchQuery("a", video_ids=frozenset()), "video_ids is empty; name the videos to search in, or leave it out"),
+    ],
+)
+def test_limits_that_mean_nothing_are_refused(query: SearchQuery, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        require_limits(query)
+
+
+def test_the_timeline_has_the_best_score_that_holds_each_clip() -> None:
+    spans = np.array([[0.0, 4.0], [1.0, 3.0], [2.0, 2.1]])
+    found = ScoredSpans(spans, np.array([-1.0, 1.0, 9.0]))
+    timeline = build_timeline(found, (), duration_s=5.0, num_clips=5)
+    assert timeline.times_s.tolist() == [0.5, 1.5, 2.5, 3.5, 4.5]
+    low, high = (float(squash(np.array(logit))) for logit in (-1.0, 1.0))
+    np.testing.assert_allclose(timeline.scores, [low, high, high, low, 0.0])
+
+
+def test_the_timeline_of_a_long_video_is_bounded() -> None:
+    found = ScoredSpans(np.array([[0.0, 7200.0]]), np.array([0.0]))
+    timeline = build_timeline(found, (), duration_s=7200.0, num_clips=14_400)
+    assert len(timeline.times_s) == len(timeline.scores) == MAX_TIMELINE_POINTS
+    assert (timeline.scores == 0.5).all()
+
+
+@given(
+    ranges=st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20), st.floats(0, 1)), max_size=20),
+    num_points=st.integers(1, 20),
+)
+def test_the_best_over_each_point_equals_a_loop(ranges: list[tuple[int, int, float]], num_points: int) -> None:
+    first, end = (np.array([min(row[axis], num_points) for row in ranges], dtype=np.int64) for axis in (0, 1))
+    scores = np.array([row[2] for row in ranges])
+    slow = [
+        max([score for low, high, score in zip(first, end, scores, strict=True) if low <= point < high], default=0.0)
+        for point in range(num_points)
+    ]
+    np.testing.assert_array_equal(find_best_over(first, end, scores, num_points=num_points), slow)
