@@ -28,12 +28,14 @@ K ?= 5
 VIDEOS ?=
 INDEX ?=
 PORT ?= 3000
+CHALLENGER ?=
+SHARE ?= 0.1
 UI_PORT ?= 5000
 CRON ?= 0 3 * * *
 TIMEZONE ?= UTC
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro models index search serve ui server worker deploy check lint test lock clean
+.PHONY: help setup repro models index search serve challenger ui server worker deploy check lint test lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -63,8 +65,11 @@ search: setup ## print the moments that answer a sentence: make search QUERY="th
 	@test -n "$$QUERY" || { echo 'make search needs a sentence: make search QUERY="the red circle moves right"' >&2; exit 2; }
 	@python -m serving search -k $(K) $(if $(INDEX),--index "$$INDEX") -- "$$QUERY"
 
-serve: setup ## serve the champion (or, without one, the working tree's bento) on 127.0.0.1, PORT=3000 INDEX=FOLDER-index
-	@python -m flows.serve --port $(PORT) $(if $(INDEX),--index "$$INDEX")
+serve: setup ## serve the champion (or, without one, the working tree's bento) on 127.0.0.1, PORT=3000 INDEX=FOLDER-index CHALLENGER=shadow
+	@python -m flows.serve --port $(PORT) $(if $(INDEX),--index "$$INDEX") $(if $(CHALLENGER),--challenger "$$CHALLENGER" --share $(SHARE))
+
+challenger: setup ## register the working tree's bento as the challenger, to try it beside the champion: make serve CHALLENGER=share SHARE=0.1
+	@python -m flows.challenger
 
 ui: setup ## compare runs in MLflow on 127.0.0.1, UI_PORT=5000
 	@uri=$$(python -c 'from stages.support.tracking import find_tracking_uri; print(find_tracking_uri())'); \

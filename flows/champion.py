@@ -55,7 +55,7 @@ def challenge_champion() -> Decision:
     decision = judge(figures, None if present is None else _read_registered(present.metrics))
     if not decision.accepted:
         return decision
-    version = _register(digest, figures)
+    version = register_working_tree(digest, figures)
     set_champion(version)
     return Decision(True, f"{decision.reason}; it is version {version} now")
 
@@ -70,7 +70,7 @@ def _read_registered(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: metrics.get(f"val/{name}", -math.inf) for name in (RECALL, MEAN_IOU)}
 
 
-def _register(digest: str, figures: Mapping[str, Any]) -> str:
+def register_working_tree(digest: str, figures: Mapping[str, Any]) -> str:
     """Store bento, bundle manifest, metrics and lock as one version, with where they come from, and return it."""
     parts = [paths.BENTO / BENTO_FILE, paths.BUNDLE / "manifest.json", METRICS, Path("dvc.lock")]
     tags = collect_lineage([paths.CORPUS, paths.FEATURES, paths.BUNDLE, paths.INDEX, paths.BENTO])

@@ -1,4 +1,7 @@
-"""Serves the champion's bento, or the working tree's where there is no champion yet: python -m flows.serve --port 3000."""
+"""Serves the champion's bento, or the working tree's where there is no champion yet: python -m flows.serve --port 3000.
+
+With --challenger, the registry's challenger is tried beside the champion.
+"""
 
 import argparse
 import os
@@ -16,7 +19,7 @@ from serving.bundle import load_bundle
 from serving.collection import name_remedy, read_index
 from stages.support import paths
 from stages.support.entry import run_main
-from stages.support.tracking import DIGEST_TAG, RegisteredVersion, fetch_version, read_champion
+from stages.support.tracking import DIGEST_TAG, RegisteredVersion, fetch_version, read_challenger, read_champion
 
 
 class ChosenBento(NamedTuple):
@@ -42,18 +45,51 @@ def choose_bento(cache_dir: Path) -> ChosenBento:
     return ChosenBento(path, "the working tree (there is no champion yet)")
 
 
-def _fetch(champion: RegisteredVersion, cache_dir: Path) -> Path:
-    folder = cache_dir / "champions" / champion.version
+def _fetch(registered: RegisteredVersion, cache_dir: Path) -> Path:
+    folder = cache_dir / "registered" / registered.version
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            fetch_version(champion.version, Path(scratch)).rename(folder)
-    found, expected = sha256_file(folder / BENTO_FILE), champion.tags[DIGEST_TAG]
+            fetch_version(registered.version, Path(scratch)).rename(folder)
+    found, expected = sha256_file(folder / BENTO_FILE), registered.tags[DIGEST_TAG]
     if found != expected:
         raise ValueError(
             f"{folder / BENTO_FILE} is damaged: sha256 {found}, expected {expected}; delete {folder} and start again"
         )
     return folder / BENTO_FILE
+
+
+def find_challenger(cache_dir: Path) -> Path | None:
+    """Return the folder of the bento of the registry's challenger, `None` where there is none.
+
+    Raises:
+        ValueError: when it is the champion itself, or damaged.
+        TrackingError: when the registry cannot be used.
+    """
+    challenger, champion = read_challenger(), read_champion()
+    if challenger is None:
+        return None
+    if champion is not None and challenger.version == champion.version:
+        raise ValueError(f"version {challenger.version} is the champion itself; give the alias to another version")
+    return find_bento(unpack_bento(_fetch(challenger, cache_dir), cache_dir))
+
+
+def choose_challenger(cache_dir: Path, *, mode: str, share: float) -> dict[str, str]:
+    """Return the variables that let the registry's challenger be tried, none where that cannot be: the champion is served."""
+    try:
+        folder = find_challenger(cache_dir)
+        reason = "there is none; run: python -m flows.challenger"
+    except (ValueError, OSError) as error:
+        folder, reason = None, str(error)
+    if folder is None:
+        print(f"the champion is served without a challenger: {reason}", file=sys.stderr, flush=True)
+        return {}
+    print(f"beside it: {folder.parent.name}:{folder.name} ({mode})", flush=True)
+    return {
+        "CUEPOINT_CHALLENGER": str(folder),
+        "CUEPOINT_CHALLENGER_MODE": mode,
+        "CUEPOINT_CHALLENGER_SHARE": str(share),
+    }
 
 
 def unpack_bento(archive: Path, cache_dir: Path) -> Path:
@@ -113,14 +149,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m flows.serve", description=__doc__)
     parser.add_argument("--port", type=int, default=3000)
     parser.add_argument("--index", type=Path, default=os.environ.get("CUEPOINT_INDEX"), help="an index of a folder of videos")
+    parser.add_argument("--challenger", choices=("share", "shadow"), help="try the registry's challenger beside the champion")
+    parser.add_argument("--share", type=float, default=0.1, help="of the clients that the challenger answers (default: 0.1)")
     options = parser.parse_args()
+    if options.challenger and options.index:
+        raise ValueError("--challenger does not go with --index: its bento holds an index of its corpus alone")
     cache_dir = paths.find_cache_dir()
     chosen = choose_bento(cache_dir)
     home = unpack_bento(chosen.path, cache_dir)
     folder = find_bento(home)
     print(f"serving {chosen.origin}: {folder.parent.name}:{folder.name} on http://127.0.0.1:{options.port}", flush=True)
     command = [sys.executable, "-m", "bentoml", "serve", f"{folder.parent.name}:{folder.name}", "--host", "127.0.0.1"]
-    os.execve(sys.executable, [*command, "--port", str(options.port)], build_environment(home, options.index))
+    environment = build_environment(home, options.index)
+    if options.challenger:
+        environment |= choose_challenger(cache_dir, mode=options.challenger, share=options.share)
+    os.execve(sys.executable, [*command, "--port", str(options.port)], environment)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "cuepoint"
 MODEL = "cuepoint"
-CHAMPION = "champion"
+CHAMPION, CHALLENGER = "champion", "challenger"
 _SQLITE = "sqlite:///"
 _SPOOL_TAG = "cuepoint.spool"
 DIGEST_TAG = "cuepoint.bundle_sha256"
@@ -239,9 +239,22 @@ def read_champion() -> RegisteredVersion | None:
     Raises:
         TrackingError: when the server cannot be used.
     """
+    return _read_aliased(CHAMPION)
+
+
+def read_challenger() -> RegisteredVersion | None:
+    """Return the version with the alias `challenger`, or None where there is none.
+
+    Raises:
+        TrackingError: when the server cannot be used.
+    """
+    return _read_aliased(CHALLENGER)
+
+
+def _read_aliased(alias: str) -> RegisteredVersion | None:
     with _open_client() as client:
         models = client.search_registered_models(f"name = '{MODEL}'")
-        version = models[0].aliases.get(CHAMPION) if models else None
+        version = models[0].aliases.get(alias) if models else None
         if version is None:
             return None
         found = client.get_model_version(MODEL, str(version))
@@ -257,6 +270,16 @@ def set_champion(version: str) -> None:
     """
     with _open_client() as client:
         client.set_registered_model_alias(MODEL, CHAMPION, version)
+
+
+def set_challenger(version: str) -> None:
+    """Move the alias `challenger` to a version.
+
+    Raises:
+        TrackingError: when the server cannot be used, or has no such version.
+    """
+    with _open_client() as client:
+        client.set_registered_model_alias(MODEL, CHALLENGER, version)
 
 
 def fetch_version(version: str, folder: Path) -> Path:

@@ -1,0 +1,101 @@
+"""The registry's challenger: how it gets there, and that the champion is served whatever is wrong with it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corpus.files import sha256_file, write_bytes, write_json
+from flows import serve
+from flows.challenger import nominate
+from flows.champion import challenge_champion
+from flows.serve import choose_challenger
+from stages.support.tracking import DIGEST_TAG, RegisteredVersion, TrackingError, read_challenger, read_champion
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, RegisteredVersion | None]:
+    """What the registry holds by alias; bentos are fetched and imported without BentoML."""
+    held: dict[str, RegisteredVersion | None] = {"champion": None, "challenger": None}
+
+    def fetch(version: str, folder: Path) -> Path:
+        write_bytes(folder / "bundle" / "cuepoint.bento", version.encode())
+        return folder / "bundle"
+
+    def unpack(archive: Path, _: Path) -> Path:
+        write_bytes(tmp_path / "home" / "bentos" / "cuepoint" / "abc" / "bento.yaml", archive.read_bytes())
+        return tmp_path / "home"
+
+    monkeypatch.setattr(serve, "read_champion", lambda: held["champion"])
+    monkeypatch.setattr(serve, "read_challenger", lambda: held["challenger"])
+    monkeypatch.setattr(serve, "fetch_version", fetch)
+    monkeypatch.setattr(serve, "unpack_bento", unpack)
+    return held
+
+
+def build_version(tmp_path: Path, version: str, content: bytes) -> RegisteredVersion:
+    write_bytes(tmp_path / "content", content)
+    return RegisteredVersion(version, {}, {DIGEST_TAG: sha256_file(tmp_path / "content")})
+
+
+def test_the_challenger_is_named_to_the_service(registry: dict[str, Any], tmp_path: Path, capsys: Any) -> None:
+    registry["challenger"] = build_version(tmp_path, "8", b"8")
+    variables = choose_challenger(tmp_path / ".cache", mode="shadow", share=0.25)
+    assert variables == {
+        "CUEPOINT_CHALLENGER": str(tmp_path / "home" / "bentos" / "cuepoint" / "abc"),
+        "CUEPOINT_CHALLENGER_MODE": "shadow",
+        "CUEPOINT_CHALLENGER_SHARE": "0.25",
+    }
+    assert capsys.readouterr().out == "beside it: cuepoint:abc (shadow)\n"
+
+
+def test_without_a_challenger_the_champion_is_served_and_the_command_is_named(
+    registry: dict[str, Any], tmp_path: Path, capsys: Any
+) -> None:
+    assert choose_challenger(tmp_path, mode="share", share=0.1) == {}
+    assert "without a challenger: there is none; run: python -m flows.challenger" in capsys.readouterr().err
+
+
+def test_a_challenger_that_is_the_champion_or_damaged_is_left_out(registry: dict[str, Any], tmp_path: Path, capsys: Any) -> None:
+    registry["challenger"] = registry["champion"] = build_version(tmp_path, "8", b"8")
+    assert choose_challenger(tmp_path / ".cache", mode="share", share=0.1) == {}
+    assert "version 8 is the champion itself" in capsys.readouterr().err
+    registry["challenger"] = build_version(tmp_path, "9", b"other bytes")
+    assert choose_challenger(tmp_path / ".cache", mode="share", share=0.1) == {}
+    assert "cuepoint.bento is damaged" in capsys.readouterr().err
+
+
+def test_a_registry_that_fails_leaves_the_champion(
+    registry: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def fail() -> None:
+        raise TrackingError("MLflow cannot be used")
+
+    monkeypatch.setattr(serve, "read_challenger", fail)
+    assert choose_challenger(tmp_path, mode="share", share=0.1) == {}
+    assert "MLflow cannot be used" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_bento_that_lost_may_still_be_the_challenger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    write_json(Path("data/bundle/manifest.json"), {"files": {}})
+    write_bytes(Path("dvc.lock"), b"schema: '2.0'\nstages: {}\n")
+    finish(b"first", recall=0.5)
+    assert challenge_champion().accepted
+    with pytest.raises(ValueError, match=r"this bento is the champion \(version 1\); a challenger must be another one"):
+        nominate()
+    finish(b"second", recall=0.4)
+    assert not challenge_champion().accepted
+    assert [nominate(), nominate()] == ["2", "2"]
+    champion, challenger = read_champion(), read_challenger()
+    assert champion is not None
+    assert challenger is not None
+    assert (champion.version, challenger.version) == ("1", "2")
+
+
+def finish(bento: bytes, *, recall: float) -> None:
+    write_json(Path("data/reports/evaluation/metrics.json"), {"val": {"localizer": {"R1_iou0.5": recall, "mIoU": 0.4}}})
+    write_bytes(Path("data/bento/cuepoint.bento"), bento)
