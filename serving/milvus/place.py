@@ -24,7 +24,8 @@ def find_milvus(environment: Mapping[str, str] = os.environ) -> MilvusPlace | No
         ValueError: when a token or collection is given without the URI.
     """
     uri = environment.get("CUEPOINT_MILVUS_URI", "")
-    token, collection = (environment.get(f"CUEPOINT_MILVUS_{name}", "") for name in ("TOKEN", "COLLECTION"))
+    token = environment.get("CUEPOINT_MILVUS_TOKEN", "")
+    collection = environment.get("CUEPOINT_MILVUS_COLLECTION", "")
     if not uri and (token or collection):
         raise ValueError("CUEPOINT_MILVUS_TOKEN or _COLLECTION is set without CUEPOINT_MILVUS_URI; set it, or none of them")
     return MilvusPlace(uri, token, collection) if uri else None

@@ -11,6 +11,7 @@ import pytest
 
 from serving import places
 from serving.api import settings
+from serving.milvus import place
 
 DOCS = (Path(__file__).resolve().parents[3] / "docs" / "service.md").read_text(encoding="utf-8")
 
@@ -60,5 +61,5 @@ def test_the_client_of_the_docs_is_typed(tmp_path: Path) -> None:
 
 
 def test_the_table_of_the_environment_names_every_variable() -> None:
-    read = set(re.findall(r"CUEPOINT_[A-Z_]+", inspect.getsource(settings) + inspect.getsource(places)))
+    read = set(re.findall(r"CUEPOINT_[A-Z_]+", "".join(map(inspect.getsource, (settings, places, place)))))
     assert read == set(re.findall(r"`(CUEPOINT_[A-Z_]+)`", DOCS.partition("## Environment")[2].partition("## What is safe")[0]))
