@@ -1,5 +1,6 @@
 """Checkpoint folders are verified when they are loaded."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,12 @@ def test_a_missing_checkpoint_is_refused_with_the_command_that_makes_it(tmp_path
 def test_a_checkpoint_of_another_role_is_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match="holds a blind, expected a localizer"):
         load_localizer(folder)
+
+
+def test_a_checkpoint_that_does_not_say_how_long_its_videos_were_is_refused(folder: Path) -> None:
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    assert config.pop("longest_s") == 40.0
+    path.write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="does not say how long the training videos were; run: dvc repro --force train@blind"):
+        load_blind(folder)
