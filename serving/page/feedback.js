@@ -35,6 +35,7 @@ export class Feedback extends EventTarget {
     find("verdict-corrected").hidden = find("refine-reset").hidden = span === null;
     find("verdict-right").hidden = find("verdict-wrong").hidden = span !== null;
     find("feedback-label").textContent = span ? `Corrected to ${formatSpan(span.startS, span.endS)}` : "Is this the moment?";
+    find("verdict-corrected").disabled = false;
     if (span) this.#note("");
   }
 
@@ -64,6 +65,7 @@ export class Feedback extends EventTarget {
 
   #thank(verdict) {
     this.#press(verdict);
+    find("verdict-corrected").disabled = verdict === "corrected";
     this.#note(THANKS[verdict]);
   }
 

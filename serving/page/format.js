@@ -32,9 +32,9 @@ export function formatConfidence(confidence) {
   return percent < 1 ? "< 1 %" : `${percent} %`;
 }
 
-/** Return a score with three significant digits. */
+/** Return a score; its differences matter, not its size. */
 export function formatScore(score) {
-  return Number(score.toPrecision(3)).toString();
+  return score.toFixed(2);
 }
 
 /** Return a number with its noun in the right form. */

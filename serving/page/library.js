@@ -96,10 +96,10 @@ export class Library extends EventTarget {
   }
 }
 
-function describeState({ state, origin, progress, reason }) {
+function describeState({ state, origin, reason }) {
   if (state === "failed") return `Refused: ${reason}`;
   if (state === "waiting") return "Waiting to be indexed";
-  if (state === "indexing") return `Indexing, ${Math.floor(100 * progress)} %`;
+  if (state === "indexing") return "Being indexed";
   return origin === "upload" ? "Uploaded" : "Collection";
 }
 

@@ -2,7 +2,7 @@
 
 import { announce, find, make, setIcon } from "./dom.js";
 import { Feedback } from "./feedback.js";
-import { formatConfidence, formatSpan, formatTime } from "./format.js";
+import { formatSpan, formatTime } from "./format.js";
 import { MomentPlayer } from "./moment_player.js";
 import { SpanEditor } from "./span_editor.js";
 import { Timeline } from "./timeline.js";
@@ -130,8 +130,7 @@ export class Panel extends EventTarget {
   }
 
   #makeNeighbour(moment) {
-    const sureness = moment.confidence === null ? "" : ` · ${formatConfidence(moment.confidence)}`;
-    const text = `${formatSpan(moment.start_s, moment.end_s)}${sureness}`;
+    const text = formatSpan(moment.start_s, moment.end_s);
     return make("button", { type: "button", class: "quiet small", text, click: () => this.#fire("choose", moment) });
   }
 
