@@ -137,8 +137,9 @@ class FaissClipIndex(ClipIndex):
         return self._base.choose(self._removed, without=True) if self._removed else None
 
     def _find_hits(self, query: Vectors, num_hits: int, chosen: Sequence[str] | None) -> Hits:
-        added, base_rows, added_rows = self._added, self._kept, None
+        added, base_rows, added_rows, total = self._added, self._kept, None, self.num_clips
         if chosen is not None:
+            total = sum(self.layout.num_clips[name] for name in chosen)
             of_added = {name for name in chosen if added and name in added.rows}
             base_rows = self._base.choose(name for name in chosen if name not in of_added)
             added_rows = added.choose(of_added) if added else None
@@ -146,7 +147,7 @@ class FaissClipIndex(ClipIndex):
         if added:
             later = added.search(query, num_hits, added_rows)
             found = list(heapq.merge(found, later, key=lambda hit: -hit.score))[:num_hits]
-        return Hits(found, is_all=num_hits >= self.num_clips)
+        return Hits(found, is_all=num_hits >= total)
 
     def _read_vectors(self, video_ids: Sequence[str]) -> dict[str, Vectors]:
         added = self._added.rows if self._added else {}

@@ -18,6 +18,7 @@ from serving.milvus.place import MilvusPlace
 MAX_HITS = 16_384  # of a Milvus search
 _ROWS_PER_CALL = 8_192  # E = 64: 2 MB, of the 64 that Milvus takes
 _KEYS_PER_CALL = 1_000
+_LOAD_LIMIT_S = 600.0  # a server reads a large collection into its memory
 _NAMES = ("cuepoint.bundle_version", "cuepoint.fingerprint")
 
 T = TypeVar("T")
@@ -80,7 +81,7 @@ class MilvusTable:
             kind = "FLAT" if num_clips <= FLAT_ROWS else "AUTOINDEX"
             table._create(identity, embedding_dim=embedding_dim, index_type=kind)
         table._require_identity(identity)
-        table._ask("load_collection")
+        table._ask("load_collection", timeout=_LOAD_LIMIT_S)
         return table
 
     def close(self) -> None:
@@ -170,7 +171,7 @@ class MilvusTable:
             )
 
     def _ask(self, method: str, **arguments: Any) -> Any:
-        return _call(lambda: getattr(self._client, method)(self._name, timeout=self._timeout_s, **arguments))
+        return _call(lambda: getattr(self._client, method)(self._name, **{"timeout": self._timeout_s, **arguments}))
 
 
 def _require_client() -> None:

@@ -1,12 +1,13 @@
 """The clip index finds videos by their best clip, exactly, and refuses damaged files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from corpus.store import Fingerprint
-from serving.clip_index import FaissClipIndex, Vectors
+from serving.clip_index import FaissClipIndex, Hits, Vectors
 
 FINGERPRINT = Fingerprint(identity={"weights": "abc"}, environment={"av": "18.1"})
 
@@ -50,6 +51,20 @@ def test_distinct_videos_are_found_when_one_video_holds_all_the_nearest_clips() 
     near = np.tile(axis(1, 0), (500, 1))
     index = build({"long": near, "x": np.stack([axis(0, 1)]), "y": np.stack([axis(-1, 0)])})
     assert [window.video_id for window, _ in index.search_windows(axis(1, 0), 3)] == ["long", "x", "y"]
+
+
+def test_a_search_in_few_videos_asks_for_hits_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    index, asked = build(random_vectors()), list[int]()
+    find = index._find_hits
+
+    def watch(query: Vectors, num_hits: int, chosen: Sequence[str] | None) -> Hits:
+        asked.append(num_hits)
+        return find(query, num_hits, chosen)
+
+    monkeypatch.setattr(index, "_find_hits", watch)
+    found = index.search_windows(random_vectors(seed=1)["v00"][0], 9, video_ids=["v03", "v07"])
+    assert {window.video_id for window, _ in found} == {"v03", "v07"}
+    assert len(asked) == 1
 
 
 def test_asking_for_more_videos_than_there_are_gives_all_of_them() -> None:
