@@ -1,5 +1,6 @@
 """The search command prints a table of moments, and an error that names the remedy."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from corpus.files import read_json, write_json
 from serving.__main__ import format_time, main
+from serving.bundle import load_bundle, save_manifest
+from serving.calibration import Calibration, Calibrations
 
 
 def options_of(project: Any) -> list[str]:
@@ -29,6 +33,23 @@ def test_the_command_prints_ranked_moments_with_files_that_exist(small_project: 
 def test_unknown_words_are_named(small_project: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["search", "the zebra spins", *options_of(small_project)]) == 0
     assert "the word 'zebra'; it does not count" in capsys.readouterr().err
+
+
+def test_what_is_not_found_is_said_with_the_best_guess(
+    small_project: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strict = Calibration(slope=1.0, clip_slope=0.0, intercept=0.0, threshold=1.0)
+    calibrations = Calibrations(search=strict, localize=strict, missing={})
+    bundle, index = (shutil.copytree(small_project.root / name, tmp_path / name) for name in ("bundle", "index"))
+    manifest = load_bundle(bundle).manifest.model_copy(update={"calibration": calibrations})
+    save_manifest(manifest, bundle)
+    write_json(index / "index.json", read_json(index / "index.json") | {"bundle_version": manifest.version})
+    options = ["--bundle", str(bundle), "--index", str(index), "--media", str(small_project.raw)]
+    assert main(["search", "the red circle moves", "-k", "3", *options]) == 0
+    first, _, *rows = capsys.readouterr().out.splitlines()
+    assert first == "not found, best guess:"
+    assert len(rows) == 1
+    assert " % " in rows[0]
 
 
 def test_without_a_bundle_the_error_names_the_command_that_makes_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
