@@ -43,7 +43,7 @@ def compute_iou(spans: Floats, others: Floats) -> Floats:
     """
     start = np.maximum(spans[:, None, 0], others[None, :, 0])
     end = np.minimum(spans[:, None, 1], others[None, :, 1])
-    intersection = np.clip(end - start, 0, None)  # (A, B)
+    intersection = np.maximum(end - start, 0)  # (A, B)
     length = spans[:, 1] - spans[:, 0]
     other_length = others[:, 1] - others[:, 0]
     union = length[:, None] + other_length[None, :] - intersection
@@ -57,15 +57,16 @@ def suppress_overlaps(spans: Floats, scores: Floats, *, max_iou: float, max_kept
     A candidate is dropped when its IoU with one already kept is above `max_iou`; ties keep the earlier index.
     """
     order = np.argsort(-scores, kind="stable")
+    ordered = spans[order]
     kept: list[int] = []
     alive = np.ones(len(order), dtype=bool)
-    for position, index in enumerate(order):
-        if not alive[position]:
-            continue
-        kept.append(int(index))
+    while alive.any():
+        best = int(alive.argmax())  # the first that is left
+        kept.append(int(order[best]))
         if len(kept) == max_kept:
             break
-        alive &= compute_iou(spans[index][None], spans[order])[0] <= max_iou
+        alive &= compute_iou(ordered[best : best + 1], ordered)[0] <= max_iou
+        alive[best] = False
     return np.asarray(kept, dtype=np.int64)
 
 
@@ -148,12 +149,12 @@ def find_clips(spans: Floats, *, num_clips: int | Ints, clip_rate_hz: float | Fl
     """
     rates_hz = np.asarray(clip_rate_hz, dtype=np.float64)[..., None]  # (1,) or (M, 1)
     edges = np.ceil(np.asarray(spans, dtype=np.float64) * rates_hz - 0.5).astype(np.int64)  # (M, 2) first, end
-    middle = np.floor(np.mean(spans, axis=1) * clip_rate_hz).astype(np.int64)
+    middle = np.floor((spans[:, 0] + spans[:, 1]) / 2 * clip_rate_hz).astype(np.int64)
     is_empty = edges[:, 0] >= edges[:, 1]
     first = np.where(is_empty, middle, edges[:, 0])
     last = np.where(is_empty, middle, edges[:, 1] - 1)
     largest = np.asarray(num_clips)[..., None] - 1  # (1,) or (M, 1)
-    clips: Ints = np.clip(np.stack([first, last], axis=1), 0, largest)
+    clips: Ints = np.minimum(np.maximum(np.stack([first, last], axis=1), 0), largest)
     return clips
 
 

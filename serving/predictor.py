@@ -213,7 +213,7 @@ class MomentPredictor:
         for start in range(0, len(jobs), ROWS_PER_RUN):
             part = jobs[start : start + ROWS_PER_RUN]
             windows = CellWindows(
-                cells=np.stack([job.cells for job in part]),
+                cells=[job.cells for job in part],
                 starts_s=np.array([job.window.start_s for job in part]),
                 durations_s=np.array([job.window.duration_s for job in part]),
             )

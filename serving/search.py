@@ -4,6 +4,7 @@ NumPy only; the service and the evaluation both call it.
 Letters: M candidates of one window or video, S clips of a video, E embedding width.
 """
 
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -62,13 +63,29 @@ def rank_collection(
     A candidate's score is the mean of its clips' scores less half the mean of its flanks' (`score_spans`), plus
     `localizer_weight` times the sigmoid of its logit. Windows of one video see moments twice, and are suppressed together.
     """
-    moments: list[RankedMoment] = []
     by_video = _group_by_video(found)
+    fused: list[tuple[str, ScoredSpans]] = []
     for video_id, clip_scores in index.clip_scores(query, by_video).items():
         candidates = join_windows(by_video[video_id])
         rate_hz = index.get_clip_rate(video_id)
         scores = fuse_scores(clip_scores, candidates, settings, clip_rate_hz=rate_hz)
-        moments += _rank(video_id, candidates.spans, scores, settings.max_iou, settings.moments_per_video)
+        if len(scores):
+            fused.append((video_id, ScoredSpans(candidates.spans, scores)))
+    return _rank_videos(fused, settings, top_k=top_k)
+
+
+def _rank_videos(fused: Sequence[tuple[str, ScoredSpans]], settings: SearchSettings, *, top_k: int) -> list[RankedMoment]:
+    """Suppress overlaps video by video, the most promising first, until none of the rest can be among the `top_k` best."""
+    moments: list[RankedMoment] = []
+    best: list[float] = []  # the `top_k` best scores so far, a heap
+    for video_id, (spans, scores) in sorted(fused, key=lambda one: -one[1].scores.max()):
+        if len(best) == top_k and scores.max() < best[0]:
+            break
+        for moment in _rank(video_id, spans, scores, settings.max_iou, settings.moments_per_video):
+            moments.append(moment)
+            heapq.heappush(best, moment.score)
+            if len(best) > top_k:
+                heapq.heappop(best)
     return sort_moments(moments)[:top_k]
 
 

@@ -16,6 +16,7 @@ from serving.search import (
     fuse_scores,
     rank_collection,
     rank_in_video,
+    sort_moments,
 )
 
 SETTINGS = SearchSettings(survivors=2, localizer_weight=0.5, max_iou=0.5, moments_per_video=2)
@@ -122,3 +123,18 @@ def test_in_one_video_the_localizer_ranks_alone() -> None:
     rows = candidates((0, 2, 0.0), (0, 2.1, -1.0), (5, 6, 2.0))
     found = rank_in_video("v", rows, SETTINGS, top_k=5)
     assert found == [RankedMoment("v", 5.0, 6.0, pytest.approx(0.880797, abs=1e-6)), RankedMoment("v", 0.0, 2.0, 0.5)]
+
+
+@pytest.mark.parametrize("top_k", [1, 3, 10, 100])
+def test_videos_that_are_left_out_of_the_suppression_change_no_answer(top_k: int) -> None:
+    generator = np.random.default_rng(top_k)
+    clips = {f"v{number:02}": unit(list(generator.uniform(0, 3, 8))) for number in range(30)}
+    index = FaissClipIndex.build(clips, clip_rate_hz=1.0, fingerprint=Fingerprint(identity={}, environment={}))
+    starts = generator.integers(0, 6, (30, 20)) + np.zeros(20)
+    rows = [np.stack([start, start + generator.integers(1, 3, 20), generator.integers(-3, 3, 20)], axis=1) for start in starts]
+    found = {WindowId(name, 0): candidates(*map(tuple, row)) for name, row in zip(clips, rows, strict=True)}
+    alone = [rank_collection(QUERY, index, {window: one}, SETTINGS, top_k=100) for window, one in found.items()]
+    assert (
+        rank_collection(QUERY, index, found, SETTINGS, top_k=top_k)
+        == sort_moments([m for ranked in alone for m in ranked])[:top_k]
+    )
