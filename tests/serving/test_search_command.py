@@ -10,7 +10,7 @@ import pytest
 
 from corpus.files import read_json, write_json
 from serving.__main__ import format_time, main
-from serving.bundle import load_bundle, save_manifest
+from serving.bundle import Manifest, load_bundle, save_manifest
 from serving.calibration import Calibration, Calibrations
 
 
@@ -41,7 +41,8 @@ def test_what_is_not_found_is_said_with_the_best_guess(
     strict = Calibration(slope=1.0, clip_slope=0.0, intercept=0.0, threshold=1.0)
     calibrations = Calibrations(search=strict, localize=strict, missing={})
     bundle, index = (shutil.copytree(small_project.root / name, tmp_path / name) for name in ("bundle", "index"))
-    manifest = load_bundle(bundle).manifest.model_copy(update={"calibration": calibrations})
+    content = load_bundle(bundle).manifest.model_dump(mode="json")
+    manifest = Manifest.model_validate(content | {"calibration": calibrations.model_dump()})
     save_manifest(manifest, bundle)
     write_json(index / "index.json", read_json(index / "index.json") | {"bundle_version": manifest.version})
     options = ["--bundle", str(bundle), "--index", str(index), "--media", str(small_project.raw)]
