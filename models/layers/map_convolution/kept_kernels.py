@@ -14,7 +14,7 @@ class KeptKernels:
         """Keep the components (C, I, O) of a kernel."""
         self._packed: list[Tensor] = []
         self._plain: Tensor | None = None
-        if transformed.dtype == torch.float32 and torch.backends.mkldnn.is_available():
+        if transformed.dtype == torch.float32 and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
             pack = torch.ops.mkldnn._reorder_linear_weight  # noqa: SLF001 - what torch's compiler calls for frozen weights
             self._packed = [pack(kernel.T) for kernel in transformed]
         else:
