@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from corpus.calibration import squash
 from corpus.moments import Floats, Ints, RankedMoment
 from serving.answers import Answer, FoundMoment, SearchQuery, Timeline
 from serving.calibration import Calibration
@@ -48,35 +47,34 @@ def give_confidence(
 
 
 def build_timeline(candidates: ScoredSpans, shown: tuple[FoundMoment, ...], *, duration_s: float, num_clips: int) -> Timeline:
-    """Return the score over time of one video from all its candidates (M), at the middle of each clip.
+    """Return how likely the best moment of a video holds each time, from all its candidates (M), at the middle of each clip.
 
     Where there are more than `MAX_TIMELINE_POINTS` clips, at so many points of time.
     """
     num_points = min(num_clips, MAX_TIMELINE_POINTS)
     times_s = (np.arange(num_points) + 0.5) * duration_s / num_points  # (S,)
-    first = np.searchsorted(times_s, candidates.spans[:, 0], side="left")
-    end = np.searchsorted(times_s, candidates.spans[:, 1], side="left")
-    return Timeline(times_s, find_best_over(first, end, squash(candidates.scores), num_points=num_points), shown)
+    cells = np.floor(candidates.spans * num_points / duration_s + 0.5).astype(np.int64)  # (M, 2)
+    return Timeline(times_s, add_over(cells, compute_shares(candidates.scores), num_points=num_points), shown)
 
 
-def find_best_over(first: Ints, end: Ints, scores: Floats, *, num_points: int) -> Floats:
-    """Return the best score of the ranges [first, end) that hold each point, 0 where none does: (M,) each -> (S,).
+def compute_shares(logits: Floats) -> Floats:
+    """Return the softmax of the logits of all candidates: how likely each is the best one, (M,) -> (M,)."""
+    weights = np.exp(logits - logits.max(initial=-np.inf))
+    shares: Floats = weights / weights.sum()
+    return shares
 
-    Scores are at least 0. A range is covered by two ranges of a length that is a power of two; best scores then pass down
-    from the longest to the single point, so that the work grows with M and not with the ranges' lengths.
+
+def add_over(cells: Ints, shares: Floats, *, num_points: int) -> Floats:
+    """Return the sum of the shares (M,) of the ranges [first, end) (M, 2) that hold each point, (S,).
+
+    A range that lies between two points holds the nearest one.
     """
-    best = np.zeros((num_points.bit_length(), num_points))  # row k: of ranges of 2 ** k points that start here
-    lengths = end - first
-    held = lengths > 0
-    levels = np.frexp(np.maximum(lengths, 1))[1] - 1  # of the largest power of two that fits
-    for starts in (first, end - (1 << levels)):
-        np.maximum.at(best, (levels[held], starts[held]), scores[held])
-    for level in range(len(best) - 1, 0, -1):
-        half = 1 << (level - 1)
-        best[level - 1] = np.maximum(best[level - 1], best[level])
-        best[level - 1, half:] = np.maximum(best[level - 1, half:], best[level, :-half])
-    lowest: Floats = best[0]
-    return lowest
+    first = cells[:, 0].clip(0, num_points - 1)
+    end = cells[:, 1].clip(first + 1, num_points)
+    steps = np.zeros(num_points + 1)
+    np.add.at(steps, first, shares)
+    np.subtract.at(steps, end, shares)
+    return np.cumsum(steps[:-1]).clip(0, 1)
 
 
 def _meets(moment: FoundMoment, query: SearchQuery) -> bool:

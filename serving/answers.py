@@ -34,7 +34,7 @@ class Timeline(NamedTuple):
     """How well a sentence fits a video over time."""
 
     times_s: Floats  # (S,), evenly spaced
-    scores: Floats  # (S,), of the best candidate that holds that time, 0 where none does
+    scores: Floats  # (S,), how likely the best moment holds that time: the share of the candidates that do, in [0, 1]
     candidates: tuple[FoundMoment, ...]  # the best moments of the video after suppression, best first
 
 

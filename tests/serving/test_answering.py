@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from corpus.calibration import squash
 from corpus.moments import RankedMoment
-from serving.answering import MAX_TIMELINE_POINTS, build_timeline, find_best_over, give_confidence, judge
+from serving.answering import MAX_TIMELINE_POINTS, add_over, build_timeline, give_confidence, judge
 from serving.answers import Answer, SearchQuery, require_limits
 from serving.calibration import Calibration
 from serving.search import ScoredSpans
@@ -79,31 +79,39 @@ def test_limits_that_mean_nothing_are_refused(query: SearchQuery, message: str) 
         require_limits(query)
 
 
-def test_the_timeline_has_the_best_score_that_holds_each_clip() -> None:
+def test_the_timeline_adds_the_shares_of_the_candidates_that_hold_each_clip() -> None:
     spans = np.array([[0.0, 4.0], [1.0, 3.0], [2.0, 2.1]])
-    found = ScoredSpans(spans, np.array([-1.0, 1.0, 9.0]))
+    found = ScoredSpans(spans, np.log([1.0, 2.0, 1.0]))
     timeline = build_timeline(found, (), duration_s=5.0, num_clips=5)
     assert timeline.times_s.tolist() == [0.5, 1.5, 2.5, 3.5, 4.5]
-    low, high = (float(squash(np.array(logit))) for logit in (-1.0, 1.0))
-    np.testing.assert_allclose(timeline.scores, [low, high, high, low, 0.0])
+    np.testing.assert_allclose(timeline.scores, [0.25, 0.75, 1.0, 0.25, 0.0], atol=1e-12)
 
 
-def test_the_timeline_of_a_long_video_is_bounded() -> None:
-    found = ScoredSpans(np.array([[0.0, 7200.0]]), np.array([0.0]))
+def test_large_logits_and_no_candidates_have_a_timeline() -> None:
+    sure = build_timeline(ScoredSpans(np.array([[0.0, 1.0], [1.0, 2.0]]), np.array([1e4, -1e4])), (), duration_s=2.0, num_clips=2)
+    assert sure.scores.tolist() == [1.0, 0.0]
+    nothing = build_timeline(ScoredSpans(np.zeros((0, 2)), np.zeros(0)), (), duration_s=2.0, num_clips=2)
+    assert nothing.scores.tolist() == [0.0, 0.0]
+
+
+def test_the_timeline_of_a_long_video_is_bounded_and_misses_no_candidate() -> None:
+    found = ScoredSpans(np.array([[0.0, 7200.0], [3.0, 4.0]]), np.array([0.0, 0.0]))
     timeline = build_timeline(found, (), duration_s=7200.0, num_clips=14_400)
     assert len(timeline.times_s) == len(timeline.scores) == MAX_TIMELINE_POINTS
-    assert (timeline.scores == 0.5).all()
+    assert timeline.scores[0] == 1.0
+    assert (timeline.scores[1:] == 0.5).all()
 
 
 @given(
     ranges=st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20), st.floats(0, 1)), max_size=20),
     num_points=st.integers(1, 20),
 )
-def test_the_best_over_each_point_equals_a_loop(ranges: list[tuple[int, int, float]], num_points: int) -> None:
-    first, end = (np.array([min(row[axis], num_points) for row in ranges], dtype=np.int64) for axis in (0, 1))
-    scores = np.array([row[2] for row in ranges])
-    slow = [
-        max([score for low, high, score in zip(first, end, scores, strict=True) if low <= point < high], default=0.0)
-        for point in range(num_points)
-    ]
-    np.testing.assert_array_equal(find_best_over(first, end, scores, num_points=num_points), slow)
+def test_what_is_added_over_each_point_equals_a_loop(ranges: list[tuple[int, int, float]], num_points: int) -> None:
+    total = sum(row[2] for row in ranges) or 1.0
+    cells = np.array([row[:2] for row in ranges], dtype=np.int64).reshape(-1, 2)
+    shares = np.array([row[2] / total for row in ranges])
+    slow = np.zeros(num_points)
+    for (first, end), share in zip(cells, shares, strict=True):
+        first = min(first, num_points - 1)
+        slow[first : max(end, first + 1)] += share
+    np.testing.assert_allclose(add_over(cells, shares, num_points=num_points), slow, atol=1e-9)

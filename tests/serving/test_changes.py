@@ -96,7 +96,8 @@ def test_the_timeline_peaks_at_the_best_moment(predictor: MomentPredictor) -> No
     times_s, scores, candidates = answer.timeline
     best = answer.moments[0]
     inside = (best.start_s <= times_s) & (times_s < best.end_s)
-    assert scores[inside].max() == scores.max() == pytest.approx(best.score)
+    assert scores[inside].max() == scores.max()
+    assert 0 < scores.max() <= 1
     assert candidates[:2] == answer.moments
     assert len(candidates) > 2
     assert times_s.shape == scores.shape == (16,)
