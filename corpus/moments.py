@@ -158,17 +158,18 @@ def find_clips(spans: Floats, *, num_clips: int | Ints, clip_rate_hz: float | Fl
     return clips
 
 
-def score_spans(clip_scores: Floats, cells: Ints, *, flank_weight: float = 0.5) -> Floats:
+def score_spans(clip_scores: Floats, cells: Ints, *, flank_weight: float = 0.5, limits: Ints | None = None) -> Floats:
     """Score spans by their clips alone: mean inside minus `flank_weight` times the mean of the flanks. (S,) -> (M,).
 
     A flank is as long as half the span, at least one clip, cut at the video's ends; a span without flanks (the
-    whole video) is compared with 0. `cells` are (first, last) clip indices.
+    whole video) is compared with 0. `cells` are (first, last) clip indices. Where the clips of several videos follow one
+    another, `limits` (M, 2) are the first clip of each span's video and the first one after it.
     """
-    num_clips = len(clip_scores)
     totals = np.concatenate([[0.0], np.cumsum(clip_scores, dtype=np.float64)])
     first, end = cells[:, 0], cells[:, 1] + 1
     flank = np.maximum((end - first) // 2, 1)
-    left, right = np.maximum(first - flank, 0), np.minimum(end + flank, num_clips)
+    lowest, highest = (0, len(clip_scores)) if limits is None else limits.T
+    left, right = np.maximum(first - flank, lowest), np.minimum(end + flank, highest)
     inside = (totals[end] - totals[first]) / (end - first)
     flank_sum = totals[first] - totals[left] + totals[right] - totals[end]
     flank_count = (first - left) + (right - end)

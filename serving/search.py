@@ -42,6 +42,15 @@ class Survivors(NamedTuple):
     clip_score: float  # of the best clip, 0 where there is none
 
 
+class SurvivingVideo(NamedTuple):
+    """A video that the clip index passed on, and what both models say about it."""
+
+    video_id: str
+    clip_scores: Floats  # (S,) of the retriever
+    clip_rate_hz: float
+    candidates: ScoredSpans  # of the localizer
+
+
 def find_survivors(
     query: NDArray[np.float32], index: ClipIndex, settings: SearchSettings, *, video_ids: Iterable[str] | None = None
 ) -> Survivors:
@@ -64,21 +73,19 @@ def rank_collection(
     `localizer_weight` times the sigmoid of its logit. Windows of one video see moments twice, and are suppressed together.
     """
     by_video = _group_by_video(found)
-    fused: list[tuple[str, ScoredSpans]] = []
-    for video_id, clip_scores in index.clip_scores(query, by_video).items():
-        candidates = join_windows(by_video[video_id])
-        rate_hz = index.get_clip_rate(video_id)
-        scores = fuse_scores(clip_scores, candidates, settings, clip_rate_hz=rate_hz)
-        if len(scores):
-            fused.append((video_id, ScoredSpans(candidates.spans, scores)))
-    return _rank_videos(fused, settings, top_k=top_k)
+    videos = [
+        SurvivingVideo(video_id, clip_scores, index.get_clip_rate(video_id), join_windows(by_video[video_id]))
+        for video_id, clip_scores in index.clip_scores(query, by_video).items()
+    ]
+    return _rank_videos(fuse_scores(videos, settings), settings, top_k=top_k)
 
 
-def _rank_videos(fused: Sequence[tuple[str, ScoredSpans]], settings: SearchSettings, *, top_k: int) -> list[RankedMoment]:
+def _rank_videos(fused: Mapping[str, ScoredSpans], settings: SearchSettings, *, top_k: int) -> list[RankedMoment]:
     """Suppress overlaps video by video, the most promising first, until none of the rest can be among the `top_k` best."""
     moments: list[RankedMoment] = []
     best: list[float] = []  # the `top_k` best scores so far, a heap
-    for video_id, (spans, scores) in sorted(fused, key=lambda one: -one[1].scores.max()):
+    promising = {video_id: candidates for video_id, candidates in fused.items() if len(candidates.scores)}
+    for video_id, (spans, scores) in sorted(promising.items(), key=lambda one: -one[1].scores.max()):
         if len(best) == top_k and scores.max() < best[0]:
             break
         for moment in _rank(video_id, spans, scores, settings.max_iou, settings.moments_per_video):
@@ -90,7 +97,7 @@ def _rank_videos(fused: Sequence[tuple[str, ScoredSpans]], settings: SearchSetti
 
 
 def join_windows(found: Sequence[ScoredSpans]) -> ScoredSpans:
-    """Return the candidates of several windows of a video, all in seconds of the video, as those of one."""
+    """Return the candidates of several windows as those of one; each in seconds of its video."""
     if len(found) == 1:
         return found[0]
     return ScoredSpans(np.concatenate([one.spans for one in found]), np.concatenate([one.scores for one in found]))
@@ -108,12 +115,24 @@ def rank_in_video(video_id: str, candidates: ScoredSpans, settings: SearchSettin
     return sort_moments(_rank(video_id, candidates.spans, squash(candidates.scores), settings.max_iou, top_k))
 
 
-def fuse_scores(clip_scores: Floats, candidates: ScoredSpans, settings: SearchSettings, *, clip_rate_hz: float) -> Floats:
-    """Return the score of each candidate from the retriever's clip scores (S,) and the localizer's logits, (M,)."""
-    if len(candidates.spans) == 0:
-        return np.zeros(0)
-    cells = find_clips(candidates.spans, num_clips=len(clip_scores), clip_rate_hz=clip_rate_hz)  # (M, 2)
-    return score_spans(clip_scores, cells) + settings.localizer_weight * squash(candidates.scores)
+def fuse_scores(videos: Sequence[SurvivingVideo], settings: SearchSettings) -> dict[str, ScoredSpans]:
+    """Return the candidates of each video with scores from the retriever's clip scores and the localizer's logits.
+
+    The clips of all videos follow one another, and so do their candidates: M are those of all videos here.
+    """
+    if not videos:
+        return {}
+    counts = [len(video.candidates.spans) for video in videos]
+    num_clips = np.array([len(video.clip_scores) for video in videos])
+    ends = np.cumsum(num_clips)
+    rows = np.repeat(np.arange(len(videos)), counts)  # (M,)
+    rates_hz = np.array([video.clip_rate_hz for video in videos])
+    joined = join_windows([video.candidates for video in videos])
+    clips = find_clips(joined.spans, num_clips=num_clips[rows], clip_rate_hz=rates_hz[rows])  # (M, 2) of the own video
+    limits = np.stack([ends - num_clips, ends], axis=1)[rows]  # (M, 2)
+    own = score_spans(np.concatenate([video.clip_scores for video in videos]), clips + limits[:, :1], limits=limits)
+    scores = np.split(own + settings.localizer_weight * squash(joined.scores), np.cumsum(counts)[:-1])
+    return {video.video_id: ScoredSpans(video.candidates.spans, one) for video, one in zip(videos, scores, strict=True)}
 
 
 def sort_moments(moments: Sequence[RankedMoment]) -> list[RankedMoment]:

@@ -23,7 +23,7 @@ from models.metrics.floors import build_constant_answers, build_whole_video_answ
 from models.metrics.spans import RankedSpans
 from models.metrics.tan2d import MEAN_IOU
 from models.training.retriever import NUM_CELLS
-from serving.search import ScoredSpans, SearchSettings, fuse_scores
+from serving.search import ScoredSpans, SearchSettings, SurvivingVideo, fuse_scores
 from stages.evaluate import build_scoring, rank_prior, require_queries
 from stages.support.evaluation.collection_table import score_collection
 from stages.support.evaluation.predictions import (
@@ -128,7 +128,8 @@ def _score_grid(opened: OpenSplit, grid: RankedSpans, settings: SearchSettings) 
     for row, video_id in enumerate(opened.questions.video_ids):
         candidates = ScoredSpans(grid.spans[row], grid.scores[row])
         clips = index.clip_scores(opened.vectors[row], [video_id])[video_id]
-        scores[row] = fuse_scores(clips, candidates, settings, clip_rate_hz=index.get_clip_rate(video_id))
+        video = SurvivingVideo(video_id, clips, index.get_clip_rate(video_id), candidates)
+        scores[row] = fuse_scores([video], settings)[video_id].scores
     return grid._replace(scores=scores)
 
 

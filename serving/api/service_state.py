@@ -77,7 +77,7 @@ class ServiceState:
         return self.loaded
 
 
-def get_loaded(request: Request) -> LoadedService:
+async def get_loaded(request: Request) -> LoadedService:
     """Return what is served; for endpoints.
 
     Raises:

@@ -1,6 +1,6 @@
 """Compares the answers of the running service with the predictions that `evaluate` wrote, through HTTP.
 
-    PYTHONPATH=tests python tests/benchmarks/service_parity.py   # of the working tree: data/bundle, data/index, data/reports
+    PYTHONPATH=.:tests python tests/benchmarks/service_parity.py   # of the working tree: data/bundle, data/index, data/reports
 
 It starts the service over the outputs of a pipeline, asks every test sentence, over the videos of the test split and in its
 own video, and prints the largest differences.

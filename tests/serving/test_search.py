@@ -11,6 +11,7 @@ from serving.clip_index import FaissClipIndex
 from serving.search import (
     ScoredSpans,
     SearchSettings,
+    SurvivingVideo,
     find_clips,
     find_survivors,
     fuse_scores,
@@ -42,15 +43,36 @@ def test_a_span_covers_the_clips_whose_centres_it_holds() -> None:
     assert find_clips(spans, num_clips=4, clip_rate_hz=1.0).tolist() == [[0, 1], [0, 0], [1, 1], [0, 0], [3, 3]]
 
 
+def fuse(clip_scores: list[float], *rows: tuple[float, float, float]) -> list[float]:
+    """Return the scores of the candidates of one video with a clip a second."""
+    video = SurvivingVideo("a", np.array(clip_scores), 1.0, candidates(*rows))
+    return list(fuse_scores([video], SETTINGS)["a"].scores.tolist())
+
+
 def test_the_fused_score_is_the_span_score_plus_the_weighted_probability() -> None:
-    clip_scores = np.array([0.8, 0.6, 0.1, 0.1])
-    fused = fuse_scores(clip_scores, candidates((0, 2, 0.0)), SETTINGS, clip_rate_hz=1.0)
-    assert fused.tolist() == [pytest.approx(0.7 - 0.5 * 0.1 + 0.5 * 0.5)]
+    assert fuse([0.8, 0.6, 0.1, 0.1], (0, 2, 0.0)) == [pytest.approx(0.7 - 0.5 * 0.1 + 0.5 * 0.5)]
 
 
 def test_huge_logits_are_probabilities() -> None:
-    fused = fuse_scores(np.zeros(4), candidates((0, 2, 1e4), (0, 2, -1e4)), SETTINGS, clip_rate_hz=1.0)
-    assert fused.tolist() == [0.5, 0.0]
+    assert fuse([0.0] * 4, (0, 2, 1e4), (0, 2, -1e4)) == [0.5, 0.0]
+
+
+def test_videos_that_are_scored_together_are_scored_as_alone() -> None:
+    generator = np.random.default_rng(3)
+    videos = [
+        SurvivingVideo(name, generator.normal(size=size), rate_hz, candidates(*rows))
+        for name, size, rate_hz, rows in (
+            ("a", 8, 1.0, [(0, 8, 0.3), (6, 8, -1.0), (2.5, 2.6, 0.0)]),  # the whole video, its end, less than a clip
+            ("b", 3, 2.0, [(0, 0.5, 2.0)]),
+            ("none", 4, 1.0, []),
+            ("c", 5, 0.5, [(0, 10, 0.0), (0, 4, 1.0)]),
+        )
+    ]
+    together = fuse_scores(videos, SETTINGS)
+    for video in videos:
+        alone = fuse_scores([video], SETTINGS)[video.video_id]
+        np.testing.assert_allclose(together[video.video_id].scores, alone.scores, atol=1e-12)
+    assert fuse_scores([], SETTINGS) == {}
 
 
 def search(rows: ScoredSpans, index: FaissClipIndex, *, settings: SearchSettings = SETTINGS, top_k: int) -> list[RankedMoment]:

@@ -1,0 +1,87 @@
+"""Minutes of load by wrk, and the memory of the service meanwhile."""
+
+import json
+import re
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+SAMPLE_S = 5.0
+_SCRIPT = """
+local bodies = {%s}
+local number = 0
+request = function()
+  number = number + 1
+  return wrk.format("POST", "/search", {["Content-Type"] = "application/json"}, bodies[number %% #bodies + 1])
+end
+"""
+
+
+def press(url: str, worker: int, queries: Sequence[str], *, num_clients: int, seconds: int) -> dict[str, Any]:
+    """Return what wrk says of a load of so many clients, and the memory of the worker process over time.
+
+    Raises:
+        ValueError: when wrk fails, or says what is not understood.
+    """
+    bodies = ",\n".join(json.dumps(json.dumps({"query": query, "top_k": 5})) for query in queries)
+    with tempfile.TemporaryDirectory() as folder, sample_memory(worker) as samples:
+        script = Path(folder) / "search.lua"
+        script.write_text(_SCRIPT % bodies, encoding="utf-8")
+        command = ["wrk", "-t1", f"-c{num_clients}", f"-d{seconds}s", "--timeout", "30s", "--latency", "-s", str(script), url]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ValueError(f"wrk ended with {done.returncode}: {done.stdout}{done.stderr}")
+    return parse(done.stdout) | {"seconds": seconds, "clients": num_clients, "memory": samples}
+
+
+def parse(output: str) -> dict[str, Any]:
+    """Read the report of wrk.
+
+    Raises:
+        ValueError: when a figure is missing.
+    """
+    number = re.search(r"(\d+) requests in", output)
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
+    percentiles = dict(re.findall(r"^\s+(50|99)%\s+([\d.]+m?u?s)$", output, flags=re.MULTILINE))
+    if number is None or rate is None or len(percentiles) != 2:
+        raise ValueError(f"this is no report of wrk:\n{output}")
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
+    broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
+    errors = (int(refused[1]) if refused else 0) + (sum(map(int, broken.groups())) if broken else 0)
+    times = {f"p{name}_ms": _read_ms(text) for name, text in percentiles.items()}
+    return {"requests": int(number[1]), "errors": errors, "per_s": float(rate[1]), **times}
+
+
+@contextmanager
+def sample_memory(process: int) -> Iterator[list[tuple[float, int]]]:
+    """Collect (seconds, bytes) of what a process holds, VmRSS, during the block."""
+    samples: list[tuple[float, int]] = []
+    done, start_s = threading.Event(), time.monotonic()
+
+    def sample() -> None:
+        while not done.wait(SAMPLE_S):
+            samples.append((round(time.monotonic() - start_s, 1), read_held_bytes(process)))
+
+    thread = threading.Thread(target=sample)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        done.set()
+        thread.join()
+
+
+def read_held_bytes(process: int) -> int:
+    """Return the memory that a process holds."""
+    text = Path(f"/proc/{process}/status").read_text(encoding="ascii")
+    return 1024 * int(re.findall(r"^VmRSS:\s+(\d+) kB$", text, flags=re.MULTILINE)[0])
+
+
+def _read_ms(text: str) -> float:
+    value, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text).groups()  # type: ignore[union-attr]
+    return float(value) * {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}[unit]

@@ -1,0 +1,170 @@
+"""How long a search takes through HTTP, beside the bare networks and beside localizing every video."""
+
+import http.client
+import json
+import statistics
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import numpy as np
+import psutil
+
+from serving.answers import SearchQuery
+from serving.networks import Networks, widen
+from serving.predictor import MomentPredictor
+from serving.search import find_survivors
+
+BATCH_SIZE = 8
+CLIENTS = {"1 client": 1, "8 clients": 8}
+WARM_UP = 30
+
+
+class Served(NamedTuple):
+    """A running service."""
+
+    url: str
+    worker: psutil.Process
+
+
+class Plan(NamedTuple):
+    """How much is measured: turns, and in each of them requests of one client and searches of all videos."""
+
+    rounds: int
+    requests: int
+    exhaustive: int
+
+
+class Took(NamedTuple):
+    """What one answer took: time, and work of the processors in the process that gave it."""
+
+    wall_s: float
+    cpu_s: float
+
+
+class BareNetworks:
+    """The networks of a bundle on inputs that are ready: what a search cannot do without."""
+
+    def __init__(self, predictor: MomentPredictor, *, num_threads: int) -> None:
+        """Open the networks of a predictor once more."""
+        self._predictor = predictor
+        self._networks = Networks(predictor.bundle, num_threads=num_threads)
+
+    def time(self, query: str) -> Took:
+        """Return what text encoder, retriever and localizer take for one sentence and its survivors."""
+        networks, collection, manifest = self._networks, self._predictor.collection, self._predictor.bundle.manifest
+        token_ids = self._predictor.bundle.tokenizer.encode([query])
+        text = networks.encode_text(token_ids)
+        survivors = find_survivors(networks.embed_queries(text)[0], collection.clips, manifest.search).windows
+        windows = [collection.get_window(window) for window in survivors]
+        features = widen([cells for cells, _ in windows])
+        inputs = {
+            "features": features,
+            "mask": np.ones(features.shape[:2], dtype=np.bool_),
+            "duration_s": np.array([window.duration_s for _, window in windows], dtype=np.float32),
+        }
+        inputs |= text.take([0] * len(windows))._asdict()
+        calls = {"text_encoder": {"token_ids": token_ids}, "retriever_queries": text._asdict(), "localizer": inputs}
+        return _time(lambda each: [networks.run(name, given) for name, given in each.items()], calls)
+
+
+def measure(
+    served: Served, predictor: MomentPredictor, queries: Sequence[str], plan: Plan, *, num_threads: int
+) -> dict[str, dict[str, float]]:
+    """Return all times, in milliseconds, taken in turns: a busy moment of the machine meets all of them."""
+    bare = BareNetworks(predictor, num_threads=num_threads)
+    rank_all = partial(predictor.rank_videos, video_ids=list(predictor.collection.videos), top_k=5)
+    ways: dict[str, Callable[[list[str]], list[Took]]] = {
+        "bare networks": lambda asked: [bare.time(query) for query in asked],
+        "in process": lambda asked: [_time(predictor.search, SearchQuery(query)) for query in asked],
+        "in process, 8 at once": lambda asked: _time_batches(predictor, asked),
+        "all videos": lambda asked: [_time(rank_all, query) for query in asked[: plan.exhaustive]],
+    }
+    rates: dict[str, list[float]] = {f"HTTP, {name}": [] for name in CLIENTS}
+    times: dict[str, list[Took]] = {name: [] for name in (*ways, *rates)}
+    for way in ways.values():
+        way(list(queries[:WARM_UP]))
+    run_clients(served, queries[:WARM_UP], 1)
+    for number in range(plan.rounds):
+        asked = [queries[(number * plan.requests + place) % len(queries)] for place in range(plan.requests)]
+        for name, way in ways.items():
+            times[name] += way(asked)
+        for name, count in zip(rates, CLIENTS.values(), strict=True):
+            start_s = time.perf_counter()
+            times[name] += run_clients(served, asked * count, count)
+            rates[name].append(len(asked) * count / (time.perf_counter() - start_s))
+    return {name: summarise(values) | _add_rate(rates.get(name)) for name, values in times.items()}
+
+
+def run_clients(served: Served, queries: Sequence[str], num_clients: int) -> list[Took]:
+    """Let clients ask one sentence after the other, each over a connection of its own; return what each answer took.
+
+    The work of the processors is the mean of all answers.
+
+    Raises:
+        ValueError: with the answer of a request that failed.
+    """
+    found: list[list[float]] = [[] for _ in range(num_clients)]
+    faults: list[Exception] = []
+
+    def ask(number: int) -> None:
+        try:
+            found[number] = _run_client(served.url, queries[number::num_clients])
+        except (OSError, ValueError) as error:
+            faults.append(error)
+
+    before = served.worker.cpu_times()
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(num_clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if faults:
+        raise ValueError(f"{len(faults)} clients failed, the first one: {faults[0]}")
+    after = served.worker.cpu_times()
+    cpu_s = (after.user + after.system - before.user - before.system) / len(queries)
+    return [Took(wall_s, cpu_s) for times_s in found for wall_s in times_s]
+
+
+def _run_client(url: str, queries: Sequence[str]) -> list[float]:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+    times_s = []
+    for query in queries:
+        body = json.dumps({"query": query, "top_k": 5})
+        start_s = time.perf_counter()
+        connection.request("POST", "/search", body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        content = response.read()
+        times_s.append(time.perf_counter() - start_s)
+        if response.status != http.client.OK:
+            raise ValueError(f"{query!r}: {response.status} {content[:200]!r}")
+    connection.close()
+    return times_s
+
+
+def summarise(times: Sequence[Took]) -> dict[str, float]:
+    """Return p50 and p99 in milliseconds, by nearest rank, the mean work of the processors, and the number of times."""
+    ordered = sorted(one.wall_s for one in times)
+    p99_s = ordered[-(-99 * len(ordered) // 100) - 1]
+    figures = {"p50_ms": statistics.median(ordered), "p99_ms": p99_s, "cpu_ms": statistics.fmean(one.cpu_s for one in times)}
+    return {name: round(1000 * value, 2) for name, value in figures.items()} | {"count": len(ordered)}
+
+
+def _add_rate(rates: Sequence[float] | None) -> dict[str, float]:
+    return {"per_s": round(statistics.median(rates), 2)} if rates else {}
+
+
+def _time(work: Callable[[Any], object], given: object) -> Took:
+    start_s, cpu_s = time.perf_counter(), time.process_time()
+    work(given)
+    return Took(time.perf_counter() - start_s, time.process_time() - cpu_s)
+
+
+def _time_batches(predictor: MomentPredictor, queries: Sequence[str]) -> list[Took]:
+    """Return what a sentence takes when several are one batch."""
+    batches = [queries[start : start + BATCH_SIZE] for start in range(0, len(queries), BATCH_SIZE)]
+    took = [_time(predictor.search, [SearchQuery(query) for query in batch]) for batch in batches]
+    return [Took(*(value / len(batch) for value in one)) for one, batch in zip(took, batches, strict=True)]
