@@ -7,7 +7,7 @@ export function readAddress(search = location.search) {
 }
 
 /** Return the address of what is shown, relative to the page. */
-export function writeAddress({ query = "", scope = null, moment = null }) {
+function writeAddress({ query = "", scope = null, moment = null }) {
   const values = new URLSearchParams();
   if (query) values.set("q", query);
   if (scope) values.set("in", scope);

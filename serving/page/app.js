@@ -35,13 +35,13 @@ export class App {
     library.addEventListener("list", ({ detail }) => uploads.resume(detail));
     uploads.addEventListener("open", ({ detail }) => this.#go({ scope: detail }));
     uploads.addEventListener("change", () => find("home").hidden || library.reload());
-    find("main").ownerDocument.querySelector("[data-home]").addEventListener("click", (event) => this.#goHome(event));
+    document.querySelector("[data-home]").addEventListener("click", (event) => this.#goHome(event));
   }
 
   /** Show what the address of the page says. */
   start() {
     this.#examples.then((sentences) => fillExamples(find("examples"), sentences, (query) => this.#go({ query })));
-    return this.#show(this.#address, { plays: true });
+    return this.#show(this.#address, { plays: !prefersStillness() });
   }
 
   #go({ query = "", scope = null, moment = null }) {

@@ -16,10 +16,10 @@ function press(event, { results, panel }) {
   const isTyping = event.target instanceof HTMLInputElement;
   switch (event.key) {
     case "/": return !isTyping && goToSearch();
-    case "?": return !isTyping && (showKeys(), true);
+    case "?": return !isTyping && openKeys();
     case "ArrowDown": return step(results, 1);
     case "ArrowUp": return isTyping ? false : step(results, -1) || goToSearch();
-    case " ": return !isTyping && togglesFrom(event.target) && (panel.toggle(), true);
+    case " ": return !isTyping && togglesFrom(event.target) && toggle(panel);
     case "Escape": return panel.stepBack() || goToSearch();
     default: return false;
   }
@@ -32,6 +32,16 @@ function step(results, direction) {
 /** Tell whether the space bar has no meaning of its own on an element. */
 function togglesFrom(element) {
   return !find("answer").hidden && !element.closest("button, a, [role=slider]");
+}
+
+function openKeys() {
+  showKeys();
+  return true;
+}
+
+function toggle(panel) {
+  panel.toggle();
+  return true;
 }
 
 function goToSearch() {

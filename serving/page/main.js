@@ -20,8 +20,7 @@ async function start() {
   startKeyboard(parts);
   find("show-keys").addEventListener("click", showKeys);
   new App(parts).start();
-  const { versions, limits } = await request("version");
-  parts.uploads.limits = limits;
+  const { versions } = await request("version");
   showVersions(versions);
 }
 

@@ -14,6 +14,7 @@ export class MomentPlayer extends EventTarget {
   #wantsPlay = false;
   #retry = null;
   #isLooped = false;
+  #stopsAtEnd = true; // not where the visitor went past the end to see more
 
   constructor(video) {
     super();
@@ -62,11 +63,13 @@ export class MomentPlayer extends EventTarget {
   bound(startS, endS) {
     this.#startS = startS;
     this.#endS = endS;
+    this.#stopsAtEnd = this.timeS < endS;
   }
 
   /** Go to a place, without a start or a stop of the playing. */
   seek(timeS) {
     this.#video.currentTime = timeS;
+    this.#stopsAtEnd = timeS < this.#endS;
   }
 
   /** Play from where it is; from the start of the moment where that has come to its end. */
@@ -103,7 +106,7 @@ export class MomentPlayer extends EventTarget {
   }
 
   #begin() {
-    this.#video.currentTime = Math.min(this.#startS, this.#video.duration || this.#startS);
+    this.seek(Math.min(this.#startS, this.#video.duration || this.#startS));
     this.#tell("state");
     if (this.#wantsPlay) this.play();
     this.#wantsPlay = false;
@@ -116,8 +119,7 @@ export class MomentPlayer extends EventTarget {
   }
 
   #tick() {
-    const stopsNow = this.isPlaying && this.timeS >= this.#endS && this.timeS < this.#endS + 1;
-    if (stopsNow) this.#stopAtEnd();
+    if (this.isPlaying && this.#stopsAtEnd && this.timeS >= this.#endS) this.#stopAtEnd();
     this.#tell("time");
   }
 

@@ -27,9 +27,6 @@ export class Panel extends EventTarget {
     this.#player.isMuted = readSound() !== "on";
   }
 
-  get isPlaying() { return this.#player.isPlaying; }
-  get hasVideo() { return this.#video !== null; }
-
   /** Show a moment of an answer. `video` is `{video_id, title, duration_s}`. */
   show(video, moment, { query, answerId, play, offersOnly, isGuess }) {
     this.#video = video;

@@ -1,6 +1,6 @@
 /** One upload, from the file to a video that can be searched, as an entry of the tray. */
 
-import { sendVideo } from "./api.js";
+import { request, sendVideo } from "./api.js";
 import { announce, make } from "./dom.js";
 import { checkVideo, deleteVideo } from "./videos.js";
 
@@ -28,14 +28,10 @@ export class UploadEntry extends EventTarget {
   get isFinished() { return ["ready", "failed"].includes(this.#state); }
 
   /** Send a file; returns when the service has it, or has refused it. */
-  async send(file, limits) {
+  async send(file) {
     if (this.#controller.signal.aborted) return;
-    const megabytes = file.size / 1e6;
-    if (limits && megabytes > limits.max_upload_mb) {
-      this.#fail(`The file has ${Math.ceil(megabytes)} MB, at most ${limits.max_upload_mb} MB are taken.`);
-      return;
-    }
     try {
+      await this.#requireRoom(file);
       const report = (share) => this.#show("sending", share, `Sending, ${Math.floor(100 * share)} %`);
       report(0);
       const video = await sendVideo(file, { report, signal: this.#controller.signal });
@@ -43,6 +39,14 @@ export class UploadEntry extends EventTarget {
     } catch (error) {
       if (error.name !== "AbortError") this.#fail(error.message);
     }
+  }
+
+  /** Refuse a file that is too large, or a visitor without the token, before anything is sent. */
+  async #requireRoom(file) {
+    const { limits } = await request("version", { signal: this.#controller.signal });
+    const megabytes = Math.ceil(file.size / 1e6);
+    if (megabytes <= limits.max_upload_mb) return;
+    throw new Error(`The file has ${megabytes} MB, at most ${limits.max_upload_mb} MB are taken.`);
   }
 
   /** Show how far the indexing of a video has come, until it is done. */

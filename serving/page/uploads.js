@@ -8,7 +8,6 @@ export class Uploads extends EventTarget {
   #entries = new Set();
   #sending = Promise.resolve();
   #list = make("div");
-  limits = null;
 
   constructor() {
     super();
@@ -43,7 +42,7 @@ export class Uploads extends EventTarget {
   #send(files) {
     for (const file of files) {
       const entry = this.#add(file.name);
-      this.#sending = this.#sending.then(() => entry.send(file, this.limits));
+      this.#sending = this.#sending.then(() => entry.send(file));
     }
   }
 

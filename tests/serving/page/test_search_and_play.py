@@ -144,3 +144,13 @@ def test_versions_and_time_are_told(service: Any, open_page: Any) -> None:
     page.locator("button.card").first.wait_for()
     assert re.search(r"\d+ moments? · [\d.]+ m?s", page.locator("#answer-facts").inner_text())
     assert re.fullmatch(r"Model [0-9a-f]{12} · Index [0-9a-f]{12} · \w+", page.locator("#versions").inner_text())
+
+
+def test_past_the_end_of_the_moment_the_video_goes_on(service: Any, open_page: Any) -> None:
+    page = open_page(f"{service.server.url}/?q={quote(service.found_sentence)}&v=v3&t=1-2", reduced_motion="reduce")
+    page.wait_for_function(IS_LOADED)
+    track = page.locator("#track").bounding_box()
+    page.mouse.click(track["x"] + track["width"] * 0.3, track["y"] + 10)
+    page.get_by_role("button", name="Play", exact=True).click()
+    page.wait_for_function(f"() => {CURRENT_S} > 3")
+    assert not page.evaluate(STANDS)
