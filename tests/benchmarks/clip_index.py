@@ -216,6 +216,7 @@ def write_lines(rows: list[Figures], facts: dict[str, float], nearest: tuple[flo
         f"and of those windows. *Scanned* is what a search must read; a thread reads {bandwidth:.1f} GB in a second of CPU",
         "time, which gives the least. *Held* is the memory of the process alone (RssAnon) with the index loaded, 40 MiB",
         "of it Python; the vectors lie in a file that the system maps. *Peak* is VmHWM above what was held before.",
+        "Half a millisecond and more of each search is Python that sorts hits into windows: beside few bytes, most of it.",
         "",
         "| clips | hours | index | build, s | CPU, s | peak of build, MiB | load, s | held, MiB | file, MiB "
         "| CPU, ms | p50, ms | p99, ms | scanned, MB | least, ms | CPU over least | clips found | windows found |",
