@@ -25,7 +25,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run the arms without a record, then write the page")
     run.add_argument("--only", metavar="ARM", action="append", default=[], help="an arm, or a pattern of some; may be repeated")
-    run.add_argument("--again", metavar="ARM", action="append", default=[], help="arms to run although they are on record")
+    run.add_argument(
+        "--again",
+        metavar="ARM",
+        action="append",
+        default=[],
+        help="arms to run from their start although they are on record, or were cut",
+    )
     commands.add_parser("list", help="list the arms")
     commands.add_parser("page", help="write the page from the records")
     return parser.parse_args(arguments)

@@ -46,6 +46,7 @@ def run_arm(arm: "Arm", *, bench: str, threads: int, folder: Path, clock: Clock)
         given.inputs,
         out_dir=checkpoint,
         cache_dir=paths.find_cache_dir(),
+        states_dir=folder / "training",
         tags={**tags, "bench": bench, "bench.arm": arm.name},
         name=arm.name,
         examine=examine,

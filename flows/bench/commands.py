@@ -43,6 +43,9 @@ def run(*, only: Sequence[str], again: Sequence[str]) -> None:
         keep_records(schedule, jobs, catalogue) as records,
     ):
         due = [job for job in jobs if job.arm.name in chosen and (job.arm.name in repeated or not is_settled(job, records))]
+        for job in due:
+            if job.arm.name in repeated:
+                schedule.start_over(job)
         print(f"{len(due)} of {len(arms)} arms to run, the others are on record or not asked for")
         run_jobs(schedule, due, records, given)
     missing = [job.arm.name for job in due if records[job.arm.name].status != "done"]

@@ -69,6 +69,10 @@ class Schedule:
         path = self._folder(job) / RECORD
         return Record.model_validate(read_json(path)) if path.is_file() else None
 
+    def start_over(self, job: Job) -> None:
+        """Remove what a job left behind: its training, and what it has spent."""
+        shutil.rmtree(self._folder(job), ignore_errors=True)
+
     def forget(self, kept: Container[str]) -> None:
         """Remove what jobs left behind but for the keys that are kept: what these have spent still counts."""
         for folder in self.work_dir.glob("*"):

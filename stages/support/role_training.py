@@ -225,15 +225,17 @@ def train_tracked(
     out_dir: Path,
     cache_dir: Path,
     tags: Mapping[str, str],
+    states_dir: Path | None = None,
     name: str | None = None,
     examine: Examine | None = None,
 ) -> FitResult:
     """Train one role under a tracked run, and remove the resumable state when its result is written.
 
-    The run goes by the role, or by `name`. `examine` looks at what was written; what it measures becomes part of the run.
+    The state lies in `states_dir`, or in a folder of the cache. The run goes by the role, or by `name`. `examine` looks at
+    what was written; what it measures becomes part of the run.
     """
     key = compute_key(plan, inputs)
-    state_dir = cache_dir / "training" / key
+    state_dir = (states_dir or cache_dir / "training") / key
     tags = {**tags, "role": plan.role, "features": inputs.store.fingerprint.digest, "cuepoint.key": key}
     run = TrackedRun(cache_dir / "tracking", state_dir, name=name or plan.role, params=flatten(plan.to_json()), tags=tags)
 

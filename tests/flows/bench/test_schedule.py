@@ -124,6 +124,16 @@ def test_only_what_is_kept_stays_behind(schedule: Schedule) -> None:
     assert [path.name for path in schedule.work_dir.iterdir() if path.is_dir()] == ["key-b"]
 
 
+def test_a_job_that_starts_over_has_spent_nothing(schedule: Schedule) -> None:
+    job = make_job("slow")
+    (schedule.work_dir / job.key / "training").mkdir(parents=True)
+    (schedule.work_dir / job.key / "spent.json").write_text('{"wall_s": 20.0, "cpu_s": 3.0}')
+    assert run(schedule, job)["slow"].status == "cut"
+    schedule.start_over(job)
+    assert not (schedule.work_dir / job.key).exists()
+    assert run(schedule, make_job("a"))["a"].status == "done"
+
+
 def test_a_clock_goes_on_where_another_process_stopped(tmp_path: Path) -> None:
     (tmp_path / "spent.json").write_text('{"wall_s": 7.0, "cpu_s": 3.0}')
     clock = Clock(tmp_path)
