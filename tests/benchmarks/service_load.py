@@ -47,7 +47,7 @@ def parse(output: str) -> dict[str, Any]:
     """
     number = re.search(r"(\d+) requests in", output)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
-    percentiles = dict(re.findall(r"^\s+(50|99)%\s+([\d.]+m?u?s)$", output, flags=re.MULTILINE))
+    percentiles = dict(re.findall(r"^\s+(50|99)%\s+([\d.]+m?u?s)\s*$", output, flags=re.MULTILINE))
     if number is None or rate is None or len(percentiles) != 2:
         raise ValueError(f"this is no report of wrk:\n{output}")
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", output)

@@ -5,7 +5,7 @@ import json
 import statistics
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -19,15 +19,15 @@ from serving.predictor import MomentPredictor
 from serving.search import find_survivors
 
 BATCH_SIZE = 8
-CLIENTS = {"1 client": 1, "8 clients": 8}
 WARM_UP = 30
 
 
-class Served(NamedTuple):
-    """A running service."""
+class Load(NamedTuple):
+    """Clients of a running service."""
 
     url: str
     worker: psutil.Process
+    num_clients: int
 
 
 class Plan(NamedTuple):
@@ -72,7 +72,7 @@ class BareNetworks:
 
 
 def measure(
-    served: Served, predictor: MomentPredictor, queries: Sequence[str], plan: Plan, *, num_threads: int
+    loads: Mapping[str, Load], predictor: MomentPredictor, queries: Sequence[str], plan: Plan, *, num_threads: int
 ) -> dict[str, dict[str, float]]:
     """Return all times, in milliseconds, taken in turns: a busy moment of the machine meets all of them."""
     bare = BareNetworks(predictor, num_threads=num_threads)
@@ -80,26 +80,27 @@ def measure(
     ways: dict[str, Callable[[list[str]], list[Took]]] = {
         "bare networks": lambda asked: [bare.time(query) for query in asked],
         "in process": lambda asked: [_time(predictor.search, SearchQuery(query)) for query in asked],
-        "in process, 8 at once": lambda asked: _time_batches(predictor, asked),
+        f"in process, {BATCH_SIZE} at once": lambda asked: _time_batches(predictor, asked),
         "all videos": lambda asked: [_time(rank_all, query) for query in asked[: plan.exhaustive]],
     }
-    rates: dict[str, list[float]] = {f"HTTP, {name}": [] for name in CLIENTS}
+    rates: dict[str, list[float]] = {name: [] for name in loads}
     times: dict[str, list[Took]] = {name: [] for name in (*ways, *rates)}
     for way in ways.values():
         way(list(queries[:WARM_UP]))
-    run_clients(served, queries[:WARM_UP], 1)
+    for load in loads.values():
+        run_clients(load, queries[:WARM_UP])
     for number in range(plan.rounds):
         asked = [queries[(number * plan.requests + place) % len(queries)] for place in range(plan.requests)]
         for name, way in ways.items():
             times[name] += way(asked)
-        for name, count in zip(rates, CLIENTS.values(), strict=True):
+        for name, load in loads.items():
             start_s = time.perf_counter()
-            times[name] += run_clients(served, asked * count, count)
-            rates[name].append(len(asked) * count / (time.perf_counter() - start_s))
+            times[name] += run_clients(load, asked * load.num_clients)
+            rates[name].append(len(asked) * load.num_clients / (time.perf_counter() - start_s))
     return {name: summarise(values) | _add_rate(rates.get(name)) for name, values in times.items()}
 
 
-def run_clients(served: Served, queries: Sequence[str], num_clients: int) -> list[Took]:
+def run_clients(load: Load, queries: Sequence[str]) -> list[Took]:
     """Let clients ask one sentence after the other, each over a connection of its own; return what each answer took.
 
     The work of the processors is the mean of all answers.
@@ -107,24 +108,24 @@ def run_clients(served: Served, queries: Sequence[str], num_clients: int) -> lis
     Raises:
         ValueError: with the answer of a request that failed.
     """
-    found: list[list[float]] = [[] for _ in range(num_clients)]
+    found: list[list[float]] = [[] for _ in range(load.num_clients)]
     faults: list[Exception] = []
 
     def ask(number: int) -> None:
         try:
-            found[number] = _run_client(served.url, queries[number::num_clients])
+            found[number] = _run_client(load.url, queries[number :: load.num_clients])
         except (OSError, ValueError) as error:
             faults.append(error)
 
-    before = served.worker.cpu_times()
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(num_clients)]
+    before = load.worker.cpu_times()
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(load.num_clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     if faults:
         raise ValueError(f"{len(faults)} clients failed, the first one: {faults[0]}")
-    after = served.worker.cpu_times()
+    after = load.worker.cpu_times()
     cpu_s = (after.user + after.system - before.user - before.system) / len(queries)
     return [Took(wall_s, cpu_s) for times_s in found for wall_s in times_s]
 
