@@ -47,12 +47,12 @@ class CollectionFollower:
         self, predictor: MomentPredictor, leader: Manifest, *, state_dir: Path, jobs: JobQueue, fail: Callable[[str], None]
     ) -> None:
         """Follow a champion whose models are `leader`; encoded uploads are kept in the state folder."""
-        self._predictor, self._state_dir, self._jobs, self._fail = predictor, state_dir, jobs, fail
+        self._predictor: MomentPredictor | None = predictor  # None when it follows no longer
+        self._state_dir, self._jobs, self._fail = state_dir, jobs, fail
         self._cache = _open_cache(state_dir, predictor.bundle.manifest, leader)
         self._is_alike = _encode_alike(predictor.bundle.manifest, leader)
         self._missing: dict[str, IndexedVideo] = {}
         self._lock = threading.RLock()
-        self._is_stopped = False
 
     @property
     def is_behind(self) -> bool:
@@ -61,59 +61,59 @@ class CollectionFollower:
 
     def add_video(self, video: IndexedVideo, encoded: EncodedVideo) -> None:
         """Take a video that the champion took and encoded; never fails."""
-        self._try(f"take the upload {video.video_id!r}", partial(self._add, video, encoded))
+        self._try(f"take the upload {video.video_id!r}", lambda predictor: self._add(predictor, video, encoded))
 
     def remove_video(self, video_id: str) -> None:
         """Leave out a video that the champion will leave out; never fails."""
-        self._try(f"leave out the video {video_id!r}", partial(self._remove, video_id))
+        self._try(f"leave out the video {video_id!r}", lambda predictor: self._remove(predictor, video_id))
 
     def stop(self) -> None:
-        """Follow no longer."""
+        """Follow no longer, and let go of the models."""
         with self._lock:
-            self._is_stopped = True
+            self._predictor = None
             for video_id in self._missing:
                 self._jobs.cancel(_name_job(video_id))
             self._missing.clear()
 
-    def _try(self, what: str, change: Callable[[], None]) -> None:
+    def _try(self, what: str, change: Callable[[MomentPredictor], None]) -> None:
         try:
             with self._lock:
-                if not self._is_stopped:
-                    change()
+                if self._predictor is not None:
+                    change(self._predictor)
         except Exception as error:  # of a challenger nothing is trusted: the champion's library goes on
             self._fail(f"it could not {what}: {type(error).__name__}: {error}")
 
-    def _add(self, video: IndexedVideo, encoded: EncodedVideo) -> None:
+    def _add(self, predictor: MomentPredictor, video: IndexedVideo, encoded: EncodedVideo) -> None:
         if self._is_alike:
-            self._predictor.add_video(video, encoded)
+            predictor.add_video(video, encoded)
             return
         if self._cache is None:
             raise ValueError("its bundle has no video encoder")
         known = self._cache.load(video.sha256)
         if known is not None:
-            self._predictor.add_video(video, known)
+            predictor.add_video(video, known)
             return
-        path, bundle = find_original(self._state_dir, video.video_id), self._predictor.bundle
+        path, bundle = find_original(self._state_dir, video.video_id), predictor.bundle
         status = path.stat()
         files = {path: HashedFile(video.sha256, status.st_size, status.st_mtime_ns)}
         work = FollowWork(KeepWork(EncodeWork(bundle.folder.absolute(), bundle.version, files), self._cache))
         self._missing[video.video_id] = video
         self._jobs.add(Job(_name_job(video.video_id), path, work, partial(self._finish, video)))
 
-    def _remove(self, video_id: str) -> None:
+    def _remove(self, predictor: MomentPredictor, video_id: str) -> None:
         video = self._missing.pop(video_id, None)
         if video is None:
-            video = self._predictor.collection.find_video(video_id)
-            self._predictor.remove_video(video_id)
+            video = predictor.collection.find_video(video_id)
+            predictor.remove_video(video_id)
         else:
             self._jobs.cancel(_name_job(video_id))
         if self._cache:
             self._cache.remove(video.sha256)
 
     def _finish(self, video: IndexedVideo, outcome: Success[Any] | Failure) -> None:
-        self._try(f"encode the upload {video.video_id!r}", partial(self._keep, video, outcome))
+        self._try(f"encode the upload {video.video_id!r}", lambda predictor: self._keep(predictor, video, outcome))
 
-    def _keep(self, video: IndexedVideo, outcome: Success[Any] | Failure) -> None:
+    def _keep(self, predictor: MomentPredictor, video: IndexedVideo, outcome: Success[Any] | Failure) -> None:
         if self._missing.get(video.video_id) is not video:
             return
         if isinstance(outcome, Failure):
@@ -121,7 +121,7 @@ class CollectionFollower:
         encoded = self._cache.load(video.sha256) if self._cache else None
         if encoded is None:
             raise ValueError("what was encoded of it is damaged")
-        self._predictor.add_video(video, encoded)
+        predictor.add_video(video, encoded)
         del self._missing[video.video_id]
 
 

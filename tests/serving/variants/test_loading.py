@@ -1,6 +1,8 @@
 """A challenger that cannot be used is refused with the reason, and the champion answers alone."""
 
+import gc
 import shutil
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,6 +98,31 @@ def test_a_challenger_that_fits_takes_part(champion: MomentPredictor, challenger
     assert (status.state, status.model) == ("serving", champion.bundle.version[:12])
     assert "cuepoint_challenger_serving 1.0" in metrics
     loaded.variants.stop()
+
+
+def test_a_challenger_that_is_out_gives_its_models_back(
+    champion: MomentPredictor, challengers: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models: list[Any] = []
+    load_models = MomentPredictor.load
+    monkeypatch.setattr(MomentPredictor, "load", lambda *places, **options: keep(load_models(*places, **options), models))
+    loaded, _ = load(champion, challengers["twin"], tmp_path, CUEPOINT_CHALLENGER_MIN_REQUESTS="1")
+
+    def search_badly(asked: MomentPredictor) -> Any:
+        if asked is not champion:
+            raise RuntimeError("broken")
+        return asked.search(QUERY)
+
+    for key in map(str, range(99)):
+        anyio.run(lambda key=key: loaded.variants.answer(search_badly, key=key))
+    assert loaded.variants.describe_challenger().state == "out"
+    gc.collect()
+    assert [one() for one in models] == [None]
+
+
+def keep(predictor: MomentPredictor, models: list[Any]) -> MomentPredictor:
+    models.append(weakref.ref(predictor))
+    return predictor
 
 
 def test_videos_that_the_champion_lacks_are_left_out(challengers: dict[str, Path], small_project: Any) -> None:

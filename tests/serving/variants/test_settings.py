@@ -1,10 +1,12 @@
 """What the environment says of a challenger is read strictly."""
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
+from serving.variants import settings
 from serving.variants.settings import find_challenger_settings
 
 
@@ -14,10 +16,10 @@ def test_without_a_folder_there_is_no_challenger() -> None:
 
 
 def test_values_that_are_not_named_have_defaults() -> None:
-    settings = find_challenger_settings({"CUEPOINT_CHALLENGER": "/models/new"})
-    assert settings is not None
-    assert (settings.folder, settings.mode, settings.share) == (Path("/models/new"), "share", 0.1)
-    assert (settings.limits.min_requests, settings.limits.window_s, settings.limits.p95_margin_s) == (50, 3600, 0.05)
+    found = find_challenger_settings({"CUEPOINT_CHALLENGER": "/models/new"})
+    assert found is not None
+    assert (found.folder, found.mode, found.share) == (Path("/models/new"), "share", 0.1)
+    assert (found.limits.min_requests, found.limits.window_s, found.limits.p95_margin_s) == (50, 3600, 0.05)
 
 
 @pytest.mark.parametrize(
@@ -35,3 +37,10 @@ def test_values_that_are_not_named_have_defaults() -> None:
 def test_a_bad_value_is_named(name: str, value: str, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         find_challenger_settings({"CUEPOINT_CHALLENGER": "x", f"CUEPOINT_CHALLENGER_{name}": value})
+
+
+def test_the_docs_name_every_variable() -> None:
+    names = re.findall(r'_read_number\(environment, "([A-Z0-9_]+)"', inspect.getsource(settings))
+    docs = Path(__file__).parents[3].joinpath("docs", "service.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(CUEPOINT_CHALLENGER\w*)` \|", docs, flags=re.MULTILINE)
+    assert set(rows) == {f"CUEPOINT_CHALLENGER{name}" for name in ("", "_MODE", *(f"_{one}" for one in names))}
