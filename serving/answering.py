@@ -80,4 +80,4 @@ def add_over(cells: Ints, shares: Floats, *, num_points: int) -> Floats:
 def _meets(moment: FoundMoment, query: SearchQuery) -> bool:
     if query.min_score is not None and moment.score < query.min_score:
         return False
-    return query.min_confidence is None or (moment.confidence is not None and moment.confidence >= query.min_confidence)
+    return not query.min_confidence or (moment.confidence is not None and moment.confidence >= query.min_confidence)

@@ -17,7 +17,7 @@ class SearchQuery(NamedTuple):
     top_k: int = 5
     video_ids: frozenset[str] | None = None  # search in these alone; None: in the whole collection
     min_score: float | None = None  # of every moment
-    min_confidence: float | None = None  # of every moment, in place of the bundle's threshold
+    min_confidence: float | None = None  # of every moment, in place of the bundle's threshold; 0: every moment
 
 
 class FoundMoment(NamedTuple):

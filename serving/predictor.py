@@ -168,7 +168,7 @@ class MomentPredictor:
         for one in queries:
             require_query(one.query)
             require_limits(one)
-            if one.min_confidence is not None and calibration is None:
+            if one.min_confidence and calibration is None:
                 reasons = "; ".join(self.bundle.manifest.calibration.missing.values())
                 raise ValueError(
                     f"min_confidence = {one.min_confidence}: this bundle knows no confidence ({reasons}); use min_score"

@@ -40,7 +40,7 @@ CHANGES = {
         "localizer: place_tan": "localizer: tan2d",
         "bootstrap_samples: 1000": "bootstrap_samples: 50",
     },
-    "presets/localizer/tan2d.yaml": {"max_epochs: 10": "max_epochs: 2"},
+    "presets/localizer/tan2d.yaml": {"max_epochs: 8": "max_epochs: 2"},
     "presets/blind/text_only.yaml": {"max_epochs: 25": "max_epochs: 2"},
     "presets/retriever/dual_encoder.yaml": {"max_epochs: 12": "max_epochs: 6"},
 }

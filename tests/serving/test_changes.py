@@ -88,6 +88,7 @@ def test_without_calibration_there_is_no_confidence_and_none_can_be_asked_for(bu
     assert answer.moments[0].confidence is None
     with pytest.raises(ValueError, match=r"knows no confidence \(the split 'val' has no queries\); use min_score"):
         search(predictor, min_confidence=0.5)
+    assert search(predictor, min_confidence=0.0).moments == answer.moments
 
 
 def test_the_timeline_peaks_at_the_best_moment(predictor: MomentPredictor) -> None:

@@ -82,7 +82,7 @@ def test_the_index_of_a_folder_agrees_with_the_pipelines(tiny_pipeline: Path, tm
         np.testing.assert_allclose(cells, wanted_cells, rtol=2e-3, atol=2e-3)  # two roundings to float16
     answers, wanted_answers = (MomentPredictor.load(data / "bundle", folder) for folder in (tmp_path / "index", data / "index"))
     for sentence in SENTENCES:
-        query = SearchQuery(sentence, 10)
+        query = SearchQuery(sentence, 10, min_confidence=0.0)
         best, wanted_best = (one.search(query)[0].moments for one in (answers, wanted_answers))
         np.testing.assert_allclose([one.score for one in best], [one.score for one in wanted_best], atol=1e-3)
         assert names[best[0].video_id] in {one.video_id for one in wanted_best if one.score > wanted_best[0].score - 2e-3}
