@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,3 +93,15 @@ def stop_server(server: Server) -> None:
         for number in (*workers, server.process.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def open_service(home: Path, **variables: str) -> Iterator[tuple[Server, httpx.Client]]:
+    """Start the search service, wait until it is ready, and give it with a client of it; it is stopped at the end."""
+    server = start_server(SERVICE, home, **variables)
+    try:
+        server.wait_until_ready()
+        with httpx.Client(base_url=server.url, timeout=60) as client:
+            yield server, client
+    finally:
+        stop_server(server)

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import faiss
 import numpy as np
 from drawn_clips import CLIPS_PER_VIDEO, Source, describe_neighbours, fit_step, write_clips
+from figures_page import replace_figures
 from process_memory import read_status
 
 from corpus.records import load_corpus
@@ -254,8 +255,7 @@ def main() -> None:
     lines = write_lines(rows, facts, nearest, bandwidth)
     print("\n".join(lines))
     if options.page:
-        _, mark, plan = PAGE.read_text(encoding="utf-8").partition("## Beyond") if PAGE.is_file() else ("", "", "")
-        PAGE.write_text("\n".join(lines) + "\n\n" + mark + plan, encoding="utf-8")
+        replace_figures(PAGE, lines, kept="## Beyond")
 
 
 if __name__ == "__main__":

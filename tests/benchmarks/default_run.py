@@ -17,7 +17,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from typing import Any
 
 import psutil
 import yaml
+from process_memory import sample
 from results_page import build_page
 
 from stages.support.machine import describe_machine
@@ -77,19 +77,9 @@ def scale_videos(path: Path, share: float) -> None:
 @contextmanager
 def sample_memory() -> Iterator[list[int]]:
     """Collect the memory of all processes below this one, shared pages counted once, every second of the block."""
-    samples, done = [0], threading.Event()
-
-    def sample() -> None:
-        while not done.wait(SAMPLE_S):
-            samples.append(sum(map(read_memory, psutil.Process().children(recursive=True))))
-
-    thread = threading.Thread(target=sample)
-    thread.start()
-    try:
+    with sample(lambda: sum(map(read_memory, psutil.Process().children(recursive=True))), period_s=SAMPLE_S) as samples:
+        samples.append(0)
         yield samples
-    finally:
-        done.set()
-        thread.join()
 
 
 def read_memory(process: psutil.Process) -> int:

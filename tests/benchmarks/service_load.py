@@ -4,12 +4,12 @@ import json
 import re
 import subprocess
 import tempfile
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from process_memory import read_status, sample
 
 SAMPLE_S = 5.0
 _SCRIPT = """
@@ -28,8 +28,13 @@ def press(url: str, worker: int, queries: Sequence[str], *, num_clients: int, se
     Raises:
         ValueError: when wrk fails, or says what is not understood.
     """
+    start_s = time.monotonic()
+
+    def read_memory() -> tuple[float, int]:
+        return round(time.monotonic() - start_s, 1), read_status("VmRSS", worker)
+
     bodies = ",\n".join(json.dumps(json.dumps({"query": query, "top_k": 5})) for query in queries)
-    with tempfile.TemporaryDirectory() as folder, sample_memory(worker) as samples:
+    with tempfile.TemporaryDirectory() as folder, sample(read_memory, period_s=SAMPLE_S) as samples:
         script = Path(folder) / "search.lua"
         script.write_text(_SCRIPT % bodies, encoding="utf-8")
         command = ["wrk", "-t1", f"-c{num_clients}", f"-d{seconds}s", "--timeout", "30s", "--latency", "-s", str(script), url]
@@ -55,31 +60,6 @@ def parse(output: str) -> dict[str, Any]:
     errors = (int(refused[1]) if refused else 0) + (sum(map(int, broken.groups())) if broken else 0)
     times = {f"p{name}_ms": _read_ms(text) for name, text in percentiles.items()}
     return {"requests": int(number[1]), "errors": errors, "per_s": float(rate[1]), **times}
-
-
-@contextmanager
-def sample_memory(process: int) -> Iterator[list[tuple[float, int]]]:
-    """Collect (seconds, bytes) of what a process holds, VmRSS, during the block."""
-    samples: list[tuple[float, int]] = []
-    done, start_s = threading.Event(), time.monotonic()
-
-    def sample() -> None:
-        while not done.wait(SAMPLE_S):
-            samples.append((round(time.monotonic() - start_s, 1), read_held_bytes(process)))
-
-    thread = threading.Thread(target=sample)
-    thread.start()
-    try:
-        yield samples
-    finally:
-        done.set()
-        thread.join()
-
-
-def read_held_bytes(process: int) -> int:
-    """Return the memory that a process holds."""
-    text = Path(f"/proc/{process}/status").read_text(encoding="ascii")
-    return 1024 * int(re.findall(r"^VmRSS:\s+(\d+) kB$", text, flags=re.MULTILINE)[0])
 
 
 def _read_ms(text: str) -> float:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from figures_page import replace_figures
 from tqdm import tqdm
 
 from corpus.moments import RankedMoment, compute_iou
@@ -191,8 +192,7 @@ def main() -> None:
     lines = write_lines(points, num_questions=len(questions), present=predictor.bundle.manifest.search.survivors)
     print("\n".join(lines))
     if options.page:
-        _, mark, conclusion = PAGE.read_text(encoding="utf-8").partition("## Operating") if PAGE.is_file() else ("", "", "")
-        PAGE.write_text("\n".join(lines) + "\n\n" + mark + conclusion, encoding="utf-8")
+        replace_figures(PAGE, lines, kept="## Operating")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import psutil
 import pytest
 import yaml
 
+from corpus.files import write_bytes, write_json
 from flows.dvc_process import build_environment
 from flows.reproduce import STAGES
 from loopback import find_free_port, wait_until
@@ -165,3 +166,26 @@ def prefect_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefec
     service = PrefectService(tmp_path_factory.mktemp("prefect"))
     yield service
     service.stop()
+
+
+@pytest.fixture
+def finished_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a finished pipeline, with a tracking store of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    write_json(Path("data/bundle/manifest.json"), {"files": {}})
+    write_bytes(Path("dvc.lock"), b"schema: '2.0'\nstages: {}\n")
+    return tmp_path
+
+
+@pytest.fixture
+def finish(finished_pipeline: Path) -> Callable[..., None]:
+    """What gives the pipeline a bento and the recall it has on validation: finish(bento, recall=...)."""
+
+    def write(bento: bytes, *, recall: float) -> None:
+        figures = {"val": {"localizer": {"R1_iou0.5": recall, "mIoU": 0.4}}}
+        write_json(finished_pipeline / "data/reports/evaluation/metrics.json", figures)
+        write_bytes(finished_pipeline / "data/bento/cuepoint.bento", bento)
+
+    return write

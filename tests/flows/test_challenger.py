@@ -1,11 +1,12 @@
 """The registry's challenger: how it gets there, and that the champion is served whatever is wrong with it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from corpus.files import sha256_file, write_bytes, write_json
+from corpus.files import sha256_file, write_bytes
 from flows import serve
 from flows.challenger import nominate
 from flows.champion import challenge_champion
@@ -77,12 +78,7 @@ def test_a_registry_that_fails_leaves_the_champion(
 
 
 @pytest.mark.slow
-def test_a_bento_that_lost_may_still_be_the_challenger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    write_json(Path("data/bundle/manifest.json"), {"files": {}})
-    write_bytes(Path("dvc.lock"), b"schema: '2.0'\nstages: {}\n")
+def test_a_bento_that_lost_may_still_be_the_challenger(finish: Callable[..., None]) -> None:
     finish(b"first", recall=0.5)
     assert challenge_champion().accepted
     with pytest.raises(ValueError, match=r"this bento is the champion \(version 1\); a challenger must be another one"):
@@ -94,8 +90,3 @@ def test_a_bento_that_lost_may_still_be_the_challenger(tmp_path: Path, monkeypat
     assert champion is not None
     assert challenger is not None
     assert (champion.version, challenger.version) == ("1", "2")
-
-
-def finish(bento: bytes, *, recall: float) -> None:
-    write_json(Path("data/reports/evaluation/metrics.json"), {"val": {"localizer": {"R1_iou0.5": recall, "mIoU": 0.4}}})
-    write_bytes(Path("data/bento/cuepoint.bento"), bento)

@@ -1,12 +1,13 @@
 """The rule that moves the alias `champion`, and what is registered."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from corpus.files import sha256_file, write_bytes, write_json
+from corpus.files import sha256_file
 from flows import champion
 from flows.champion import challenge_champion, judge, read_validation_figures
 from stages.support.tracking import fetch_version, read_champion
@@ -55,30 +56,16 @@ def test_a_split_without_queries_has_no_figures() -> None:
     assert read_validation_figures({"val": {"queries": 0}, "test": {"localizer": PRESENT}}) == {}
 
 
-@pytest.fixture
-def finished_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a finished pipeline, with a tracking store of its own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    write_json(Path("data/bundle/manifest.json"), {"files": {}})
-    write_bytes(Path("dvc.lock"), b"schema: '2.0'\nstages: {}\n")
-    return tmp_path
-
-
-def finish(folder: Path, *, bento: bytes, recall: float) -> None:
-    write_json(folder / "data/reports/evaluation/metrics.json", {"val": {"localizer": {"R1_iou0.5": recall, "mIoU": 0.4}}})
-    write_bytes(folder / "data/bento/cuepoint.bento", bento)
-
-
 @pytest.mark.slow
-def test_the_alias_follows_the_better_bundle_and_names_its_bytes_and_lock(finished_pipeline: Path) -> None:
-    finish(finished_pipeline, bento=b"first", recall=0.5)
+def test_the_alias_follows_the_better_bundle_and_names_its_bytes_and_lock(
+    finished_pipeline: Path, finish: Callable[..., None]
+) -> None:
+    finish(b"first", recall=0.5)
     assert challenge_champion().accepted
     assert challenge_champion() == (False, "this bundle is the champion already (version 1)")
-    finish(finished_pipeline, bento=b"worse", recall=0.4)
+    finish(b"worse", recall=0.4)
     assert not challenge_champion().accepted
-    finish(finished_pipeline, bento=b"better", recall=0.6)
+    finish(b"better", recall=0.6)
     assert challenge_champion().reason.endswith("it is version 2 now")
     present = read_champion()
     assert present is not None
@@ -92,11 +79,11 @@ def test_the_alias_follows_the_better_bundle_and_names_its_bytes_and_lock(finish
 
 @pytest.mark.slow
 def test_a_kill_between_registration_and_alias_leaves_the_old_champion_and_is_mended_by_the_next_run(
-    finished_pipeline: Path, monkeypatch: pytest.MonkeyPatch
+    finish: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish(finished_pipeline, bento=b"first", recall=0.5)
+    finish(b"first", recall=0.5)
     challenge_champion()
-    finish(finished_pipeline, bento=b"better", recall=0.6)
+    finish(b"better", recall=0.6)
 
     def die(_: str) -> None:
         raise KeyboardInterrupt

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from loopback import SERVICE, Server, start_server, stop_server
+from loopback import Server, open_service
 
 INDEXING_LIMIT_S = 180
 
@@ -39,13 +39,9 @@ class Api:
 def api(small_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """A service over the small project; tests leave its collection as it is, and delete what they upload."""
     home = tmp_path_factory.mktemp("api")
-    server = start_server(SERVICE, home, CUEPOINT_MAX_UPLOAD_MB="2", CUEPOINT_MAX_VIDEO_S="60", **small_environment)
-    try:
-        server.wait_until_ready()
-        with httpx.Client(base_url=server.url, timeout=60) as client:
-            yield Api(server, client)
-    finally:
-        stop_server(server)
+    limits = {"CUEPOINT_MAX_UPLOAD_MB": "2", "CUEPOINT_MAX_VIDEO_S": "60"}
+    with open_service(home, **limits, **small_environment) as (server, client):
+        yield Api(server, client)
 
 
 @pytest.fixture

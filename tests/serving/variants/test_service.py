@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from loopback import SERVICE, Server, start_server, stop_server, wait_until
+from loopback import Server, open_service, wait_until
 
 pytestmark = pytest.mark.slow
 QUERY = "the red circle moves"  # four words: too many for the failing challenger
@@ -48,13 +48,8 @@ def serve(environment: dict[str, str], home: Path, challenger: Path, **variables
     """Serve the small project with a challenger that is judged soon."""
     own = {"CUEPOINT_CHALLENGER": str(challenger), "CUEPOINT_CHALLENGER_SHARE": "0.5", "CUEPOINT_CHALLENGER_P95_MARGIN_MS": "30"}
     judged = {"CUEPOINT_CHALLENGER_MIN_REQUESTS": str(JUDGED_AFTER)}
-    server = start_server(SERVICE, home, **environment, **own, **judged, **variables)
-    try:
-        server.wait_until_ready()
-        with httpx.Client(base_url=server.url, timeout=60) as http:
-            yield Client(server, http)
-    finally:
-        stop_server(server)
+    with open_service(home, **environment, **own, **judged, **variables) as (server, http):
+        yield Client(server, http)
 
 
 def test_a_failing_challenger_fails_no_answer_and_is_taken_out(
