@@ -2,6 +2,8 @@
 
 import hashlib
 import hmac
+from html import escape
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
@@ -14,12 +16,13 @@ from serving.api.settings import Settings
 _COOKIE = "cuepoint_access"
 _COOKIE_S = 30 * 24 * 3600
 _MAX_FORM_BYTES = 4096
+_WANTED = "page"  # names what was asked for before the form came
 _FORM = """<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Cuepoint: sign in</title><link rel="stylesheet" href="/login?style"></head>
 <body><main><h1>Cuepoint</h1><p role="status">{message}</p>
-<form method="post" action="/login"><label for="token">Token</label>
+<form method="post" action="{action}"><label for="token">Token</label>
 <input id="token" type="password" name="token" required autofocus autocomplete="current-password">
 <button>Sign in</button></form></main></body>
 </html>
@@ -35,22 +38,24 @@ def find_objection(request: Request, settings: Settings) -> Response | None:
     if not settings.token or is_open or _has_token(request, settings.token):
         return None
     if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
-        return RedirectResponse(LOGIN, 303)
+        return RedirectResponse(_find_login(request.url.query if path == "/" else ""), 303)
     return answer_error(401, "the token is missing or wrong; send Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
 
 
 async def answer_login(request: Request, settings: Settings) -> Response:
-    """Show the form that asks for the token, or exchange the token for a cookie."""
+    """Show the form that asks for the token, or exchange the token for a cookie and show what was asked for before."""
+    wanted = request.query_params.get(_WANTED, "")
+    page = f"/?{wanted}" if wanted else "/"  # never the address of another site
     if not settings.token:
-        return RedirectResponse("/", 303)
+        return RedirectResponse(page, 303)
     if request.method != "POST" and "style" in request.query_params:
         return FileResponse(PAGE_DIR / "login.css", media_type="text/css")
     if request.method != "POST":
-        return HTMLResponse(_FORM.format(message="This service asks for its token."))
+        return _show_form("This service asks for its token.", wanted)
     token = await _read_token(request)
     if not hmac.compare_digest(token, settings.token.encode()):
-        return HTMLResponse(_FORM.format(message="The token is wrong."), 401)
-    response = RedirectResponse("/", 303)
+        return _show_form("The token is wrong.", wanted, status=401)
+    response = RedirectResponse(page, 303)
     response.set_cookie(
         _COOKIE,
         _derive_cookie(settings.token),
@@ -60,6 +65,15 @@ async def answer_login(request: Request, settings: Settings) -> Response:
         samesite="strict",
     )
     return response
+
+
+def _find_login(wanted: str) -> str:
+    """Return where the form is; `wanted` is the query of the page's address that was asked for."""
+    return f"{LOGIN}?{urlencode({_WANTED: wanted})}" if wanted else LOGIN
+
+
+def _show_form(message: str, wanted: str, *, status: int = 200) -> Response:
+    return HTMLResponse(_FORM.format(message=message, action=escape(_find_login(wanted))), status)
 
 
 async def _read_token(request: Request) -> bytes:

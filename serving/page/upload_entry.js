@@ -1,6 +1,6 @@
 /** One upload, from the file to a video that can be searched, as an entry of the tray. */
 
-import { request, sendVideo } from "./api.js";
+import { request, sendVideo, ServiceError } from "./api.js";
 import { announce, make } from "./dom.js";
 import { checkVideo, deleteVideo } from "./videos.js";
 
@@ -10,17 +10,20 @@ const POLL_MS = 700;
 export class UploadEntry extends EventTarget {
   #controller = new AbortController();
   #videoId = null;
+  #file = null;
   #state = "";
   #text = make("span", { class: "upload-state" });
   #bar;
   #button = make("button", { type: "button", class: "quiet small", click: () => this.#act() });
+  #again = make("button", { type: "button", class: "quiet small", text: "Try again", click: () => this.send(this.#file) });
 
   constructor(title) {
     super();
     this.title = title;
     this.#bar = make("progress", { max: "1", value: "0", "aria-label": `Progress of ${title}` });
     const name = make("span", { class: "upload-title", text: title, title });
-    this.element = make("div", { class: "upload" }, name, this.#text, this.#button, this.#bar);
+    this.#again.setAttribute("aria-label", `Try again: ${title}`);
+    this.element = make("div", { class: "upload" }, name, this.#text, this.#again, this.#button, this.#bar);
     this.#show("queued", 0, "Waiting to be sent");
   }
 
@@ -30,6 +33,7 @@ export class UploadEntry extends EventTarget {
   /** Send a file; returns when the service has it, or has refused it. */
   async send(file) {
     if (this.#controller.signal.aborted) return;
+    this.#file = file;
     try {
       await this.#requireRoom(file);
       const report = (share) => this.#show("sending", share, `Sending, ${Math.floor(100 * share)} %`);
@@ -37,7 +41,9 @@ export class UploadEntry extends EventTarget {
       const video = await sendVideo(file, { report, signal: this.#controller.signal });
       this.follow(video);
     } catch (error) {
-      if (error.name !== "AbortError") this.#fail(error.message);
+      if (error.name === "AbortError") return;
+      this.#fail(error.message);
+      this.#again.hidden = !(error instanceof ServiceError) || error.kind === "refused";
     }
   }
 
@@ -94,6 +100,7 @@ export class UploadEntry extends EventTarget {
     this.#state = this.element.dataset.state = state;
     this.#text.textContent = text;
     this.#bar.hidden = this.isFinished;
+    this.#again.hidden = true;
     this.#bar.value = share;
     const label = { ready: "Search in it", failed: "Dismiss" }[state] ?? "Stop";
     this.#button.textContent = label;

@@ -1,8 +1,11 @@
 """What every request passes: configuration, drain, rate, access, capacity, body and headers."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
+from html import unescape
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -171,8 +174,28 @@ def test_the_token_opens_every_path_as_bearer_and_in_the_cookie_of_the_form() ->
     assert service.ask("/search", headers={"Cookie": "cuepoint_access=right"}).status_code == 401
 
 
+@pytest.mark.parametrize("link", ["/?q=a+red+circle&v=v1&t=1-2.5", "/?q=%22%3E%3Cscript%3E", "/?q=//elsewhere.org"])
+def test_the_form_leads_to_the_link_that_was_opened(link: str) -> None:
+    service = Service(CUEPOINT_TOKEN="right")
+    asked = service.ask(link, headers={"Accept": "text/html"}).headers["location"]
+    form = service.ask(asked).text
+    assert "<script>" not in form
+    (action,) = re.findall('action="([^"]*)"', form)
+    refused = service.ask(unescape(action), "POST", data={"token": "wrong"})
+    assert f'action="{action}"' in refused.text
+    assert service.ask(unescape(action), "POST", data={"token": "right"}).headers["location"] == link
+
+
 def test_without_a_token_there_is_nothing_to_sign_in_to() -> None:
     assert Service().ask("/login").headers["location"] == "/"
+    assert Service().ask("/login?page=q%3Da").headers["location"] == "/?q=a"
+
+
+def test_the_form_leads_to_no_other_site() -> None:
+    service = Service(CUEPOINT_TOKEN="right")
+    for wanted in ("https://elsewhere.org", "//elsewhere.org", "\r\nLocation: https://elsewhere.org"):
+        location = service.ask("/login", "POST", params={"page": wanted}, data={"token": "right"}).headers["location"]
+        assert urlsplit(location)[:3] == ("", "", "/")
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,20 @@ def test_a_file_that_is_no_video_is_refused_with_its_reason(service: Any, open_p
     assert page.locator("#tray").is_hidden()
 
 
+def test_an_upload_that_was_cut_off_can_be_sent_again(service: Any, open_page: Any, clip_path: Path) -> None:
+    page = open_page(service.server.url)
+    page.locator(".tile").nth(1).wait_for()
+    page.context.set_offline(True)
+    page.locator("#file").set_input_files({"name": "cut.mp4", "mimeType": "video/mp4", "buffer": clip_path.read_bytes()})
+    again = page.get_by_role("button", name="Try again: cut.mp4")
+    again.wait_for()
+    page.context.set_offline(False)
+    again.click()
+    page.get_by_role("button", name="Search in it: cut.mp4").wait_for()
+    assert again.is_hidden()
+    delete_upload(page, "cut.mp4")
+
+
 def test_a_dropped_video_is_taken(service: Any, open_page: Any, clip_path: Path) -> None:
     page = open_page(service.server.url)
     drop = """async (bytes) => {

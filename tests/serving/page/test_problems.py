@@ -32,6 +32,13 @@ def sign_in(page: Any) -> None:
     page.get_by_role("heading", name="Find the moment.").wait_for()
 
 
+def test_the_form_for_the_token_leads_to_the_link_that_was_opened(guarded: Server, open_page: Any, folders: Any) -> None:
+    page = open_page(f"{guarded.url}/?q={quote(folders.found_sentence)}")
+    page.locator("input[type=password]").fill(TOKEN)
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name=folders.found_sentence).wait_for()
+
+
 def test_a_token_that_is_lost_is_asked_for_in_place(guarded: Server, open_page: Any, folders: Any) -> None:
     page = open_page(guarded.url)
     sign_in(page)
