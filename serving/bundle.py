@@ -17,7 +17,7 @@ from corpus.windows import Window, WindowRule, cut_video
 from serving.calibration import Calibrations
 from serving.search import SearchSettings
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 MANIFEST = "manifest.json"
 VIDEO_ENCODER = "video_encoder"
 NETWORKS = (VIDEO_ENCODER, "text_encoder", "retriever_clips", "retriever_queries", "localizer")
@@ -42,7 +42,7 @@ class BundleDims(Params):
 class Manifest(Params):
     """What the files of a bundle are and belong to. Equal models give equal manifests."""
 
-    format_version: Literal[2] = 2
+    format_version: Literal[3] = 3
     sampling: ClipSampling | None  # None where the bundle has no video encoder: its features came from files
     fingerprint: Fingerprint  # of the features that `video_encoder` makes and the other networks read
     text_digest: str  # of the text encoder and its tokenizer

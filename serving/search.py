@@ -16,14 +16,15 @@ from corpus.calibration import squash
 from corpus.moments import Floats, RankedMoment, find_clips, score_spans, suppress_overlaps
 from corpus.params import Params
 from corpus.windows import WindowId
-from serving.clip_index import ClipIndex
+from serving.clip_index import ClipIndex, ClipLayout
 
 
 class SearchSettings(Params):
     """How a collection is searched; the fields are those of `search` in the parameters."""
 
     survivors: PositiveInt  # windows that the index passes on to the localizer; a video that is not long is one window
-    localizer_weight: NonNegativeFloat  # of the localizer's score beside the retriever's
+    window_weight: NonNegativeFloat  # of a window's best clip beside how a moment stands out among the clips
+    localizer_weight: NonNegativeFloat  # of the localizer's logit beside both
     max_iou: float = Field(ge=0, le=1)  # non-maximum suppression within a video
     moments_per_video: PositiveInt
 
@@ -49,6 +50,7 @@ class SurvivingVideo(NamedTuple):
     clip_scores: Floats  # (S,) of the retriever
     clip_rate_hz: float
     candidates: ScoredSpans  # of the localizer
+    best_clips: Floats  # (M,) the retriever's score of the best clip in the window that a candidate is from
 
 
 def find_survivors(
@@ -69,14 +71,14 @@ def rank_collection(
 ) -> list[RankedMoment]:
     """Return the `top_k` best moments among the candidates of surviving windows, best first, ties by video id and start.
 
-    A candidate's score is the mean of its clips' scores less half the mean of its flanks' (`score_spans`), plus
-    `localizer_weight` times the sigmoid of its logit. Windows of one video see moments twice, and are suppressed together.
+    A candidate's score has three parts: how its clips stand out, the mean of their scores less half the mean of its flanks'
+    (`score_spans`); `window_weight` times the score of the best clip in its window, which tells a video that the sentence fits
+    from one where only the least unfit place was found; and `localizer_weight` times its logit, which, other than a
+    probability, still tells two certain answers apart. Windows of one video see moments twice, and are suppressed together.
     """
     by_video = _group_by_video(found)
-    videos = [
-        SurvivingVideo(video_id, clip_scores, index.get_clip_rate(video_id), join_windows(by_video[video_id]))
-        for video_id, clip_scores in index.clip_scores(query, by_video).items()
-    ]
+    clip_scores = index.clip_scores(query, by_video)
+    videos = [_gather(by_video[video_id], scores, index.layout) for video_id, scores in clip_scores.items()]
     return _rank_videos(fuse_scores(videos, settings), settings, top_k=top_k)
 
 
@@ -103,11 +105,24 @@ def join_windows(found: Sequence[ScoredSpans]) -> ScoredSpans:
     return ScoredSpans(np.concatenate([one.spans for one in found]), np.concatenate([one.scores for one in found]))
 
 
-def _group_by_video(found: Mapping[WindowId, ScoredSpans]) -> dict[str, list[ScoredSpans]]:
-    grouped: dict[str, list[ScoredSpans]] = {}
+def _group_by_video(found: Mapping[WindowId, ScoredSpans]) -> dict[str, dict[WindowId, ScoredSpans]]:
+    grouped: dict[str, dict[WindowId, ScoredSpans]] = {}
     for window in sorted(found):
-        grouped.setdefault(window.video_id, []).append(found[window])
+        grouped.setdefault(window.video_id, {})[window] = found[window]
     return grouped
+
+
+def _gather(windows: Mapping[WindowId, ScoredSpans], clip_scores: Floats, layout: ClipLayout) -> SurvivingVideo:
+    """Put the windows of a video together."""
+    video_id = next(iter(windows)).video_id
+    best_clips = [clip_scores[layout.get_clips(window)].max() for window in windows]
+    return SurvivingVideo(
+        video_id,
+        clip_scores,
+        layout.get_clip_rate(video_id),
+        join_windows(list(windows.values())),
+        np.repeat(best_clips, [len(one.scores) for one in windows.values()]),
+    )
 
 
 def rank_in_video(video_id: str, candidates: ScoredSpans, settings: SearchSettings, *, top_k: int) -> list[RankedMoment]:
@@ -116,7 +131,7 @@ def rank_in_video(video_id: str, candidates: ScoredSpans, settings: SearchSettin
 
 
 def fuse_scores(videos: Sequence[SurvivingVideo], settings: SearchSettings) -> dict[str, ScoredSpans]:
-    """Return the candidates of each video with scores from the retriever's clip scores and the localizer's logits.
+    """Return the candidates of each video with scores as in `rank_collection`.
 
     The clips of all videos follow one another, and so do their candidates: M are those of all videos here.
     """
@@ -131,7 +146,9 @@ def fuse_scores(videos: Sequence[SurvivingVideo], settings: SearchSettings) -> d
     clips = find_clips(joined.spans, num_clips=num_clips[rows], clip_rate_hz=rates_hz[rows])  # (M, 2) of the own video
     limits = np.stack([ends - num_clips, ends], axis=1)[rows]  # (M, 2)
     own = score_spans(np.concatenate([video.clip_scores for video in videos]), clips + limits[:, :1], limits=limits)
-    scores = np.split(own + settings.localizer_weight * squash(joined.scores), np.cumsum(counts)[:-1])
+    best_clips = np.concatenate([video.best_clips for video in videos])
+    fused = own + settings.window_weight * best_clips + settings.localizer_weight * joined.scores
+    scores = np.split(fused, np.cumsum(counts)[:-1])
     return {video.video_id: ScoredSpans(video.candidates.spans, one) for video, one in zip(videos, scores, strict=True)}
 
 

@@ -78,7 +78,7 @@ def small_project(small_models: SmallProject) -> SmallProject:
     from stages.index import index
 
     project = small_models
-    settings = SearchSettings(survivors=3, localizer_weight=0.5, max_iou=0.5, moments_per_video=3)
+    settings = SearchSettings(survivors=3, window_weight=2, localizer_weight=0.05, max_iou=0.5, moments_per_video=3)
     calibration = Calibration(slope=1.0, clip_slope=1.0, intercept=0.0, threshold=0.0)
     learned = Calibrations(search=calibration, localize=calibration, missing={})
     write_json(project.root / "calibration.json", learned.model_dump(mode="json"))

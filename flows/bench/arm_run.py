@@ -54,7 +54,7 @@ def run_arm(arm: "Arm", *, bench: str, threads: int, folder: Path, clock: Clock)
     ((cost, measured),) = found
     return Record(
         **describe_arm(arm),
-        key=compute_arm_key(arm, given.rules),
+        key=compute_arm_key(arm, given.list_rules(arm.group)),
         status="done",
         commit=describe_commit(OUTPUTS),
         machine=describe_machine(),

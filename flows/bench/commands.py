@@ -37,7 +37,7 @@ def run(*, only: Sequence[str], again: Sequence[str]) -> None:
     arms, given = list_arms(catalogue), load_given()
     chosen, repeated = select_arms(arms, only or ["*"]), select_arms(arms, again)
     schedule = Schedule(BENCH, find_cache_dir() / "bench", catalogue.max_wall_s, min(_MAX_CORES, count_workers()))
-    jobs = [Job(arm, compute_arm_key(arm, given.rules)) for arm in arms]
+    jobs = [Job(arm, compute_arm_key(arm, given.list_rules(arm.group))) for arm in arms]
     with (
         hold_lock(find_cache_dir() / "locks" / "bench.lock", what="the bench"),
         keep_records(schedule, jobs, catalogue) as records,

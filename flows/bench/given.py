@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from corpus.files import sha256_json
 from corpus.records import load_corpus
 from corpus.store import FeatureStore
+from flows.bench.arms import Group
 from flows.bench.scoring import Examination
 from models.exchange.encoder_files import load_encoders
 from stages.support import paths
@@ -18,13 +19,19 @@ _NEEDED = (paths.CORPUS / "queries.jsonl", paths.ENCODER / "config.json", paths.
 
 
 class Given(NamedTuple):
-    """Data and rules; `rules` are the values that figures depend on beside an arm's own."""
+    """Data and rules."""
 
     inputs: TrainInputs
     exam: Examination
     corpus: str  # its name
     dataset: str  # digest of features, sentences and moments
-    rules: Mapping[str, Any]
+    evaluate: Mapping[str, Any]  # the values of `evaluate` and `search` that figures depend on
+    search: Mapping[str, Any]
+
+    def list_rules(self, group: Group) -> dict[str, Any]:
+        """Return what the figures of a group of arms depend on beside their own values; only retrievers search."""
+        search = self.search if group == "retriever" else {"max_iou": self.search["max_iou"]}
+        return {"dataset": self.dataset, "evaluate": self.evaluate, "search": search}
 
 
 def load_given() -> Given:
@@ -40,9 +47,8 @@ def load_given() -> Given:
     inputs = TrainInputs(load_corpus(paths.CORPUS), FeatureStore(paths.FEATURES), load_encoders(paths.ENCODER))
     dataset = sha256_json(inputs.to_json())[:16]
     evaluate = params.evaluate.model_dump(mode="json", exclude={"hit_rate"})  # arms are not asked about absent things
-    rules = {"evaluate": evaluate, "search": params.search.model_dump(mode="json")}
     exam = Examination(inputs, params.evaluate, params.search)
-    return Given(inputs, exam, params.corpus.name, dataset, {"dataset": dataset, **rules})
+    return Given(inputs, exam, params.corpus.name, dataset, evaluate, params.search.model_dump(mode="json"))
 
 
 def collect_tags() -> dict[str, str]:

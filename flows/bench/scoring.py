@@ -128,7 +128,8 @@ def _score_grid(opened: OpenSplit, grid: RankedSpans, settings: SearchSettings) 
     for row, video_id in enumerate(opened.questions.video_ids):
         candidates = ScoredSpans(grid.spans[row], grid.scores[row])
         clips = index.clip_scores(opened.vectors[row], [video_id])[video_id]
-        video = SurvivingVideo(video_id, clips, index.get_clip_rate(video_id), candidates)
+        best_clips = np.full(len(candidates.scores), clips.max())
+        video = SurvivingVideo(video_id, clips, index.get_clip_rate(video_id), candidates, best_clips)
         scores[row] = fuse_scores([video], settings)[video_id].scores
     return grid._replace(scores=scores)
 

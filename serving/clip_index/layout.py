@@ -41,6 +41,11 @@ class ClipLayout:
             return [WindowId(video_id, 0)]
         return [WindowId(video_id, int(number)) for number in np.flatnonzero((bounds[:, 0] <= clip) & (clip < bounds[:, 1]))]
 
+    def get_clips(self, window: WindowId) -> slice:
+        """Return which clips of its video a window holds."""
+        bounds = self.windows.get(window.video_id)
+        return slice(None) if bounds is None else slice(*map(int, bounds[window.number]))
+
     def require(self, video_id: str) -> None:
         """Refuse a video that is not here.
 

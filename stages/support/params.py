@@ -79,6 +79,7 @@ class SearchParams(Params):
     """How a collection is searched, the same in evaluation and in the service."""
 
     survivors: PositiveInt
+    window_weight: NonNegativeFloat
     localizer_weight: NonNegativeFloat
     max_iou: float = Field(ge=0, le=1)
     moments_per_video: PositiveInt

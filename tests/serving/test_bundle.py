@@ -56,7 +56,7 @@ def test_a_missing_network_is_named(bundle: Path) -> None:
 
 def test_another_format_is_refused(bundle: Path) -> None:
     edit(bundle / "manifest.json", format_version=1)
-    with pytest.raises(ValueError, match="manifest.json has format_version 1, this code reads 2; run: dvc repro --force export"):
+    with pytest.raises(ValueError, match="manifest.json has format_version 1, this code reads 3; run: dvc repro --force export"):
         load_bundle(bundle)
 
 

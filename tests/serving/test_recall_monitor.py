@@ -46,7 +46,7 @@ def predictor(small_project: Any) -> MomentPredictor:
 
 def shrink(predictor: MomentPredictor, survivors: int, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = predictor.bundle.manifest
-    settings = manifest.search.model_copy(update={"survivors": survivors})
+    settings = manifest.search.model_copy(update={"survivors": survivors, "window_weight": 0})  # so that videos mix
     monkeypatch.setitem(vars(predictor.bundle), "manifest", manifest.model_copy(update={"search": settings}))
 
 

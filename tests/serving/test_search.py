@@ -20,7 +20,7 @@ from serving.search import (
     sort_moments,
 )
 
-SETTINGS = SearchSettings(survivors=2, localizer_weight=0.5, max_iou=0.5, moments_per_video=2)
+SETTINGS = SearchSettings(survivors=2, window_weight=2, localizer_weight=0.5, max_iou=0.5, moments_per_video=2)
 QUERY = np.array([1, 0], dtype=np.float32)
 
 
@@ -43,24 +43,20 @@ def test_a_span_covers_the_clips_whose_centres_it_holds() -> None:
     assert find_clips(spans, num_clips=4, clip_rate_hz=1.0).tolist() == [[0, 1], [0, 0], [1, 1], [0, 0], [3, 3]]
 
 
-def fuse(clip_scores: list[float], *rows: tuple[float, float, float]) -> list[float]:
-    """Return the scores of the candidates of one video with a clip a second."""
-    video = SurvivingVideo("a", np.array(clip_scores), 1.0, candidates(*rows))
-    return list(fuse_scores([video], SETTINGS)["a"].scores.tolist())
+def survive(name: str, clip_scores: NDArray[np.float64], rate_hz: float, rows: ScoredSpans) -> SurvivingVideo:
+    """Return a video of one window."""
+    return SurvivingVideo(name, clip_scores, rate_hz, rows, np.full(len(rows.scores), clip_scores.max()))
 
 
-def test_the_fused_score_is_the_span_score_plus_the_weighted_probability() -> None:
-    assert fuse([0.8, 0.6, 0.1, 0.1], (0, 2, 0.0)) == [pytest.approx(0.7 - 0.5 * 0.1 + 0.5 * 0.5)]
-
-
-def test_huge_logits_are_probabilities() -> None:
-    assert fuse([0.0] * 4, (0, 2, 1e4), (0, 2, -1e4)) == [0.5, 0.0]
+def test_the_fused_score_is_the_span_score_plus_the_weighted_best_clip_and_logit() -> None:
+    video = survive("a", np.array([0.8, 0.6, 0.1, 0.1]), 1.0, candidates((0, 2, -3.0)))
+    assert fuse_scores([video], SETTINGS)["a"].scores == [pytest.approx(0.7 - 0.5 * 0.1 + 2 * 0.8 - 0.5 * 3)]
 
 
 def test_videos_that_are_scored_together_are_scored_as_alone() -> None:
     generator = np.random.default_rng(3)
     videos = [
-        SurvivingVideo(name, generator.normal(size=size), rate_hz, candidates(*rows))
+        survive(name, generator.normal(size=size), rate_hz, candidates(*rows))
         for name, size, rate_hz, rows in (
             ("a", 8, 1.0, [(0, 8, 0.3), (6, 8, -1.0), (2.5, 2.6, 0.0)]),  # the whole video, its end, less than a clip
             ("b", 3, 2.0, [(0, 0.5, 2.0)]),
@@ -85,11 +81,32 @@ def test_the_survivors_are_the_windows_with_the_best_clips() -> None:
     assert find_survivors(QUERY, make_index(), SETTINGS, video_ids=["b", "far"]).windows == [WindowId("b", 0), WindowId("far", 0)]
 
 
-def test_windows_of_a_long_video_survive_alone_and_are_suppressed_together() -> None:
+def make_long_index() -> FaissClipIndex:
     vectors = {"long": unit([0, 1.5, 1.5, 1.5, 1.4, 0.1]), "short": unit([1.2, 1.2])}
     windows = {"long": [Window(0, 3, 0, 3), Window(2, 5, 2, 5), Window(3, 6, 3, 6)], "short": [Window(0, 2, 0, 2)]}
     fingerprint = Fingerprint(identity={}, environment={})
-    index = FaissClipIndex.build(vectors, clip_rate_hz=1.0, fingerprint=fingerprint, windows=windows)
+    return FaissClipIndex.build(vectors, clip_rate_hz=1.0, fingerprint=fingerprint, windows=windows)
+
+
+def test_a_moment_counts_the_best_clip_of_its_own_window() -> None:
+    found = {
+        WindowId("long", 0): candidates((0, 1, 0.0)),
+        WindowId("long", 2): candidates((4, 6, 0.0)),
+        WindowId("short", 0): candidates((0, 2, 0.0)),
+    }
+    ranked = rank_collection(QUERY, make_long_index(), found, SETTINGS, top_k=9)
+    first, second, fifth, last = np.cos([0, 1.5, 1.4, 0.1])
+    expected = {
+        0.0: first - 0.5 * second + 2 * first,
+        4.0: (fifth + last) / 2 - 0.5 * second + 2 * last,
+    }
+    for moment in ranked[:2]:
+        assert moment.score == pytest.approx(expected[moment.start_s], abs=1e-6)
+    assert ranked[2] == ("short", 0.0, 2.0, pytest.approx(3 * np.cos(1.2), abs=1e-6))  # the whole of it: no flanks
+
+
+def test_windows_of_a_long_video_survive_alone_and_are_suppressed_together() -> None:
+    index = make_long_index()
     assert find_survivors(QUERY, index, SETTINGS).windows == [WindowId("long", 0), WindowId("long", 2)]
     found = {
         WindowId("long", 2): candidates((3, 6, 2.0), (3, 4, 0.0)),

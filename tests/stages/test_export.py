@@ -18,7 +18,7 @@ from serving.search import SearchSettings
 from stages.export import ExportInputs, export, load_parts
 from stages.support.parity import measure_difference, require_parity
 
-SETTINGS = SearchSettings(survivors=3, localizer_weight=0.5, max_iou=0.5, moments_per_video=3)
+SETTINGS = SearchSettings(survivors=3, window_weight=2, localizer_weight=0.05, max_iou=0.5, moments_per_video=3)
 
 
 def inputs_of(project: Any) -> ExportInputs:

@@ -91,7 +91,7 @@ def run_pipeline(root: Path, small_models: Any, source: Path) -> Project:
     for role in ("retriever", "localizer"):
         train(make_plan(role, max_epochs=1), inputs, out_dir=root / "checkpoints" / role, state_dir=root / "state" / role)
     write_json(root / "calibration.json", {"search": None, "localize": None, "missing": {"search": "none", "localize": "none"}})
-    settings = SearchSettings(survivors=3, localizer_weight=0.5, max_iou=0.5, moments_per_video=3)
+    settings = SearchSettings(survivors=3, window_weight=2, localizer_weight=0.05, max_iou=0.5, moments_per_video=3)
     folders = ExportInputs(
         small_models.corpus, root / "encoder", root / "features", root / "checkpoints", root / "calibration.json"
     )

@@ -23,7 +23,7 @@ from stages.support.params import EvaluateParams, SearchParams
 from stages.support.role_training import TrainInputs
 
 EVALUATE = EvaluateParams(split="test", hit_rate=0.9, bootstrap_samples=50, seed=1)
-SEARCH = SearchParams(survivors=3, localizer_weight=0.5, max_iou=0.5, moments_per_video=5)
+SEARCH = SearchParams(survivors=3, window_weight=2, localizer_weight=0.05, max_iou=0.5, moments_per_video=5)
 
 
 @pytest.fixture(scope="module")
