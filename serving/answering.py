@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from corpus.moments import Floats, Ints, RankedMoment
+from corpus.text.words import tokenize
 from serving.answers import Answer, FoundMoment, SearchQuery, Timeline
 from serving.calibration import Calibration
 from serving.search import ScoredSpans
@@ -27,11 +28,13 @@ def judge(
 
     Something was found when a moment meets the query's limits and the best one's confidence reaches the threshold: that of
     the query where it names one, else that of the calibration. Without a calibration, whatever meets the limits is found.
+    Where most words are unknown, the moments answer another sentence: unless the query names a confidence, they count as none.
     """
     moments = give_confidence(ranked, calibration, clip_score=clip_score)
     kept = tuple(moment for moment in moments if _meets(moment, query))[: query.top_k]
     threshold = calibration.threshold if calibration is not None and query.min_confidence is None else 0.0
-    if kept and (kept[0].confidence is None or kept[0].confidence >= threshold):
+    is_understood = query.min_confidence is not None or 2 * len(unknown_words) <= len(tokenize(query.query))
+    if kept and is_understood and (kept[0].confidence is None or kept[0].confidence >= threshold):
         return Answer(True, kept, None, tuple(unknown_words))
     return Answer(False, (), moments[0] if moments else None, tuple(unknown_words))
 

@@ -33,6 +33,16 @@ def test_something_is_found_when_the_best_reaches_the_threshold_and_all_moments_
     assert answer.unknown_words == ("zebra",)
 
 
+def test_a_sentence_of_mostly_unknown_words_is_not_found_unless_a_confidence_is_named() -> None:
+    text = "a zebra, a dog yodels"  # three of five
+    for calibration in (CALIBRATION, None):
+        for unknown, is_found in ((["zebra", "dog"], True), (["zebra", "dog", "yodels"], False)):
+            assert judge(RANKED, SearchQuery(text), calibration, clip_score=1.0, unknown_words=unknown).found is is_found
+    named = SearchQuery(text, min_confidence=0)
+    every = judge(RANKED, named, CALIBRATION, clip_score=1.0, unknown_words=["zebra", "dog", "yodels"])
+    assert (every.found, len(every.moments)) == (True, 3)
+
+
 def test_below_the_threshold_the_answer_is_the_best_guess_alone() -> None:
     answer = ask(clip_score=0.0)
     assert (answer.found, answer.moments) == (False, ())
