@@ -22,6 +22,7 @@ from serving.variants.loading import Surroundings, load_variants
 from serving.variants.metrics import VariantMetrics
 
 _PERIOD_S = 0.2
+_MILVUS_PERIOD_S = 2.0
 
 logger = logging.getLogger("bentoml.cuepoint")
 
@@ -32,9 +33,9 @@ def load_service(places: Places, settings: Settings, metrics: ServiceMetrics) ->
     Raises:
         FileNotFoundError: naming what is missing.
         ValueError: naming what is damaged or does not belong together.
-        OSError: when the state folder cannot be written.
+        OSError: when the state folder cannot be written, or Milvus answers no more.
     """
-    predictor = MomentPredictor.load(places.bundle_dir, places.index_dir, num_threads=places.num_threads, milvus=places.milvus)
+    predictor = open_predictor(places)
     corpus, media_dir = predictor.collection.corpus, places.find_media_dir(predictor.collection)
     lock = own_folder(places.state_dir)
     jobs = JobQueue()
@@ -61,6 +62,24 @@ def load_service(places: Places, settings: Settings, metrics: ServiceMetrics) ->
     )
     logger.info("ready: bundle %s, %d videos", predictor.bundle.version[:12], library.count_videos())
     return loaded
+
+
+def open_predictor(places: Places) -> MomentPredictor:
+    """Verify and open models and index; wait for a Milvus that starts together with the service.
+
+    Raises:
+        FileNotFoundError: naming what is missing.
+        ValueError: naming what is damaged or does not belong together.
+    """
+    has_waited = False
+    while True:
+        try:
+            return MomentPredictor.load(places.bundle_dir, places.index_dir, num_threads=places.num_threads, milvus=places.milvus)
+        except ConnectionError as error:
+            if not has_waited:
+                logger.warning("%s; waiting until it answers, or set CUEPOINT_MILVUS_URI", error)
+            has_waited = True
+            time.sleep(_MILVUS_PERIOD_S)
 
 
 def own_folder(folder: Path) -> IO[str]:

@@ -6,6 +6,7 @@ The row of a video's first clip is written last and deleted first: a video is th
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,6 +20,7 @@ MAX_HITS = 16_384  # of a Milvus search
 _ROWS_PER_CALL = 8_192  # E = 64: 2 MB, of the 64 that Milvus takes
 _KEYS_PER_CALL = 1_000
 _LOAD_LIMIT_S = 600.0  # a server reads a large collection into its memory
+_NOT_LOADED = 101  # Milvus' code for a collection that is not in its memory
 _NAMES = ("cuepoint.bundle_version", "cuepoint.fingerprint")
 
 T = TypeVar("T")
@@ -81,7 +83,7 @@ class MilvusTable:
             kind = "FLAT" if num_clips <= FLAT_ROWS else "AUTOINDEX"
             table._create(identity, embedding_dim=embedding_dim, index_type=kind)
         table._require_identity(identity)
-        table._ask("load_collection", timeout=_LOAD_LIMIT_S)
+        table._load()
         return table
 
     def close(self) -> None:
@@ -170,8 +172,19 @@ class MilvusTable:
                 "name another one by CUEPOINT_MILVUS_COLLECTION, or drop that one in Milvus: it is then made anew"
             )
 
+    def _load(self) -> None:
+        self._ask("load_collection", timeout=_LOAD_LIMIT_S)
+
     def _ask(self, method: str, **arguments: Any) -> Any:
-        return _call(lambda: getattr(self._client, method)(self._name, **{"timeout": self._timeout_s, **arguments}))
+        """Ask the server; a collection that is not in its memory any more, as when it started anew, is loaded first."""
+        ask = partial(getattr(self._client, method), self._name, **{"timeout": self._timeout_s, **arguments})
+        try:
+            return _call(ask)
+        except ConnectionError as error:
+            if getattr(error.__cause__, "code", None) != _NOT_LOADED:
+                raise
+        self._load()
+        return _call(ask)
 
 
 def _require_client() -> None:

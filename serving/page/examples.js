@@ -13,8 +13,9 @@ export async function loadExamples(count) {
   }
 }
 
-/** Put sentences into a list; `choose` is called with the one that is clicked. */
+/** Put sentences into a list, which keeps no room for none; `choose` is called with the one that is clicked. */
 export function fillExamples(list, sentences, choose) {
+  list.hidden = !sentences.length;
   list.replaceChildren(
     ...sentences.map((sentence) => make("li", {}, make("button", { type: "button", text: sentence, click: () => choose(sentence) }))),
   );
