@@ -99,6 +99,7 @@ def test_importing_a_module_runs_nothing(module: Path) -> None:
         assert is_docstring or is_middleware or isinstance(statement, allowed), f"{module}:{statement.lineno} runs at import"
 
 
+@pytest.mark.slow
 def test_only_the_stages_that_compute_with_torch_load_it() -> None:
     program = "import sys; import stages.{stage}; sys.exit('torch' in sys.modules or 'mlflow' in sys.modules)"
     for stage in ("render", "ingest", "validate", "index", "package"):

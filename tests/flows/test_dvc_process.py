@@ -32,6 +32,7 @@ def test_lines_are_logged_as_they_come_and_a_progress_bar_by_its_last_state() ->
     assert outcome == Outcome(3, "one\n100%")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_an_interruption_ends_the_command_and_its_children(error: type[BaseException]) -> None:
     family: list[psutil.Process] = []

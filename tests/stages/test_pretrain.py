@@ -104,6 +104,7 @@ def test_every_objective_writes_encoders_that_load(objective: str, corpus: Corpu
     assert {"metrics.json", "curves.csv", "config.json"} <= files.keys()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_other_weights(
     corpus: Corpus, media_dir: Path, tmp_path: Path
 ) -> None:
@@ -131,6 +132,7 @@ def test_vicreg_leaves_the_word_vectors_as_the_seed_drew_them(corpus: Corpus, me
     assert learned.fingerprint.digest != drawn.fingerprint.digest
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_after_an_epoch_ends_with_the_bytes_of_an_undisturbed_one(
     corpus: Corpus, media_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

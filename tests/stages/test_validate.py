@@ -113,6 +113,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_good_corpus_passes_without_a_warning_and_the_reports_are_the_same_bytes(checkout: Path) -> None:
     reports = []
     for _ in range(2):
@@ -138,6 +139,7 @@ def test_rows_with_the_same_id_are_named_with_their_lines(broken: Validated) -> 
     assert any("videos.ids_are_unique" in line and "v19 (line 19); v19 (line 20)" in line for line in messages)
 
 
+@pytest.mark.slow
 def test_a_video_whose_id_is_in_two_splits_is_named_in_both_tables(tmp_path: Path) -> None:
     save_good_corpus(tmp_path)
     break_rows(tmp_path / "queries.jsonl", "qid", {"q4": {"split": "train"}})
@@ -147,6 +149,7 @@ def test_a_video_whose_id_is_in_two_splits_is_named_in_both_tables(tmp_path: Pat
     assert list_named(found, "queries.splits_are_those_of_the_videos") == ["q4"]
 
 
+@pytest.mark.slow
 def test_repeated_rows_and_sentences_are_warnings(tmp_path: Path) -> None:
     save_good_corpus(tmp_path)
     same = {"video_id": "v3", "split": "train", "text": "The dog runs 3 times!"}
@@ -157,12 +160,14 @@ def test_repeated_rows_and_sentences_are_warnings(tmp_path: Path) -> None:
     assert list_named(found, "queries.sentences_are_said_once_of_a_video") == ["q3", "q6", "q9"]
 
 
+@pytest.mark.slow
 def test_a_file_in_a_wrong_encoding_stops_the_pipeline(tmp_path: Path) -> None:
     save_good_corpus(tmp_path)
     break_rows(tmp_path / "queries.jsonl", "qid", {f"q{number}": {"text": "un cafÃ©"} for number in range(3)})
     assert "characters_are_mostly_whole" in {finding.rule.name for finding in run(tmp_path).stopping}
 
 
+@pytest.mark.slow
 def test_a_warning_lets_the_corpus_pass_and_leaves_the_verdict_as_it_is(
     checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,6 +193,7 @@ def test_a_critical_failure_stops_the_stage_after_report_and_docs_are_written(ch
     assert "moments end inside their video" in (validate.DATA_DOCS / "index.html").read_text().lower()
 
 
+@pytest.mark.slow
 def test_both_tables_are_checked_by_one_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from stages.support.validation import gate
 
@@ -204,6 +210,7 @@ def test_both_tables_are_checked_by_one_checkpoint(tmp_path: Path, monkeypatch: 
     assert checkpoints == [["videos", "queries"]]
 
 
+@pytest.mark.slow
 def test_an_empty_corpus_fails_the_gate(tmp_path: Path) -> None:
     save_corpus(Corpus((), ()), tmp_path)
     messages = [finding.describe() for finding in run(tmp_path).stopping]
@@ -211,6 +218,7 @@ def test_an_empty_corpus_fails_the_gate(tmp_path: Path) -> None:
     assert any(re.match(r"videos\.there_are_training_and_.* fails: found no train, val", line) for line in messages)
 
 
+@pytest.mark.slow
 def test_videos_that_have_features_only_pass_without_what_a_file_would_tell(tmp_path: Path) -> None:
     save_good_corpus(tmp_path)
     of_a_file = {"path": "", "codec": "", "has_audio": False}
@@ -219,6 +227,7 @@ def test_videos_that_have_features_only_pass_without_what_a_file_would_tell(tmp_
     assert [finding.describe() for finding in run(tmp_path).findings if not finding.success] == []
 
 
+@pytest.mark.slow
 def test_values_of_any_type_are_named_never_a_crash(tmp_path: Path) -> None:
     save_good_corpus(tmp_path, 12)
     odd: list[Any] = [["x"], {"a": 1}, 5, "\ud800", True, 10**400, float("inf")]
@@ -256,6 +265,7 @@ def test_a_hundred_thousand_queries_with_ten_thousand_failing_take_seconds(tmp_p
     assert describe_failures(found.stopping, tmp_path).count("\n") == 2
 
 
+@pytest.mark.slow
 def test_the_message_names_the_failures_the_docs_and_the_remedy(tmp_path: Path) -> None:
     save_good_corpus(tmp_path)
     break_rows(tmp_path / "videos.jsonl", "video_id", {"v1": {"rotation": 45}})

@@ -17,6 +17,7 @@ def read(shared_dir: Path, name: str) -> ReadResult:
     return build_reader(name).read(shared_dir / "annotations" / name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "counts"),  # of each split: rows, queries kept, dropped, clipped, videos
     [

@@ -14,8 +14,10 @@ from flows.bench.arm_run import RECORD
 from flows.bench.clock import Clock, load_spent
 from flows.bench.schedule import Ended, Job, Schedule
 
+pytestmark = pytest.mark.slow
 PROGRAM = """
 import json, os, pathlib, sys, time
+
 name, folder = sys.argv[1], pathlib.Path(sys.argv[sys.argv.index("--folder") + 1])
 with (folder.parent / "starts").open("a") as file:
     file.write(f"{name} {os.getpid()} {time.monotonic()} {sys.argv[sys.argv.index('--threads') + 1]}\\n")

@@ -15,6 +15,8 @@ from serving.milvus.index import MilvusClipIndex
 from serving.milvus.place import MilvusPlace, find_milvus
 from serving.milvus.table import MilvusTable, StoredVideo, compute_key, store_video
 
+pytestmark = pytest.mark.slow
+
 OpenIndex = Callable[..., MilvusClipIndex]
 NewPlace = Callable[[], MilvusPlace]
 VIDEOS = draw_videos(num_videos=15)

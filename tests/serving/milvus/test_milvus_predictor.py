@@ -12,6 +12,8 @@ from serving.milvus.index import MilvusClipIndex
 from serving.milvus.place import MilvusPlace
 from serving.predictor import MomentPredictor
 
+pytestmark = pytest.mark.slow
+
 QUERIES = ("the red circle spins", "a blue square leaves", "something moves right")
 
 

@@ -17,6 +17,8 @@ from stages.support.evaluation.predictions import encode_text, load_models, open
 from stages.support.evaluation.questions import prepare_questions
 from stages.support.evaluation.searching import build_index
 
+pytestmark = pytest.mark.slow
+
 Factory = Callable[..., Any]
 LONGEST_S = 2.0  # of training; the test videos are 4 to 6 s long
 

@@ -17,6 +17,8 @@ from models.exchange.encoder_files import load_encoders
 from stages.evaluate import EvaluationInputs
 from stages.support.scoring import command
 
+pytestmark = pytest.mark.slow
+
 
 def read_csv(path: Path) -> list[dict[str, str]]:
     with path.open() as file:

@@ -36,6 +36,7 @@ def files(tmp_path: Path) -> tuple[Path, Path, Path]:
     return tuple(write_lines(tmp_path / f"{name}.jsonl", rows) for name, rows in (("g", truth), ("good", good), ("poor", poor)))  # type: ignore[return-value]
 
 
+@pytest.mark.slow
 def test_the_program_prints_json_alone_and_warns_on_the_other_stream(files: tuple[Path, Path, Path]) -> None:
     truth, good, _ = files
     command = [sys.executable, "-m", "stages.evaluate", "--predictions", str(good), "--ground-truth", str(truth)]
