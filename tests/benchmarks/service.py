@@ -57,6 +57,7 @@ def describe_run(data_dir: Path) -> dict[str, Any]:
     cores = len(os.sched_getaffinity(0))
     return {
         "commit": commit,
+        "cores": cores,
         "machine": f"{cores} cores, Python {platform.python_version()}, onnxruntime {onnxruntime.__version__}",
         "videos": index["num_videos"],
         "clips": index["num_clips"],
@@ -116,6 +117,8 @@ def build_speed(record: dict[str, Any]) -> str:
     batch, one_by_one = times[f"in process, {BATCH_SIZE} at once"], times["in process"]
     overhead_ms, work_ms = (alone[name] - bare[name] for name in ("p50_ms", "cpu_ms"))
     speedup = everything["p50_ms"] / alone["p50_ms"]
+    busy = times[f"HTTP, {CLIENTS} clients"]
+    most_per_s = 1000 * record["cores"] / busy["cpu_ms"]
     return "\n".join(
         [
             "## Single answers",
@@ -135,6 +138,8 @@ def build_speed(record: dict[str, Any]) -> str:
             f"{work_ms:.1f} ms of work), and is {speedup:.1f} times as fast as scoring every video (target: {TARGET_SPEEDUP}).",
             f"A sentence in a batch of {BATCH_SIZE} takes {batch['p50_ms']:.1f} ms, alone {one_by_one['p50_ms']:.1f} ms: "
             "single searches that come at once are not put together.",
+            f"{record['cores']} processors can do the work of {most_per_s:.1f} searches a second; {CLIENTS} clients get "
+            f"{busy['per_s'] / most_per_s:.0%} of that.",
         ]
     )
 
