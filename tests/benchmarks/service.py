@@ -111,7 +111,7 @@ def build_speed(record: dict[str, Any]) -> str:
     times = record["times"]
     rows = [
         f"| {name} | {one['p50_ms']:.1f} | {one['p99_ms']:.1f} | {one['cpu_ms']:.1f} | {one.get('per_s', '')} |"
-        for name, one in times.items()
+        for name, one in sorted(times.items(), key=lambda item: float(item[1]["p50_ms"]))
     ]
     alone, bare, everything = times["HTTP, 1 client"], times["bare networks"], times["all videos"]
     batch, one_by_one = times[f"in process, {BATCH_SIZE} at once"], times["in process"]
