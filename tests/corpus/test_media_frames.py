@@ -173,6 +173,7 @@ def test_seeking_changes_no_frame(clips: Any, name: str) -> None:
         require_same_frames(path, np.sort(generator.uniform(0, 26, count)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["long.mp4", "long.mkv"])
 def test_pictures_of_a_long_video_read_a_fraction_of_its_packets(clips: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = clips.write(name, starts_ms=range(0, 200_000, 100), options={"bf": "3", "g": "20"})

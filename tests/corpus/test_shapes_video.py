@@ -123,6 +123,7 @@ def test_the_file_shows_what_was_drawn(tmp_path: Path) -> None:
             assert difference.mean() < 8, index
 
 
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_what_was_encoded_before(tmp_path: Path) -> None:
     scenes = [draw_scene(TINY, seed=2, split="train", number=number) for number in range(6)]
     forwards = {scene.video_id: sha256_file(write_video(scene, tmp_path / "a", TINY)) for scene in scenes}

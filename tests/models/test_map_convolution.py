@@ -189,6 +189,7 @@ def test_autocast_computes_in_its_own_dtype() -> None:
         assert torch.equal(found, stack(features, valid, SHAPES[1][0]))
 
 
+@pytest.mark.slow
 def test_compiling_and_tracing_take_plain_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stack_module, "choose_methods", lambda geometry, _: force(geometry, 1))
     stack = build_stack(SHAPES[1])

@@ -21,7 +21,7 @@ from serving.folder_index import FolderReport, NoReadableVideoError, index_folde
 from serving.predictor import MomentPredictor
 
 # The bundle of the small project names no decoder.
-pytestmark = pytest.mark.filterwarnings("ignore:the index .* was made in another environment:UserWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:the index .* was made in another environment:UserWarning")]
 QUERY = "the red circle spins"
 UNREADABLE = LeftOut("notes.mp4", "it cannot be decoded: Invalid data found when processing input")
 

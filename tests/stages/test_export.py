@@ -104,6 +104,7 @@ def test_other_truths_and_other_shapes_are_infinite_differences() -> None:
     assert measure_difference(np.zeros(2), np.zeros(3)) == float("inf")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("num_layers", "bidirectional"), [(1, False), (2, True)])
 def test_an_exported_lstm_reads_sentences_of_any_length(tmp_path: Path, num_layers: int, bidirectional: bool) -> None:
     torch.manual_seed(0)

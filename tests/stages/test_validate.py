@@ -179,6 +179,7 @@ def test_a_warning_lets_the_corpus_pass_and_leaves_the_verdict_as_it_is(
     assert REPORT.read_bytes() == verdict
 
 
+@pytest.mark.slow
 def test_a_critical_failure_stops_the_stage_after_report_and_docs_are_written(checkout: Path) -> None:
     break_rows(checkout / "data" / "corpus" / "queries.jsonl", "qid", {"q1": {"spans": [[1, 99]]}})
     with pytest.raises(

@@ -61,6 +61,7 @@ def test_an_empty_rule_is_dropped_and_the_others_stay(tmp_path: Path) -> None:
     assert [name for name in default if name not in names] == ["widths_are_usual"]
 
 
+@pytest.mark.slow
 def test_a_changed_bound_and_an_added_expectation_are_checked(tmp_path: Path) -> None:
     found = check(
         tmp_path,

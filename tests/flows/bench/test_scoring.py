@@ -22,6 +22,8 @@ from stages.support.evaluation.predictions import TrainedModels
 from stages.support.params import EvaluateParams, SearchParams
 from stages.support.role_training import TrainInputs
 
+pytestmark = pytest.mark.slow
+
 EVALUATE = EvaluateParams(split="test", hit_rate=0.9, bootstrap_samples=50, seed=1)
 SEARCH = SearchParams(survivors=3, window_weight=2, localizer_weight=0.05, max_iou=0.5, moments_per_video=5)
 

@@ -45,6 +45,7 @@ def test_the_margin_is_the_localizer_minus_the_best_floor(metrics: dict[str, Any
     assert group["margin_over_best_floor"] == pytest.approx(margin, abs=2e-6)
 
 
+@pytest.mark.slow
 def test_one_test_video_has_no_interval_and_no_shuffled_floor(
     tmp_path: Path,
     make_corpus: Factory,
@@ -60,6 +61,7 @@ def test_one_test_video_has_no_interval_and_no_shuffled_floor(
     assert "not computed: needs queries about at least two videos" in (tmp_path / "report" / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_validation_split_without_queries_is_said_and_not_scored(
     tmp_path: Path,
     make_corpus: Factory,
