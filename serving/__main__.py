@@ -48,6 +48,9 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     parser.description = "Print the moments that a sentence describes, best first, each with the file and the time to play."
     parser.add_argument("query", help="a sentence, for instance: the red circle moves right")
     parser.add_argument("-k", "--top-k", type=int, default=5, help="how many moments (default: 5)")
+    parser.add_argument(
+        "--min-confidence", type=float, help="of what counts as found, from 0, every moment, to 1 (default: that of the models)"
+    )
     _add_bundle(parser)
     parser.add_argument("--index", type=Path, default=Path("data/index"), help="folder of the index (default: data/index)")
     parser.add_argument(
@@ -84,11 +87,11 @@ def search(options: argparse.Namespace) -> int:
     from serving.predictor import MomentPredictor
 
     predictor = MomentPredictor.load(options.bundle, options.index)
-    (answer,) = predictor.search(SearchQuery(options.query, options.top_k))
+    (answer,) = predictor.search(SearchQuery(options.query, options.top_k, min_confidence=options.min_confidence))
     for word in answer.unknown_words:
         print(f"warning: no video of the training was described with the word {word!r}; it does not count", file=sys.stderr)
     if not answer.found:
-        print("not found, best guess:" if answer.best_guess else "not found")
+        print("not found (--min-confidence 0 shows every moment), best guess:" if answer.best_guess else "not found")
     shown = answer.moments if answer.best_guess is None else (answer.best_guess,)
     print_moments(shown, predictor.collection, media_root=options.media)
     return 0

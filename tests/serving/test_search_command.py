@@ -48,9 +48,11 @@ def test_what_is_not_found_is_said_with_the_best_guess(
     options = ["--bundle", str(bundle), "--index", str(index), "--media", str(small_project.raw)]
     assert main(["search", "the red circle moves", "-k", "3", *options]) == 0
     first, _, *rows = capsys.readouterr().out.splitlines()
-    assert first == "not found, best guess:"
+    assert first == "not found (--min-confidence 0 shows every moment), best guess:"
     assert len(rows) == 1
     assert " % " in rows[0]
+    assert main(["search", "the red circle moves", "-k", "3", "--min-confidence", "0", *options]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
 
 
 def test_without_a_bundle_the_error_names_the_command_that_makes_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
