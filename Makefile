@@ -1,4 +1,4 @@
-# Cuepoint: `make help` lists what there is.
+# Cuepoint: `make help` lists the commands.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,13 +15,12 @@ export GX_ANALYTICS_ENABLED := false
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export BENTOML_DO_NOT_TRACK := True
 
-# Threads that wait for work sleep: spinning ones halve a machine that has something else to do.
+# Threads sleep while they wait for work, because spinning threads slow a shared machine.
 export OMP_WAIT_POLICY := PASSIVE
 
-# Prefect keeps its server, database and leases here; PREFECT_API_URL of the environment names another server.
+# Folder of Prefect's server, database and leases; PREFECT_API_URL in the environment names another server.
 export PREFECT_HOME ?= $(CURDIR)/.cache/prefect
 PREFECT_PORT ?= 4200
-PREFECT_SERVER_URL = $${PREFECT_API_URL:-http://127.0.0.1:$(PREFECT_PORT)/api}
 
 QUERY ?=
 K ?= 5
@@ -34,13 +33,26 @@ UI_PORT ?= 5000
 CRON ?= 0 3 * * *
 TIMEZONE ?= UTC
 
+# Values reach `cuepoint` as typed: make expands no `$` in them, and they are passed in the environment, not in a recipe.
+TYPED := QUERY K VIDEOS INDEX PORT CHALLENGER SHARE UI_PORT PREFECT_PORT CRON TIMEZONE
+define keep_as_typed
+$(if $(filter simple,$(flavor $(1))),$(error $(1) was set with := or ::=, so make has expanded it; write $(1)='...'))
+override $(1) := $$(value $(1))
+export $(1)
+endef
+$(foreach name,$(TYPED),$(eval $(call keep_as_typed,$(name))))
+
+# make cuts leading blanks off a value of its command line, which changes a name that begins with a blank.
+REFUSE_CUT_BLANKS = ! grep -qzE '^(VIDEOS|INDEX)[[:space:]]*=[[:space:]]' /proc/$$PPID/cmdline 2>/dev/null || { \
+	echo "make cuts the blanks off the start of VIDEOS and INDEX; use the command: cuepoint $@ --help" >&2; exit 2; }
+
 .DEFAULT_GOAL := help
-.PHONY: help setup repro models index search serve challenger ui server worker deploy check lint test lock clean
+.PHONY: help setup repro bench index search serve status challenger ui server worker deploy check lint quick test test-all test-avx2 lock clean
 
 help: ## list the commands
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: $(VENV)/.installed ## create .venv from the lock (every other command does this first)
+setup: $(VENV)/.installed ## create .venv from the lock (all other commands do this first)
 	@mkdir -p $(PREFECT_HOME)
 
 $(VENV)/.installed: requirements.lock pyproject.toml
@@ -50,63 +62,90 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/uv pip install --python $(BIN)/python -r requirements.lock -e .
 	@touch $@
 
-repro: setup ## run the pipeline, from raw videos to a packaged search, as far as something changed
-	@python -m flows.dvc_process repro
-	@python -m stages.support.summary
+repro: setup ## run the stale stages of the pipeline, from raw videos to a packaged search
+	@cuepoint repro
 
-models: setup ## train and compare every localizer, retriever and loss: docs/models.md; goes on where it stopped
-	@python -m flows.bench run
+bench: setup ## train and compare every localizer, retriever and loss: docs/models.md; resumes when interrupted
+	@cuepoint bench
 
 index: setup ## index videos without annotations: make index VIDEOS=/path/to/folder INDEX=/path/to/folder-index
+	@$(REFUSE_CUT_BLANKS)
 	@test -n "$$VIDEOS" || { echo 'make index needs a folder of videos: make index VIDEOS=/path/to/folder' >&2; exit 2; }
-	@python -m serving index $(if $(INDEX),--output "$$INDEX") -- "$$VIDEOS"
+	@cuepoint index $${INDEX:+--output="$$INDEX"} -- "$$VIDEOS"
 
 search: setup ## print the moments that answer a sentence: make search QUERY="the red circle moves right" K=5 INDEX=FOLDER-index
+	@$(REFUSE_CUT_BLANKS)
 	@test -n "$$QUERY" || { echo 'make search needs a sentence: make search QUERY="the red circle moves right"' >&2; exit 2; }
-	@python -m serving search -k $(K) $(if $(INDEX),--index "$$INDEX") -- "$$QUERY"
+	@cuepoint search --top-k="$$K" $${INDEX:+--index="$$INDEX"} -- "$$QUERY"
 
-serve: setup ## serve the champion (or, without one, the working tree's bento) on 127.0.0.1, PORT=3000 INDEX=FOLDER-index CHALLENGER=shadow
-	@python -m flows.serve --port $(PORT) $(if $(INDEX),--index "$$INDEX") $(if $(CHALLENGER),--challenger "$$CHALLENGER" --share $(SHARE))
+serve: setup ## serve the champion, or else the working tree's bento, on 127.0.0.1: make serve PORT=3000 INDEX=FOLDER-index CHALLENGER=shadow
+	@$(REFUSE_CUT_BLANKS)
+	@cuepoint serve --port="$$PORT" $${INDEX:+--index="$$INDEX"} $${CHALLENGER:+--challenger="$$CHALLENGER" --share="$$SHARE"}
 
-challenger: setup ## register the working tree's bento as the challenger, to try it beside the champion: make serve CHALLENGER=share SHARE=0.1
-	@python -m flows.challenger
+status: setup ## show the state of pipeline, models, index, champion and service
+	@cuepoint status
 
-ui: setup ## compare runs in MLflow on 127.0.0.1, UI_PORT=5000
-	@uri=$$(python -c 'from stages.support.tracking import find_tracking_uri; print(find_tracking_uri())'); \
-	case "$$uri" in http*) echo "the runs are on $$uri";; \
-	*) echo "the runs: http://127.0.0.1:$(UI_PORT)/#/experiments/1/runs?workflowType=machine_learning"; mlflow server --backend-store-uri "$$uri" --host 127.0.0.1 --port $(UI_PORT);; esac
+challenger: setup ## register the working tree's bento as the challenger; then: make serve CHALLENGER=share SHARE=0.1
+	@cuepoint challenger
 
-server: setup ## start the Prefect server on 127.0.0.1, PREFECT_PORT=4200
-	@prefect server start --host 127.0.0.1 --port $(PREFECT_PORT)
+ui: setup ## compare runs in MLflow on 127.0.0.1: make ui UI_PORT=5000
+	@cuepoint ui --port="$$UI_PORT"
 
-worker: setup ## start the worker that carries out deployed flows
-	@PREFECT_API_URL="$(PREFECT_SERVER_URL)" prefect worker start --pool cuepoint --type process
+server: setup ## start the Prefect server on 127.0.0.1: make server PREFECT_PORT=4200
+	@cuepoint server --port="$$PREFECT_PORT"
+
+worker: setup ## start the worker that runs deployed flows
+	@cuepoint worker --server-port="$$PREFECT_PORT"
 
 deploy: setup ## register the flow with its schedule: make deploy CRON="0 3 * * *" TIMEZONE=Europe/Berlin
-	@PREFECT_API_URL="$(PREFECT_SERVER_URL)" python -m flows.deploy --cron "$(CRON)" --timezone "$(TIMEZONE)"
+	@cuepoint deploy --server-port="$$PREFECT_PORT" --cron="$$CRON" --timezone="$$TIMEZONE"
 
-lint: setup ## style, types and layers
+lint: setup ## check style, types and layers
 	ruff check .
 	ruff format --check .
 	mypy
 	lint-imports
 
-check: lint ## lint and the quick tests
-	pytest -q -m "not slow"
+# Two cores have a worker each; tests of one file, and tests that share a server, stay on one worker (tests/workers.py).
+WORKERS ?= 2
+TEST_OPTIONS ?=
+PYTEST = pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(TEST_OPTIONS)
+NAME_CHROMIUM := command -v chromium chromium-browser google-chrome >/dev/null || echo "Chromium is not installed: the browser tests \
+	will be skipped (Debian: apt-get install chromium)"
 
-test: setup ## all tests; those of the page need Chromium
-	@command -v chromium chromium-browser google-chrome >/dev/null || echo "Chromium is not installed: the browser tests will be skipped (Debian: apt-get install chromium)"
-	pytest -q
+check: lint quick ## run lint and the quick tests
 
-# One lock serves CPU and CUDA machines: torch is pinned, and the CUDA packages it asks for on its own are left to the machine.
+quick: setup ## run the quick tests: make quick TEST_OPTIONS='-x tests/models'
+	$(PYTEST) -m "not slow and not fault and not cluster"
+
+test: setup ## run all tests except those of faults and clusters; tests of the page need Chromium
+	@$(NAME_CHROMIUM)
+	$(PYTEST) -m "not fault and not cluster"
+
+test-all: setup ## run all tests
+	@$(NAME_CHROMIUM)
+	$(PYTEST)
+
+# Tests of numeric code. Servers and browsers do not depend on the processor, and `test` runs the whole pipeline.
+NUMERIC_TESTS := tests/test_as_avx2.py tests/models tests/evaluation tests/search/clip_index \
+	$(addprefix tests/corpus/,test_shapes_video.py media/test_clips.py test_moments.py test_store.py test_feature_files.py) \
+	$(addprefix tests/search/,test_answers.py test_networks.py test_predictor.py test_search.py indexing/test_indexing.py) \
+	$(addprefix tests/pipeline/,training/test_pretraining.py executors/test_extraction.py) \
+	$(addprefix tests/stages/,test_train.py test_train_losses.py test_training_choices.py test_export.py test_index.py)
+
+test-avx2: setup ## run the numeric tests as on an x86-64 processor with AVX2 but without AVX-512 and bf16
+	python tests/as_avx2.py
+	python tests/as_avx2.py $(PYTEST) --ignore tests/evaluation/test_served_predictions.py $(NUMERIC_TESTS)
+
+# One lock serves CPU and CUDA machines: torch is pinned, and the lock leaves out the CUDA packages that torch requires.
 CUDA_PACKAGES := triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc \
 	nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver nvidia-cusparse \
 	nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx
 
-lock: setup ## write requirements.lock for what pyproject.toml asks, keeping the versions that still fit
+lock: setup ## write requirements.lock from pyproject.toml, keeping versions that still fit
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate --no-header \
 		$(addprefix --no-emit-package ,$(CUDA_PACKAGES)) pyproject.toml -o requirements.lock
 
-clean: ## remove what tools and tests left; data, runs and the environment stay
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dvc_plots build
+clean: ## remove caches of tools and tests; data, runs and the environment stay
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .cache/tests dvc_plots build
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

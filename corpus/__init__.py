@@ -1,1 +1,1 @@
-"""Facts: moments and queries, annotation readers, media, feature store, the drawn corpus."""
+"""Data of the project: moments and queries, annotation readers, media, feature store, the drawn corpus."""

@@ -1,4 +1,4 @@
-"""Annotations as they were read: counted, and held against the videos they speak of, their lengths and splits."""
+"""Checks of annotations: counts them and validates them against the lengths and splits of their videos."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ def name_some(names: Iterable[str], separator: str = ", ") -> str:
 
 
 def summarize_annotations(annotations: ReadResult) -> dict[str, Any]:
-    """Count the annotations of each published split, before anything is held out, and list what was dropped or clipped."""
+    """Count the annotations of each published split before any hold-out, and list dropped and clipped rows."""
     splits: dict[str, list[Query]] = {split: [] for split in annotations.num_rows}
     for query in annotations.queries:
         splits[query.split].append(query)
@@ -44,7 +44,7 @@ def summarize_annotations(annotations: ReadResult) -> dict[str, Any]:
 
 
 def correct_frame_rates(queries: Sequence[Query], fps: Mapping[str, float], *, assumed_fps: float) -> list[Query]:
-    """Return queries whose moments, counted in frames at the assumed rate, are in seconds of their own video's rate."""
+    """Rescale moments that a reader converted from frames at an assumed rate to the real frame rate of each video."""
 
     def correct(moment: Moment, video_id: str) -> Moment:
         factor = assumed_fps / fps[video_id]
@@ -56,12 +56,12 @@ def correct_frame_rates(queries: Sequence[Query], fps: Mapping[str, float], *, a
 def fit_moments(
     queries: Sequence[Query], durations_s: Mapping[str, float], rows: Mapping[str, str], *, granularity_s: float = 0.0
 ) -> tuple[list[Query], list[RowNote]]:
-    """Clip moments that end slightly after their video, and list them; moments of videos without a length are left out.
+    """Clip moments that end slightly after their video, and list them. Moments of videos without a length are left out.
 
-    `granularity_s` is the length of the segments that the times are rounded to, if they are.
+    `granularity_s` is the length of the segments that the times are rounded to, or 0.
 
     Raises:
-        ValueError: naming the row of every moment that is outside its video.
+        ValueError: naming the row of every moment outside its video.
     """
 
     def fit(moment: Moment, video_id: str) -> Moment:
@@ -86,7 +86,7 @@ def fit_moments(
 def keep_elsewhere_in_split(
     queries: Sequence[Query], splits: Mapping[str, str], rows: Mapping[str, str]
 ) -> tuple[list[Query], list[RowNote]]:
-    """Give every query the split of its video, and drop its moments in videos of other splits, listed by row."""
+    """Give every query the split of its video, and drop moments in videos of other splits. List the dropped ones by row."""
     kept: list[Query] = []
     notes: list[RowNote] = []
     for query in queries:
@@ -119,7 +119,7 @@ def _count_shared_videos(queries: Iterable[Query]) -> dict[str, int]:
 
 
 def _change_moments(query: Query, change: Callable[[Moment, str], Moment], *, known: Container[str]) -> Query:
-    """Return a query with `change` of each moment and its video; moments of videos that are not known are left out."""
+    """Apply `change` to each moment of a query and its video; moments of unknown videos are left out."""
 
     def change_all(moments: Iterable[Moment], video_id: str) -> tuple[Moment, ...]:
         return tuple(change(moment, video_id) for moment in moments)

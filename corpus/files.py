@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, and their checksums."""
+"""Atomic file writes, checksums, and JSON files."""
 
 import errno
 import hashlib
@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,10 +14,10 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
 
 
 class NoRoomError(OSError):
-    """A file does not fit: the disk is full, or a limit on its size or on the user's share is reached."""
+    """A file does not fit: the disk is full, or a file size limit or user quota is reached."""
 
     def __str__(self) -> str:
-        """Return the message without the error's number."""
+        """Return the message without the error number."""
         return str(self.args[1])
 
 
@@ -33,13 +33,13 @@ def sha256_json(value: object) -> str:
 
 
 def write_file(path: Path, write: Callable[[BinaryIO], object], *, num_bytes: int | None = None) -> None:
-    """Let `write` fill a temporary file beside `path`, then fsync and rename it: `path` is never half-written.
+    """Let `write` fill a temporary file beside `path`, then fsync and rename it, so that `path` is never half-written.
 
-    `num_bytes` is what it will write, where the caller knows it; a message names it.
+    `num_bytes` is the size of the file for the error message, if the caller knows it.
 
     Raises:
-        NoRoomError: when it does not fit, naming `path`, the bytes needed or written and the bytes free.
-        OSError: naming `path` and the bytes written so far, when it cannot be written for another reason.
+        NoRoomError: when the file does not fit, naming `path`, the bytes needed or written and the bytes free.
+        OSError: for other reasons, naming `path` and the bytes written so far.
     """
     temporary: Path | None = None
     try:
@@ -70,7 +70,7 @@ def _remove(temporary: Path) -> int:
 
 
 def explain_no_room(error: OSError, path: Path, amount: str) -> NoRoomError:
-    """Return the error that says what did not fit where: `amount` is, for instance, "12 bytes are needed"."""
+    """Return the error that names the file and the remedy; `amount` is, for instance, "12 bytes are needed"."""
     assert error.errno in NO_ROOM
     if isinstance(error, NoRoomError):
         return error
@@ -84,13 +84,13 @@ def explain_no_room(error: OSError, path: Path, amount: str) -> NoRoomError:
 
 
 def describe_room(path: Path) -> str:
-    """Say how many bytes are free where a path lies or would lie."""
+    """Describe the free space of the file system of a path."""
     folder = _find_folder(path)
     return f"{measure_free_bytes(folder)} bytes are free in {folder}"
 
 
 def measure_free_bytes(path: Path) -> int:
-    """Return how many bytes are free where a path lies or would lie."""
+    """Return the free bytes on the file system of a path, which need not exist yet."""
     return shutil.disk_usage(_find_folder(path)).free
 
 
@@ -112,8 +112,15 @@ def write_json(path: Path, value: object) -> None:
 
 
 def write_jsonl(path: Path, rows: Iterable[object]) -> None:
-    """Write one JSON value a line."""
+    """Write one JSON value per line."""
     write_bytes(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
+
+
+def remove_all_but(folder: Path, kept: Collection[Path]) -> None:
+    """Remove everything in a folder except `kept`; the folder need not exist."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path not in kept:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def read_json(path: Path) -> Any:
@@ -128,8 +135,18 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path} is not JSON: {error}") from error
 
 
+def require_format_version(path: Path, found: object, *, expected: int, remedy: str) -> None:
+    """Refuse a file that another version of the code wrote. `remedy` is the command that rebuilds it.
+
+    Raises:
+        ValueError: naming the file, both versions and the remedy.
+    """
+    if found != expected:
+        raise ValueError(f"{path} has format_version {found!r}, this code reads {expected}; run: {remedy}")
+
+
 def read_jsonl(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield (line number from 1, value) of the lines of a JSONL file that are not blank.
+    """Yield (line number from 1, value) for every line of a JSONL file that is not blank.
 
     Raises:
         ValueError: naming file and line, when a line is not JSON.

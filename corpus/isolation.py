@@ -1,4 +1,4 @@
-"""Work on files in child processes that may fail, hang or die of one file without harm to the others."""
+"""Isolation of work on files: child processes that may fail, hang or crash on one file without harm to the others."""
 
 import contextlib
 import multiprocessing
@@ -25,22 +25,24 @@ _END_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What one file may cost: seconds without a sign of life, of which its size gives more, and bytes of address space,
-    beyond what is mapped when its process is ready to work."""
+    """Resource limits of one file: a timeout without progress that grows with the file size, and address space.
+
+    `memory_bytes` counts beyond the address space that a process has mapped when it is ready to work.
+    """
 
     silence_s: float = 300.0
     silence_s_per_mebibyte: float = 2.0
     memory_bytes: int = 4 << 30
 
     def compute_silence_s(self, path: Path) -> float:
-        """Return the seconds that may pass without a sign of life."""
-        size = path.stat().st_size if path.exists() else 0  # what became of a file that is gone is the worker's to say
+        """Return the timeout of a file: the seconds that may pass without progress."""
+        size = path.stat().st_size if path.exists() else 0  # the worker reports a file that is gone
         return self.silence_s + self.silence_s_per_mebibyte * size / _MEBIBYTE
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A sign of life: the share of the work on a file that is done, in [0, 1]."""
+    """Progress report: the finished share of the work on a file, in [0, 1]."""
 
     path: Path
     share: float
@@ -48,7 +50,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Success(Generic[R]):
-    """What the work on a file gave."""
+    """The result of the work on a file."""
 
     path: Path
     value: R
@@ -56,22 +58,42 @@ class Success(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why the work on a file gave nothing. A file that ended or stopped its process may fare better another time."""
+    """The reason why the work on a file failed. A retry may succeed unless the failure is final."""
 
     path: Path
     reason: str
-    is_final: bool  # the work itself refused the file by a `ValueError`
+    is_final: bool  # `work` raised `ValueError`; crashes and timeouts are not final
+
+
+class Interrupt:
+    """Interrupt of a `run_isolated` in another thread. It works at once, whatever the processes are doing."""
+
+    def __init__(self) -> None:
+        """Prepare an interrupt that is not set."""
+        self.connection, self._setter = multiprocessing.Pipe(duplex=False)
+
+    def set(self) -> None:
+        """End the work: kill its processes and yield no further event. The interrupt stays set."""
+        with contextlib.suppress(OSError):  # the work has ended, and `close` was called
+            self._setter.send_bytes(b"end")
+
+    def close(self) -> None:
+        """Free the pipe when the work has ended."""
+        self._setter.close()
+        self.connection.close()
 
 
 def run_isolated(
-    work: Work[R], paths: Sequence[Path], *, num_workers: int, budget: Budget
+    work: Work[R], paths: Sequence[Path], *, num_workers: int, budget: Budget, interrupt: Interrupt | None = None
 ) -> Iterator[Progress | Success[R] | Failure]:
-    """Yield what happens to each file, in any order; the last of each is its `Success` or its `Failure`.
+    """Yield the events of each file, in any order; the last event of a file is its `Success` or `Failure`.
 
-    `work` is called in a child process, which serves many files, and must be picklable; it is given the file and a
-    function to report the share that is done. A `ValueError`, `OSError` or `MemoryError` of it is the file's failure, and
-    so is a process that dies, or gives no sign of life for longer than the budget allows.
+    `work` runs in a child process, which serves many files, and must be picklable. It gets the file and a function that
+    reports the finished share. A file fails if `work` raises `ValueError`, `OSError` or `MemoryError`, if the process dies,
+    or if it reports no progress for longer than the budget allows. When `interrupt` is set, the iterator and its
+    processes end.
     """
+    interrupts = [interrupt.connection] if interrupt else []
     waiting = deque(paths)
     workers = [_Worker(work, budget) for _ in range(min(num_workers, len(waiting)))]
     try:
@@ -79,7 +101,9 @@ def run_isolated(
             _deal(waiting, workers)
             busy = [worker for worker in workers if worker.path]
             remaining_s = min(worker.deadline_s for worker in busy) - time.monotonic()
-            ready = wait([worker.connection for worker in busy], timeout=max(0.0, remaining_s))
+            ready = wait([*interrupts, *(worker.connection for worker in busy)], timeout=max(0.0, remaining_s))
+            if interrupt and interrupt.connection in ready:
+                return
             for worker in busy:
                 if worker.connection in ready:
                     yield worker.take()
@@ -91,7 +115,7 @@ def run_isolated(
 
 
 def _deal(waiting: deque[Path], workers: Sequence["_Worker[Any]"]) -> None:
-    """Give every worker a file to work on, and one in advance while many wait: it need not wait for this process."""
+    """Give every worker a file, and a second one while many wait, so that workers need not wait for this process."""
     for num_held in (0, 1):
         for worker in workers:
             if worker.num_held == num_held and len(waiting) > num_held * len(workers):
@@ -99,7 +123,7 @@ def _deal(waiting: deque[Path], workers: Sequence["_Worker[Any]"]) -> None:
 
 
 class _Worker(Generic[R]):
-    """A child process that works on one file after the other until its connection closes."""
+    """A child process that handles files one by one until its connection closes."""
 
     def __init__(self, work: Work[R], budget: Budget) -> None:
         self._work = work
@@ -109,23 +133,23 @@ class _Worker(Generic[R]):
 
     @property
     def path(self) -> Path | None:
-        """What it is at work on."""
+        """The current file."""
         return self._held[0] if self._held else None
 
     @property
     def num_held(self) -> int:
-        """The files that it was given and has not finished."""
+        """The number of assigned files that are not finished."""
         return len(self._held)
 
     def give(self, path: Path) -> None:
         self._held.append(path)
         if len(self._held) == 1:
             self._start_clock(path)
-        with contextlib.suppress(ConnectionError):  # of a process that is dead already, `take` says so
+        with contextlib.suppress(ConnectionError):  # `take` reports a process that is dead already
             self.connection.send(path)
 
     def take(self) -> Progress | Success[R] | Failure:
-        """Receive what its process says; where that died, say so and start another."""
+        """Receive the next event of the process. If the process died, return a failure and start another one."""
         try:
             event: Progress | Success[R] | Failure = self.connection.recv()
         except (EOFError, ConnectionError):
@@ -142,11 +166,11 @@ class _Worker(Generic[R]):
         self.deadline_s = time.monotonic() + self._silence_s
 
     def give_up(self) -> Failure:
-        """End a process that says nothing for too long, and start another."""
-        return self._replace(f"the process that read it said nothing for {self._silence_s:.0f} s")
+        """End a process that exceeded its timeout, and start another one."""
+        return self._replace(f"the process that read it made no progress for {self._silence_s:.0f} s")
 
     def end(self) -> None:
-        """End the process: at once where it is at work, otherwise it ends by itself as its connection closes."""
+        """End the process: kill a busy one; an idle one ends when its connection closes."""
         if not self._held:
             self.connection.close()
             self._process.join(timeout=_END_S)

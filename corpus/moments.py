@@ -1,4 +1,4 @@
-"""Moments and the arithmetic on them: grids, spans, IoU, NMS, resampling, ranking. NumPy only, shared by training and serving.
+"""Moments and their arithmetic: grids, spans, IoU, NMS, resampling, ranking. NumPy only, shared by training and serving.
 
 Letters: M candidate moments, N cells of the time axis, S source clips, D feature width.
 A span array is float, shape (..., 2), last axis (start, end), in seconds unless a name says otherwise.
@@ -39,7 +39,7 @@ class RankedMoment(NamedTuple):
 def compute_iou(spans: Floats, others: Floats) -> Floats:
     """Return the temporal IoU of every pair: (A, 2) and (B, 2) -> (A, B), in [0, 1].
 
-    Two spans of length zero have IoU 0, also when they are equal.
+    Two spans of length zero have IoU 0, even if they are equal.
     """
     start = np.maximum(spans[:, None, 0], others[None, :, 0])
     end = np.minimum(spans[:, None, 1], others[None, :, 1])
@@ -54,14 +54,14 @@ def compute_iou(spans: Floats, others: Floats) -> Floats:
 def suppress_overlaps(spans: Floats, scores: Floats, *, max_iou: float, max_kept: int) -> Ints:
     """Return the indices kept by greedy non-maximum suppression, best first, at most `max_kept`.
 
-    A candidate is dropped when its IoU with one already kept is above `max_iou`; ties keep the earlier index.
+    A candidate is dropped when its IoU with a kept one is above `max_iou`; ties keep the earlier index.
     """
     order = np.argsort(-scores, kind="stable")
     ordered = spans[order]
     kept: list[int] = []
     alive = np.ones(len(order), dtype=bool)
     while alive.any():
-        best = int(alive.argmax())  # the first that is left
+        best = int(alive.argmax())  # the first remaining one
         kept.append(int(order[best]))
         if len(kept) == max_kept:
             break
@@ -91,18 +91,27 @@ def resample_clips(features: Floats, num_cells: int) -> Floats:
     return resampler.compute_means()
 
 
-class ClipResampler:
-    """Averages clips that come in batches into cells: it holds the sums of the cells, whatever the number of clips.
+def find_cell_ranges(num_clips: int, num_cells: int) -> Ints:
+    """Return the clips [first, end) that each cell averages: (N, 2) of S = `num_clips` clips, at least one.
 
-    Cell i is the mean of clips round(i * S / N) up to round((i + 1) * S / N), or the single clip at its start where
-    that range is empty. Source: the segment rule of 2D-TAN (arXiv:1912.03590).
+    Cell i is the mean of clips round(i * S / N) up to round((i + 1) * S / N), or the single clip at its start if that
+    range is empty. Source: the segment rule of 2D-TAN (arXiv:1912.03590).
+    """
+    edges = np.round(np.arange(num_cells + 1) * num_clips / num_cells).astype(np.int64)
+    first = np.minimum(edges[:-1], num_clips - 1)  # (N,)
+    return np.stack([first, np.maximum(edges[1:], first + 1)], axis=1)
+
+
+class ClipResampler:
+    """Streaming average of clips, in batches, into the cells of `find_cell_ranges`.
+
+    It holds only the sums of the cells, for any number of clips. A mean does not depend on the batches, because sums of
+    some thousand float16 numbers are exact in float64.
     """
 
     def __init__(self, num_clips: int, num_cells: int) -> None:
         """Expect S = `num_clips` clips, at least one."""
-        edges = np.round(np.arange(num_cells + 1) * num_clips / num_cells).astype(np.int64)
-        self._first = np.minimum(edges[:-1], num_clips - 1)  # (N,)
-        self._end = np.maximum(edges[1:], self._first + 1)  # (N,)
+        self._first, self._end = find_cell_ranges(num_clips, num_cells).T  # (N,) each
         self._num_clips = num_clips
         self._num_added = 0
         self._sums: Floats = np.zeros(num_cells)  # (N, ...) from the first batch on
@@ -111,7 +120,7 @@ class ClipResampler:
         """Add the next clips of the video, (n, ...).
 
         Raises:
-            ValueError: when there are more clips than were expected.
+            ValueError: when there are more clips than expected.
         """
         start, stop = self._num_added, self._num_added + len(features)
         if stop > self._num_clips:
@@ -137,15 +146,15 @@ class ClipResampler:
 
 
 def compute_clip_rate(stated_hz: float | None, *, num_clips: int, duration_s: float) -> float:
-    """Return the clips a second of a video: the stated rate, or, where none is stated, that of clips that span it evenly."""
+    """Return the clips per second of a video: the stated rate, or without one the rate of clips that span it evenly."""
     return num_clips / duration_s if stated_hz is None else stated_hz
 
 
 def find_clips(spans: Floats, *, num_clips: int | Ints, clip_rate_hz: float | Floats) -> Ints:
     """Return the (first, last) clips whose centres lie in each span: (M, 2) seconds -> (M, 2).
 
-    Clip i is centred at (i + 0.5) / clip_rate_hz; a span without a centre gets the clip that it lies in. `num_clips` and
-    `clip_rate_hz` of the video are one number each, or one a span (M,).
+    Clip i is centred at (i + 0.5) / clip_rate_hz. A span without a centre gets the clip that it lies in. `num_clips` and
+    `clip_rate_hz` are one number each, or one per span (M,).
     """
     rates_hz = np.asarray(clip_rate_hz, dtype=np.float64)[..., None]  # (1,) or (M, 1)
     edges = np.ceil(np.asarray(spans, dtype=np.float64) * rates_hz - 0.5).astype(np.int64)  # (M, 2) first, end
@@ -159,11 +168,11 @@ def find_clips(spans: Floats, *, num_clips: int | Ints, clip_rate_hz: float | Fl
 
 
 def score_spans(clip_scores: Floats, cells: Ints, *, flank_weight: float = 0.5, limits: Ints | None = None) -> Floats:
-    """Score spans by their clips alone: mean inside minus `flank_weight` times the mean of the flanks. (S,) -> (M,).
+    """Score spans by clip scores: mean inside minus `flank_weight` times the mean of the flanks. (S,) -> (M,).
 
     A flank is as long as half the span, at least one clip, cut at the video's ends; a span without flanks (the
-    whole video) is compared with 0. `cells` are (first, last) clip indices. Where the clips of several videos follow one
-    another, `limits` (M, 2) are the first clip of each span's video and the first one after it.
+    whole video) is compared with 0. `cells` are (first, last) clip indices. If the clips of several videos are concatenated,
+    `limits` (M, 2) are the first clip of each span's video and the first one after it.
     """
     totals = np.concatenate([[0.0], np.cumsum(clip_scores, dtype=np.float64)])
     first, end = cells[:, 0], cells[:, 1] + 1

@@ -1,59 +1,73 @@
-"""The records that every annotation reader gives and every stage reads: videos and queries, one JSON object a line."""
+"""Records of a corpus: videos and queries, one JSON object per line. Readers produce them and stages read them."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from corpus.files import read_jsonl, write_jsonl
+from corpus.media_info import MediaInfo
 from corpus.moments import Moment
 
 TRAIN, VALIDATION, TEST = "train", "val", "test"
 
 
-@dataclass(frozen=True, slots=True)
-class Video:
-    """One video of a corpus as it was probed. `path` is relative to the corpus folder; sizes are upright pixels.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Video(MediaInfo):
+    """One video of a corpus: the facts of its file, its place in the corpus, and the hash of its content.
 
-    `frame_rate` is the exact average, such as "30000/1001", and `fps` its value. What is empty or 0 from `frame_rate` on
-    is not known, or there is no sound.
+    `path` is relative to the corpus folder, or None if only features of the video exist. `sha256` is the hash of the file, or
+    of the feature arrays.
     """
 
     video_id: str
-    path: str
+    path: str | None
     split: str
-    duration_s: float
-    fps: float
-    num_frames: int
-    width: int
-    height: int
-    rotation: int
-    codec: str
-    has_audio: bool
     sha256: str
-    frame_rate: str = ""
-    audio_codec: str = ""
-    audio_rate_hz: int = 0
-    audio_channels: int = 0
+
+    def locate(self, media_dir: Path) -> Path:
+        """Return the path of the file; `media_dir` is the corpus folder.
+
+        Raises:
+            ValueError: when only features of the video exist.
+        """
+        if self.path is None:
+            raise ValueError(
+                f"video {self.video_id!r} has no file: the corpus was ingested from feature files; "
+                "choose corpus.features in params.yaml and run: dvc repro ingest"
+            )
+        return media_dir / self.path
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON form; `from_json` reads it back."""
-        return asdict(self)
+        """Return the JSON form: null for unknown facts, and no key for damage and notes of an intact file."""
+        row = {key: getattr(self, key) for key in _VIDEO_KEYS}
+        return {key: value for key, value in row.items() if key not in _IF_ANY or value or value is None}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> "Video":
-        """Build a video from its JSON form."""
-        return cls(**row)
+        """Build a video from its JSON form.
+
+        Raises:
+            TypeError: when a field is missing or unknown.
+            ValueError: when a fact is 0 or "", which older versions wrote for unknown facts.
+        """
+        return cls(**{"num_damaged": 0, "num_damaged_audio": 0, **row, "notes": tuple(row.get("notes", ()))})
+
+
+_MEDIA_KEYS = tuple(one.name for one in fields(MediaInfo))
+_LATER = _MEDIA_KEYS.index("frame_rate")
+_VIDEO_KEYS = ("video_id", "path", "split", *_MEDIA_KEYS[:_LATER], "sha256", *_MEDIA_KEYS[_LATER:])  # the order in files
+_IF_ANY = ("num_damaged", "num_damaged_audio", "notes")
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One sentence with the moments of one video where it is true.
+    """One sentence with the moments of one video in which it is true.
 
-    `split` is empty until `ingest` has chosen one for a corpus that publishes none. `annotators` holds each
-    annotator's own spans where a corpus gives several; `saliency` maps an annotated clip (2 s, from 0) to its ratings;
-    `elsewhere` holds the moments of other videos of the split where the sentence is true too, where the corpus knows
-    them; `tags` are names for slicing results. `source` is "human", "generated" or "drawn".
+    `split` is empty until `ingest` has chosen one for a corpus that publishes none. `annotators` holds the spans of each
+    annotator, if the corpus has several. `saliency` maps an annotated clip (2 s, from 0) to its ratings. `elsewhere` holds
+    moments in other videos of the split in which the sentence is true too, if the corpus knows them. `tags` are names for
+    slicing results. `source` is "human", "generated" or "drawn".
     """
 
     qid: str
@@ -75,7 +89,7 @@ class Query:
             raise ValueError(f"query {self.qid!r}: no moment is given")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON form, without the fields that are empty; `from_json` reads it back."""
+        """Return the JSON form without empty fields; `from_json` reads it back."""
         row: dict[str, Any] = {"qid": self.qid, "video_id": self.video_id, "text": self.text, "split": self.split}
         row |= {"spans": _to_pairs(self.spans), "source": self.source}
         optional: dict[str, Any] = {
@@ -105,7 +119,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """What `ingest` found: the usable videos and their queries."""
+    """An ingested corpus: the usable videos and their queries."""
 
     videos: tuple[Video, ...]
     queries: tuple[Query, ...]
@@ -141,8 +155,23 @@ def save_corpus(corpus: Corpus, folder: Path) -> None:
 
 
 def load_corpus(folder: Path) -> Corpus:
-    """Read what `save_corpus` wrote."""
+    """Read what `save_corpus` wrote.
+
+    Raises:
+        ValueError: naming file and line of a video with fields of another version. Older versions wrote 0 and "" for
+            unknown facts; such files are refused, because a 0 does not tell whether the fact was known.
+    """
     return Corpus(
-        videos=tuple(Video.from_json(row) for _, row in read_jsonl(folder / "videos.jsonl")),
+        videos=tuple(_read_videos(folder / "videos.jsonl")),
         queries=tuple(Query.from_json(row) for _, row in read_jsonl(folder / "queries.jsonl")),
     )
+
+
+def _read_videos(path: Path) -> Iterator[Video]:
+    for line, row in read_jsonl(path):
+        try:
+            yield Video.from_json(row)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} line {line} is not a video of this version: {error}; run: dvc repro --force ingest"
+            ) from error

@@ -1,4 +1,4 @@
-"""Splits by video: which videos are held out, and the check that nothing leaks from one split into another."""
+"""Splits by video: chooses held-out videos, and checks that nothing leaks between splits."""
 
 import hashlib
 from collections import defaultdict
@@ -8,16 +8,16 @@ from corpus.annotations import name_some
 from corpus.readers.base import RowNote
 from corpus.records import TEST, TRAIN, VALIDATION, Query, Video
 
-UNLABELLED = "unlabelled"  # videos without queries: part of the collection, of no table
+UNLABELLED = "unlabelled"  # videos without queries: part of the collection, not of any table
 
 
 def leave_out_reannotated(
     queries: Sequence[Query], rows: Mapping[str, str], reannotated: Mapping[str, str]
 ) -> tuple[list[Query], list[RowNote]]:
-    """Leave out, listed by row, the queries of a split about videos that another split annotates again.
+    """Leave out the queries of a split about videos that another split annotates again; list them by row.
 
-    `reannotated` maps the split that gives way to the other: {"val": "test"} keeps every test query, and of val those
-    about videos that test does not have.
+    `reannotated` maps the split that loses queries to the other split: {"val": "test"} keeps every test query, and the val
+    queries about videos that are not in test.
     """
     videos = {split: {query.video_id for query in queries if query.split == split} for split in reannotated.values()}
     kept: list[Query] = []
@@ -37,11 +37,10 @@ def assign_splits(
 ) -> dict[str, str]:
     """Return the split of every video of `contents` (video id -> hash of its bytes); copies of a video stay together.
 
-    Published splits are kept; a corpus that publishes no val gets one held out of train. Videos without queries are
-    `unlabelled`.
+    Published splits are kept. If a corpus publishes no val, it is held out of train. Videos without queries are `unlabelled`.
 
     Raises:
-        ValueError: when the published splits are incomplete or contradict each other, or too few videos are there.
+        ValueError: when the published splits are incomplete or contradictory, or there are too few videos.
     """
     splits = require_one_split(queries)
     annotated = {query.video_id for query in queries}
@@ -58,10 +57,10 @@ def assign_splits(
 
 
 def require_one_split(queries: Sequence[Query]) -> dict[str, str]:
-    """Return the published split of each video; nothing where none is published.
+    """Return the published split of each video; empty without published splits.
 
     Raises:
-        ValueError: when some queries have none, or the queries of one video are in two.
+        ValueError: when some queries have no split, or the queries of one video are in two splits.
     """
     without = sum(not query.split for query in queries)
     if without == len(queries):
@@ -80,10 +79,10 @@ def require_one_split(queries: Sequence[Query]) -> dict[str, str]:
 def choose_splits(
     video_ids: Iterable[str], contents: Mapping[str, str], *, validation_share: float, test_share: float, seed: int
 ) -> dict[str, str]:
-    """Deal videos to train, val and test by a hash of seed and id; val and test get at least one.
+    """Assign videos to train, val and test by a hash of seed and id; val and test get at least one video.
 
     Raises:
-        ValueError: when there are too few different videos to hold any out.
+        ValueError: when there are too few different videos for a hold-out.
     """
     groups = _rank_copies(video_ids, contents, seed)
     num_test = max(1, round(test_share * len(groups)))

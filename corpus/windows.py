@@ -1,5 +1,6 @@
-"""Long videos: cut into windows as long as what models were trained on. NumPy only, shared by training and serving."""
+"""Windows of long videos, as long as the training videos of a model. NumPy only, shared by training and serving."""
 
+import functools
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -7,15 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from corpus.moments import ClipResampler, Floats, Ints, compute_clip_rate
+from corpus.moments import ClipResampler, Floats, Ints, compute_clip_rate, find_cell_ranges
 
 
 @dataclass(frozen=True, slots=True)
 class WindowRule:
-    """How a video is cut that is longer than those a localizer was made for."""
+    """Rule for cutting videos that are longer than the training videos of a localizer."""
 
-    window_s: float  # length of a window; a shorter video is read whole
-    overlap: float = 0.5  # share of a window that the next one repeats, at least: moments up to that long are seen whole
+    window_s: float  # length of a window; a shorter video is one window
+    overlap: float = 0.5  # minimum share of a window repeated by the next one; moments up to that length fit into one window
 
     def __post_init__(self) -> None:
         """Refuse windows without length."""
@@ -24,7 +25,7 @@ class WindowRule:
 
 
 class Window(NamedTuple):
-    """A part of a video that a localizer reads at once: its clips [first, end), and its time in the video."""
+    """A part of a video that a localizer reads at once: clips [first, end), and time in the video."""
 
     first: int
     end: int
@@ -38,14 +39,14 @@ class Window(NamedTuple):
 
 
 class WindowId(NamedTuple):
-    """A window of a video, numbered from 0 in the order of time."""
+    """A window of a video, numbered from 0 in order of time."""
 
     video_id: str
     number: int
 
 
 def cut_video(num_clips: int, duration_s: float, rule: WindowRule, *, clip_rate_hz: float | None) -> tuple[Window, ...]:
-    """Return the windows of a video in order; a video no longer than a window is one, from 0 to `duration_s`.
+    """Return the windows of a video in order. A video no longer than a window is one window from 0 to `duration_s`.
 
     Without a clip rate, the clips span the video evenly.
     """
@@ -58,13 +59,13 @@ def cut_video(num_clips: int, duration_s: float, rule: WindowRule, *, clip_rate_
 
 
 def compute_windows(num_clips: int, window_clips: int, *, overlap: float) -> Ints:
-    """Return the windows in which a video is searched, as (first, end) clips in order: (W, 2).
+    """Return the windows of a video as (first, end) clips in order: (W, 2).
 
-    All are `window_clips` long and share at least `overlap` of it with the next one, so a moment up to that long lies in one
-    of them whole. The last one ends with the video and may share more. A video no longer than a window is one window.
+    Each is `window_clips` long and shares at least `overlap` of it with the next, so a moment up to that length fits into one
+    window. The last one ends with the video and may share more. A video no longer than a window is one window.
 
     Raises:
-        ValueError: when there is no clip, a window holds none, or overlap is not in [0, 1).
+        ValueError: when the video or the window has no clips, or overlap is not in [0, 1).
     """
     if num_clips < 1 or window_clips < 1 or not 0 <= overlap < 1:
         raise ValueError(
@@ -77,20 +78,62 @@ def compute_windows(num_clips: int, window_clips: int, *, overlap: float) -> Int
     return np.stack([first, np.minimum(first + window_clips, num_clips)], axis=1)
 
 
-def resample_windows(batches: Iterable[Floats], windows: Iterable[Window], num_cells: int) -> Iterator[Floats]:
-    """Average the clips of each window into `num_cells` cells: (n, ...) of all clips in order -> (N, ...) float32 a window.
+class CellTable(NamedTuple):
+    """The cells of all windows of a video without duplicates; overlapping windows share cells."""
 
-    The windows are those of `cut_video`, in order; memory holds the sums of those that overlap, whatever the video's length.
+    ranges: Ints  # (C, 2) clips [first, end) that a cell averages, in order
+    rows: tuple[slice | Ints, ...]  # of the N cells of each window among the C
+
+
+def share_cells(windows: Iterable[Window], num_cells: int) -> CellTable:
+    """Return the cells of the windows of a video.
+
+    With an overlap of 0.5, windows of an even number of clips share about half of their cells with the next one. Other windows
+    share almost no cells, because their cells hold other clips. A video of fewer clips than cells has as many cells as clips.
     """
-    waiting, opened = deque(windows), deque[tuple[Window, ClipResampler]]()
-    start = 0
+    return _share_cells(tuple((window.first, window.end) for window in windows), num_cells)
+
+
+@functools.lru_cache(maxsize=4096)  # many videos have the same length
+def _share_cells(bounds: tuple[tuple[int, int], ...], num_cells: int) -> CellTable:
+    parts = [first + find_cell_ranges(end - first, num_cells) for first, end in bounds]
+    ranges, rows = np.unique(np.concatenate(parts), axis=0, return_inverse=True)  # (C, 2), (W * N)
+    return CellTable(ranges, tuple(map(_simplify, rows.reshape(-1, num_cells))))
+
+
+def _simplify(rows: Ints) -> slice | Ints:
+    """Return consecutive rows as a slice, which copies nothing."""
+    first = int(rows[0])
+    return slice(first, first + len(rows)) if np.array_equal(rows, np.arange(first, first + len(rows))) else rows
+
+
+class RangeAverager:
+    """Streaming average of clips, in batches, over ranges [first, end) (C, 2), ordered by their first clip.
+
+    Memory holds only the sums of overlapping ranges, for videos of any length.
+    """
+
+    def __init__(self, ranges: Ints) -> None:
+        """Expect the clips of one video from the first to the last."""
+        self._waiting, self._opened = deque(ranges.tolist()), deque[tuple[int, int, ClipResampler]]()
+        self._num_added = 0
+
+    def add(self, features: Floats) -> Iterator[Floats]:
+        """Add the next clips, (n, ...), and yield the mean of each completed range, (...) float32."""
+        start, stop = self._num_added, self._num_added + len(features)
+        while self._waiting and self._waiting[0][0] < stop:
+            first, end = self._waiting.popleft()
+            self._opened.append((first, end, ClipResampler(end - first, 1)))
+        for first, end, resampler in self._opened:
+            if end > start:
+                resampler.add(features[max(first - start, 0) : end - start])
+        self._num_added = stop
+        while self._opened and self._opened[0][1] <= stop:
+            yield self._opened.popleft()[2].compute_means()[0]
+
+
+def average_ranges(batches: Iterable[Floats], ranges: Ints) -> Iterator[Floats]:
+    """Yield the mean of each range of clips, (...) float32, from batches (n, ...) of a video; see `RangeAverager`."""
+    averager = RangeAverager(ranges)
     for features in batches:
-        stop = start + len(features)
-        while waiting and waiting[0].first < stop:
-            window = waiting.popleft()
-            opened.append((window, ClipResampler(window.end - window.first, num_cells)))
-        for window, resampler in opened:
-            resampler.add(features[max(window.first - start, 0) : window.end - start])
-        while opened and opened[0][0].end <= stop:
-            yield opened.popleft()[1].compute_means()
-        start = stop
+        yield from averager.add(features)

@@ -1,1 +1,1 @@
-"""When things run: Prefect flows over the DVC stages."""
+"""Prefect flows over the DVC stages: schedules, retries and the GPU slot. Stages and their code live elsewhere."""

@@ -1,6 +1,5 @@
-"""Registers the flow with its schedule: process work pool, GPU limit, deployment. Running it again changes nothing."""
+"""Registration of the flow with its schedule: process work pool, GPU limit, deployment. A second run changes nothing."""
 
-import argparse
 import os
 from pathlib import Path
 from uuid import UUID
@@ -16,7 +15,6 @@ from prefect.workers.process import ProcessWorker
 
 from flows.limits import ensure_gpu_limit
 from flows.reproduce import reproduce
-from stages.support.entry import run_main
 
 POOL = "cuepoint"
 DEPLOYMENT = "scheduled"
@@ -25,7 +23,7 @@ DEPLOYMENT = "scheduled"
 def deploy(*, cron: str, timezone: str, checkout: Path) -> UUID:
     """Create or update everything that a scheduled run in `checkout` needs, and return the deployment's id.
 
-    A run that is due while another is still at work is cancelled: runs never pile up.
+    Prefect cancels a run that is due while another one is running, so runs never pile up.
     """
     ensure_gpu_limit()
     ensure_work_pool()
@@ -47,7 +45,7 @@ def deploy(*, cron: str, timezone: str, checkout: Path) -> UUID:
 
 
 def ensure_work_pool() -> None:
-    """Create the pool whose worker starts each run as a process of its own."""
+    """Create the work pool, whose worker starts each run in its own process."""
     pool = WorkPoolCreate(name=POOL, type="process", base_job_template=ProcessWorker.get_default_base_job_template())
     with get_client(sync_client=True) as client:
         try:
@@ -56,26 +54,13 @@ def ensure_work_pool() -> None:
             return
 
 
-def parse_arguments() -> argparse.Namespace:
-    """Read the schedule from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m flows.deploy", description=__doc__)
-    parser.add_argument("--cron", default="0 3 * * *", help="when to run: minute hour day month weekday")
-    parser.add_argument("--timezone", default="UTC", help="of the schedule, for instance Europe/Berlin")
-    return parser.parse_args()
+def deploy_checkout(*, cron: str, timezone: str) -> UUID:
+    """Deploy the flow of the checkout in this folder to the server of `PREFECT_API_URL`, and return the deployment's id.
 
-
-def main() -> None:
-    """Deploy the flow of this checkout to the server of `PREFECT_API_URL`."""
-    arguments = parse_arguments()
-    server = os.environ.get("PREFECT_API_URL")
-    if not server:
-        raise ValueError("PREFECT_API_URL names no server; run: make server, and in another terminal: make deploy")
+    Raises:
+        ValueError: when no server answers.
+    """
     try:
-        deploy(cron=arguments.cron, timezone=arguments.timezone, checkout=Path.cwd())
+        return deploy(cron=cron, timezone=timezone, checkout=Path.cwd())
     except httpx.ConnectError as error:
-        raise ValueError(f"no Prefect server answers at {server}; run: make server") from error
-    print(f"the flow 'reproduce' runs at {arguments.cron!r} ({arguments.timezone}); its worker: make worker")
-
-
-if __name__ == "__main__":
-    run_main(main, name="deploy")
+        raise ValueError(f"no Prefect server answers at {os.environ.get('PREFECT_API_URL')}; run: cuepoint server") from error

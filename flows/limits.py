@@ -1,4 +1,4 @@
-"""The global limit that queues stages for the machine's GPU: the soft queue, visible in the UI, beside each stage's own lock."""
+"""Global concurrency limit for the machine's GPU: Prefect's queue, visible in its UI, in addition to each stage's lock."""
 
 from prefect.client.orchestration import get_client
 
@@ -6,6 +6,6 @@ GPU_LIMIT = "gpu"
 
 
 def ensure_gpu_limit(slots: int = 1) -> None:
-    """Create the limit, or set its number of slots; Prefect would skip a missing one with no more than a warning."""
+    """Create the limit, or set its number of slots; Prefect only warns about a missing limit."""
     with get_client(sync_client=True) as client:
         client.upsert_global_concurrency_limit_by_name(GPU_LIMIT, slots)

@@ -1,6 +1,6 @@
 """Flow `reproduce`: brings every DVC stage up to date in order, then lets the sealed bundle challenge the champion.
 
-`python -m flows.reproduce` runs it once, with a server of its own where `PREFECT_API_URL` names none.
+`python -m flows.reproduce` runs it once, and starts a temporary server if `PREFECT_API_URL` names none.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -9,13 +9,16 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
 
-from flows.champion import Decision, challenge_champion
-from flows.dvc_process import DvcError, run_dvc
 from flows.limits import GPU_LIMIT, ensure_gpu_limit
-from stages.support.entry import run_main
+from pipeline.dvc.process import DvcError, run_dvc
+from pipeline.entry import run_main
+from pipeline.tracking.champion import Decision, challenge_champion
 
-STAGES = ("render", "ingest", "validate", "pretrain", "extract", "train", "evaluate", "export", "index", "package")
-GPU_STAGES = frozenset({"pretrain", "extract", "train", "evaluate"})
+STAGES = (
+    *("identity", "render", "ingest", "validate", "pretrain", "extract"),
+    *("train", "evaluate", "export", "index", "package"),
+)
+GPU_STAGES = frozenset({"pretrain", "extract", "train"})  # those that compute on `CUEPOINT_DEVICE`
 
 
 @flow(name="reproduce", persist_result=False)
@@ -28,7 +31,7 @@ def reproduce() -> None:
 
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="dvc-{stage}")
 def reproduce_stage(stage: str) -> None:
-    """Bring one stage up to date; its upstream stages must already be. DVC decides whether there is anything to do."""
+    """Bring one stage up to date, after its upstream stages. DVC skips a stage that is not stale."""
     with _reserve_gpu(stage):
         run_dvc(["repro", "--single-item", stage], log=get_run_logger().info)
 
@@ -41,12 +44,12 @@ def seal_and_challenge() -> None:
         run_dvc(["status", "--quiet"], log=log)
         decision = challenge_champion()
     except DvcError:
-        decision = Decision(False, "the working tree changed while the pipeline ran: what was made is not of one piece")
+        decision = Decision(False, "the working tree changed while the pipeline ran, so its outputs do not belong together")
     log(f"{'accepted' if decision.accepted else 'rejected'}: {decision.reason}")
 
 
 def _reserve_gpu(stage: str) -> AbstractContextManager[None]:
-    """Hold the one slot of the machine's GPU for stages that compute on it; a limit that does not exist is an error."""
+    """Hold the slot of the machine's GPU for stages that compute on it; a missing limit is an error."""
     if stage not in GPU_STAGES:
         return nullcontext()
     return concurrency(GPU_LIMIT, occupy=1, strict=True, raise_on_lease_renewal_failure=False)

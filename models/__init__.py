@@ -1,1 +1,1 @@
-"""Networks and formulas: encoders, retrievers, localizers, losses, metrics. They get values and paths, never files of choices."""
+"""Networks and formulas: encoders, retrievers, localizers, losses, metrics. They receive values and paths, not configuration."""

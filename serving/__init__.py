@@ -1,1 +1,1 @@
-"""Answers: a predictor over a bundle, the clip index and the service. Runs without torch."""
+"""The search service: HTTP endpoints, uploads, champion and challenger, and the page. Runs without torch."""

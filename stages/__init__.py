@@ -1,1 +1,1 @@
-"""One module per DVC stage, same name; `support` holds what they share."""
+"""One module per DVC stage, with the same name. Shared code lives in the package of its subject."""

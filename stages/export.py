@@ -2,8 +2,7 @@
 -> data/bundle/, data/reports/export.json.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,61 +10,31 @@ from tqdm import tqdm
 
 from corpus.files import read_json, write_bytes, write_json
 from corpus.records import load_corpus
-from corpus.store import FeatureStore, require_same_fingerprint
+from corpus.stream_names import name_encoder
 from corpus.windows import WindowRule
-from models.exchange.checkpoint import CheckpointConfig, load_localizer, load_retriever
-from models.exchange.encoder_files import CONFIG, Encoders, load_encoders, require_own_features
-from models.exchange.roles import Localizer, Retriever
-from models.exporting.networks import (
-    OnnxNetwork,
-    build_clip_network,
-    build_localizer_network,
-    build_query_network,
-    build_text_network,
-    build_video_network,
-)
-from serving.bundle import BundleDims, Manifest, describe_files, save_manifest
-from serving.calibration import load_calibrations
-from serving.search import SearchSettings
-from stages.support import paths
-from stages.support.entry import run_stage
-from stages.support.machine import prepare_torch
-from stages.support.params import load_params
-from stages.support.parity import (
-    Inputs,
-    Samples,
-    build_clip_cases,
-    build_encoded_cases,
-    build_localizer_cases,
-    build_text_cases,
-    build_video_cases,
-    load_samples,
-    measure_latency,
-    require_parity,
-)
+from evaluation.parity import build_trials, load_samples, measure_latency, require_parity
+from models.artefacts.encoder_files import CONFIG
+from models.artefacts.trained_parts import TrainedParts, load_parts
+from pipeline import paths
+from pipeline.entry import run_stage
+from pipeline.executors.machine import prepare_torch
+from pipeline.params import load_params
+from search.bundle import BundleDims, BundleStream, BundleStreamDims, Manifest, describe_files, save_manifest
+from search.calibration import load_calibrations
+from search.model_name import ModelName
+from search.params import SearchParams
 
 LATENCY_THREADS = 1
 
 
 class ExportInputs(NamedTuple):
-    """The folders that are read."""
+    """The folders that the export reads."""
 
     corpus_dir: Path
     encoder_dir: Path
     features_dir: Path
     checkpoints_dir: Path
-    calibration_path: Path  # what `evaluate` learned of scores
-
-
-class TrainedParts(NamedTuple):
-    """Everything that goes into a bundle, made from one another."""
-
-    encoders: Encoders
-    retriever: Retriever
-    localizer: Localizer
-    retriever_config: CheckpointConfig
-    localizer_config: CheckpointConfig
-    store: FeatureStore
+    calibration_path: Path  # calibration of scores, from `evaluate`
 
 
 def main() -> None:
@@ -74,25 +43,25 @@ def main() -> None:
     prepare_torch(1)
     calibration_path = paths.REPORTS / "evaluation" / "calibration.json"
     inputs = ExportInputs(paths.CORPUS, paths.ENCODER, paths.FEATURES, paths.CHECKPOINTS, calibration_path)
-    search = SearchSettings.model_validate(params.search.model_dump())
+    search = params.search
     report = export(inputs, search, max_difference=params.export.max_difference, bundle_dir=paths.BUNDLE)
     write_json(paths.REPORTS / "export.json", report)
     print(f"bundle {report['version'][:12]}: {sum(report['size_bytes'].values()) / 1e6:.1f} MB")
 
 
-def export(inputs: ExportInputs, search: SearchSettings, *, max_difference: float, bundle_dir: Path) -> dict[str, Any]:
+def export(inputs: ExportInputs, search: SearchParams, *, max_difference: float, bundle_dir: Path) -> dict[str, Any]:
     """Write the bundle and return the report: version, sizes, differences from torch and latencies.
 
     Raises:
-        ValueError: when the models were not made from one another, or a network differs from torch too much.
+        ValueError: when the models do not belong together, or an exported network differs too much from torch.
     """
-    parts = load_parts(inputs)
+    parts = load_parts(encoder_dir=inputs.encoder_dir, features_dir=inputs.features_dir, checkpoints_dir=inputs.checkpoints_dir)
     corpus = load_corpus(inputs.corpus_dir)
     durations_s = {video.video_id: video.duration_s for video in corpus.videos}
-    samples = load_samples([query.text for query in corpus.queries], parts.store, durations_s)
+    samples = load_samples([query.text for query in corpus.queries], parts.store, parts.streams, durations_s)
     parity: dict[str, float] = {}
     latency_ms: dict[str, float] = {}
-    for network, cases in tqdm(build_networks(parts, samples), desc="export", unit="network", disable=None):
+    for network, cases in tqdm(build_trials(parts, samples), desc="export", unit="network", disable=None):
         path = bundle_dir / f"{network.name}.onnx"
         write_bytes(path, network.export(cases[-1]))
         parity[network.name] = require_parity(network, path, cases, max_difference=max_difference)
@@ -105,61 +74,54 @@ def export(inputs: ExportInputs, search: SearchSettings, *, max_difference: floa
     return {"version": manifest.version, "size_bytes": sizes, "max_difference": parity, "latency_ms": latency_ms}
 
 
-def load_parts(inputs: ExportInputs) -> TrainedParts:
-    """Load encoders, checkpoints and features, and refuse those that were not made from one another."""
-    encoders, store = load_encoders(inputs.encoder_dir), FeatureStore(inputs.features_dir)
-    require_own_features(encoders, store)
-    retriever, retriever_config = load_retriever(inputs.checkpoints_dir / "retriever")
-    localizer, localizer_config = load_localizer(inputs.checkpoints_dir / "localizer")
-    for config in (retriever_config, localizer_config):
-        require_same_fingerprint(expected=store.fingerprint, found=config.fingerprint, what=f"the {config.role}")
-        if config.text_digest != encoders.text_digest:
-            raise ValueError(
-                f"the {config.role} was trained with the text encoder {config.text_digest}, "
-                f"but {inputs.encoder_dir} holds {encoders.text_digest}; run: dvc repro train@{config.role}"
-            )
-    return TrainedParts(encoders, retriever, localizer, retriever_config, localizer_config, store)
-
-
-def build_networks(parts: TrainedParts, samples: Samples) -> list[tuple[OnnxNetwork, Sequence[Inputs]]]:
-    """Return each network with the cases it is tried on; the last case is the largest.
-
-    There is no network for videos where their features come from files.
-    """
-    encoders, num_cells = parts.encoders, parts.localizer.num_cells
-    video = [(build_video_network(encoders.video), build_video_cases(encoders.video.sampling))] if encoders.video else []
-    return [
-        *video,
-        (build_text_network(encoders.text), build_text_cases(samples, encoders)),
-        (build_clip_network(parts.retriever), build_clip_cases(samples)),
-        (build_query_network(parts.retriever), build_encoded_cases(samples, encoders)),
-        (build_localizer_network(parts.localizer), build_localizer_cases(samples, encoders, num_cells)),
-    ]
-
-
 def build_manifest(
-    parts: TrainedParts, search: SearchSettings, parity: dict[str, float], *, bundle_dir: Path, inputs: ExportInputs
+    parts: TrainedParts, search: SearchParams, parity: dict[str, float], *, bundle_dir: Path, inputs: ExportInputs
 ) -> Manifest:
-    """Describe the files of a bundle, what they were made from, and how videos and scores are read."""
-    encoder_config = read_json(inputs.encoder_dir / CONFIG)
+    """Describe the files of a bundle, their inputs, the reading of videos and the calibration of scores."""
     rule = WindowRule(parts.localizer_config.longest_s)
-    configs = (parts.retriever_config, parts.localizer_config)
-    components = {config.role: dict(config.component) for config in configs}
+    streams, config = {name: describe_stream(parts, name) for name in parts.streams}, read_json(inputs.encoder_dir / CONFIG)
+    encoded = [name for name, stream in streams.items() if stream.sampling]
     return Manifest(
-        sampling=parts.encoders.video.sampling if parts.encoders.video else None,
-        fingerprint=parts.store.fingerprint,
+        streams=streams,
+        retriever_streams=parts.retriever.streams,
+        localizer_streams=parts.localizer.streams,
         text_digest=parts.encoders.text_digest,
         search=search,
         num_cells=parts.localizer.num_cells,
         window_s=rule.window_s,
         window_overlap=rule.overlap,
         calibration=load_calibrations(inputs.calibration_path),
-        dims=BundleDims(**asdict(parts.retriever_config.dims), embedding_dim=parts.retriever.embedding_dim),
-        files=describe_files(bundle_dir, has_video_encoder=parts.encoders.video is not None, tokenizer=parts.encoders.tokenizer),
-        components=components
-        | {role: encoder_config[role] for role in ("video_encoder", "text_encoder") if encoder_config[role]},
+        dims=BundleDims(text_dim=parts.retriever_config.dims.text_dim, embedding_dim=parts.retriever.embedding_dim),
+        files=describe_files(bundle_dir, encoded=encoded, tokenizer=parts.encoders.tokenizer),
+        components=list_components(parts, config),
+        models=list_models(config, streams),
         parity=parity,
     )
+
+
+def describe_stream(parts: TrainedParts, name: str) -> BundleStream:
+    """Describe a stream of the store; a stream from feature files has no sampling."""
+    stored, made = parts.store.stream(name), parts.encoders.streams.get(name)
+    num_places, dim = stored.feature_shape
+    return BundleStream(
+        sampling=made.params.sampling if made else None,
+        fingerprint=stored.fingerprint,
+        clip_rate_hz=stored.clip_rate_hz,
+        dims=BundleStreamDims(num_places=num_places, dim=dim),
+    )
+
+
+def list_components(parts: TrainedParts, encoder_config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the values of the roles and encoders of a bundle."""
+    encoders = {name_encoder(name): values for name, values in encoder_config["streams"].items() if name in parts.streams}
+    roles = {config.role: dict(config.component) for config in (parts.retriever_config, parts.localizer_config)}
+    return {"text_encoder": encoder_config["text_encoder"]} | encoders | roles
+
+
+def list_models(encoder_config: Mapping[str, Any], streams: Collection[str]) -> dict[str, ModelName]:
+    """Return the published models among the encoders of a bundle."""
+    named = {name: model for name, model in encoder_config.get("models", {}).items() if name in (*streams, "text_encoder")}
+    return {name: ModelName.model_validate(model) for name, model in named.items()}
 
 
 if __name__ == "__main__":

@@ -6,21 +6,21 @@ from typing import Any, NamedTuple
 
 from corpus.files import sha256_file, write_json
 from corpus.records import load_corpus
-from serving.bundle import load_bundle
-from serving.collection import load_collection
-from stages.support import paths
-from stages.support.bento import NAME, archive_bento, build_bento, copy_context, read_packages
-from stages.support.entry import run_stage
-from stages.support.examples import choose_examples
-from stages.support.params import load_params
-from stages.support.thumbnails import save_all_thumbnails
+from pipeline import paths
+from pipeline.entry import run_stage
+from pipeline.packaging.bento import NAME, archive_bento, build_bento, copy_context, read_packages
+from pipeline.packaging.collection_thumbnails import save_all_thumbnails
+from pipeline.packaging.examples import choose_examples
+from pipeline.params import load_params
+from search.bundle import load_bundle
+from search.collection import load_collection
 
 BENTO, INFO, EXAMPLES = "cuepoint.bento", "info.json", "examples.json"
 VERSION_LENGTH = 12
 
 
 class PackageInputs(NamedTuple):
-    """What goes into a bento: the checkout with the code, models, index, the videos to take thumbnails from, sentences."""
+    """Inputs of a bento: the checkout with the code, models, index, the videos for thumbnails, and example sentences."""
 
     source: Path
     bundle_dir: Path
@@ -38,10 +38,10 @@ def main() -> None:
 
 
 def package(inputs: PackageInputs, *, thumbnails_per_video: int, bento_dir: Path) -> dict[str, Any]:
-    """Build the bento outside the project, write its archive and return what `info.json` says of it.
+    """Build the bento outside the project, write its archive and return the content of `info.json`.
 
     Raises:
-        ValueError: when bundle and index do not belong together, or BentoML refuses to build.
+        ValueError: when bundle and index do not belong together, or the build of BentoML fails.
     """
     bundle = load_bundle(inputs.bundle_dir)
     collection = load_collection(inputs.index_dir, bundle.manifest)

@@ -10,16 +10,18 @@ import cv2
 from tqdm import tqdm
 
 from corpus.files import write_jsonl
+from corpus.schema_files import load_yaml, validate
 from corpus.shapes.annotations import annotate
-from corpus.shapes.contact_sheet import write_contact_sheet
+from corpus.shapes.drawing.contact_sheet import write_contact_sheet
+from corpus.shapes.drawing.video import write_video
 from corpus.shapes.params import ShapesParams
 from corpus.shapes.scene import Scene
 from corpus.shapes.scenes import draw_scenes
-from corpus.shapes.video import write_video
-from stages.support import paths
-from stages.support.entry import run_stage
-from stages.support.params import load_params, load_yaml, preset_path, validate
-from stages.support.process import die_with_parent
+from pipeline import paths
+from pipeline.components.presets import preset_path
+from pipeline.entry import run_stage
+from pipeline.executors.process import die_with_parent
+from pipeline.params import load_params
 
 
 def main() -> None:
@@ -31,7 +33,7 @@ def main() -> None:
 
 
 def render(size: ShapesParams, *, seed: int, folder: Path, workers: int) -> None:
-    """Draw videos, annotations and a contact sheet into `folder`; the bytes depend on size and seed alone, not on `workers`."""
+    """Draw videos, annotations and a contact sheet into `folder`; the bytes depend only on size and seed, not on `workers`."""
     num_videos = sum(size.videos.by_split.values())
     scenes = list(tqdm(draw_scenes(size, seed=seed), total=num_videos, desc="plan", unit="video"))
     rows = annotate(scenes, size, seed=seed)
@@ -42,7 +44,7 @@ def render(size: ShapesParams, *, seed: int, folder: Path, workers: int) -> None
 
 
 def render_videos(scenes: Sequence[Scene], size: ShapesParams, *, folder: Path, workers: int) -> None:
-    """Draw each scene into a file of its own, in `workers` processes of one thread each."""
+    """Draw each scene into its own file, in `workers` processes with one thread each."""
     folder.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
         jobs = [pool.submit(write_video, scene, folder, size) for scene in scenes]

@@ -1,41 +1,108 @@
-"""What all tests share: the reference folder, a small project with untrained models, and one run of the whole pipeline."""
+"""Shared fixtures: the reference folder, a small project with untrained models, and a run of the whole pipeline."""
 
+import functools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
-import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
-from corpus.files import sha256_file, write_json
-from corpus.media import ClipSampling, probe
-from corpus.moments import Moment
-from corpus.records import Corpus, Query, Video, save_corpus
-from stages.support.entry import TELEMETRY_OFF
+from corpus.records import save_corpus
+from kept_cache import kept_cache
+from odd_media import OddFile
+from pipeline.entry import TELEMETRY_OFF
+from scheduling import keep_scheduling
+from small_project import (
+    SmallProject,
+    build_corpus,
+    choose_roles,
+    choose_sound_encoder,
+    choose_video_encoder,
+    save_models,
+    save_project_index,
+)
+from workers import do_once, is_worker, start_long_groups_first, use_one_thread
+
+# Hypothesis has no deadline and no check for slow drawing, because the machine may have other work.
+settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any_machine")
 
 RunIn = Callable[..., str]
 ROOT = Path(__file__).resolve().parents[1]
-SENTENCES = ("a red circle moves left", "the blue square spins", "then the green circle leaves", "a square grows and shrinks")
+
+
+def pytest_configure() -> None:
+    """Restore SIGINT, so that tests can interrupt their commands: background jobs and their children ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if is_worker():
+        use_one_thread()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start long tests first on workers; without workers, tests run in the order of their files."""
+    if is_worker():
+        start_long_groups_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Use the scheduler that keeps groups of tests on one worker."""
+    from group_scheduling import GroupScheduling  # pytest-xdist is only needed for workers
+
+    return GroupScheduling(config, log)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test marked `needs_precision` when this machine's processor cannot train in that precision."""
+    for mark in item.iter_markers("needs_precision"):
+        import torch
+
+        from models.training.precision import find_obstacle
+
+        (precision,) = mark.args
+        obstacle = find_obstacle(precision, torch.device("cpu"))
+        if obstacle:
+            pytest.skip(f"this processor cannot train in {precision}: {obstacle}")
+
+
+@pytest.fixture(autouse=True)
+def _same_scheduling() -> Iterator[None]:
+    """Restore the scheduling policy after every test."""
+    with keep_scheduling():
+        yield
 
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
-    """The reference folder beside the checkout; tests that need it are skipped where it is absent."""
+    """Return the reference folder beside the checkout; skip the test if it is absent."""
     folder = Path(__file__).resolve().parents[2] / "shared"
     if not folder.is_dir():
         pytest.skip("the reference folder ../shared is absent on this machine")
     return folder
 
 
+@pytest.fixture(scope="session")
+def write_odd(tmp_path_factory: pytest.TempPathFactory) -> Callable[[OddFile], Path]:
+    """Return a function that writes a file of odd media once a session; tests must not change the file."""
+    folder = tmp_path_factory.mktemp("odd_media")
+
+    @functools.cache
+    def write(file: OddFile) -> Path:
+        return file.write(folder)
+
+    return write
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium, headless, of one test module; tests that need it are skipped where it is not installed."""
+    """Start headless Chromium for one test module; skip its tests if Chromium is not installed."""
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if path is None:
         pytest.skip("Chromium is not installed")
@@ -48,57 +115,64 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
-@dataclass(frozen=True)
-class SmallProject:
-    """The folders of a project with four videos of 5 to 8 s and untrained models, up to the index."""
-
-    root: Path
-
-    def __getattr__(self, name: str) -> Path:
-        """Return a folder by name: raw, corpus, encoder, features, checkpoints, bundle, index."""
-        return self.root / name
-
-
 @pytest.fixture(scope="session")
 def small_models(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
-    """A small project up to its checkpoints. Tests must not write into it."""
-    project = SmallProject(tmp_path_factory.mktemp("small"))
-    corpus = _build_corpus(project.raw)
-    save_corpus(corpus, project.corpus)
-    _save_models(project, corpus)
-    return project
+    """Build a small project up to its checkpoints. Tests must not write into it."""
+
+    def build(folder: Path) -> None:
+        project = SmallProject(folder / "small")
+        corpus = build_corpus(project.raw)
+        save_corpus(corpus, project.corpus)
+        save_models(project, corpus, {"video": choose_video_encoder()}, choose_roles())
+
+    return SmallProject(do_once(tmp_path_factory, "small_models", build) / "small")
 
 
 @pytest.fixture(scope="session")
-def small_project(small_models: SmallProject) -> SmallProject:
-    """A small project with bundle and index. Tests must not write into it."""
-    from serving.calibration import Calibration, Calibrations
-    from serving.search import SearchSettings
-    from stages.export import ExportInputs, export
-    from stages.index import index
+def small_project(small_models: SmallProject, tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+    """Build a small project with bundle and index. Tests must not write into it."""
+    do_once(tmp_path_factory, "small_project", lambda _: save_project_index(small_models))
+    return small_models
 
-    project = small_models
-    settings = SearchSettings(survivors=3, window_weight=2, localizer_weight=0.05, max_iou=0.5, moments_per_video=3)
-    calibration = Calibration(slope=1.0, clip_slope=1.0, intercept=0.0, threshold=0.0)
-    learned = Calibrations(search=calibration, localize=calibration, missing={})
-    write_json(project.root / "calibration.json", learned.model_dump(mode="json"))
-    inputs = ExportInputs(
-        project.corpus, project.encoder, project.features, project.checkpoints, project.root / "calibration.json"
-    )
-    export(inputs, settings, max_difference=1e-4, bundle_dir=project.bundle)
-    index(
-        bundle_dir=project.bundle,
-        corpus_dir=project.corpus,
-        features_dir=project.features,
-        corpus_name="small",
-        index_dir=project.index,
-    )
-    return project
+
+@pytest.fixture(scope="session")
+def two_stream_project(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+    """Build a small project whose models read pictures and sound, in different orders in localizer and retriever."""
+
+    def build(folder: Path) -> None:
+        project = SmallProject(folder / "two-streams")
+        corpus = build_corpus(project.raw, with_sound=True)
+        save_corpus(corpus, project.corpus)
+        encoders = {"sound": choose_sound_encoder(), "video": choose_video_encoder()}
+        save_models(project, corpus, encoders, choose_roles(retriever=("video", "sound"), localizer=("sound", "video")))
+        save_project_index(project)
+
+    return SmallProject(do_once(tmp_path_factory, "two_streams", build) / "two-streams")
+
+
+@pytest.fixture(scope="session")
+def class_project(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A zero-shot pair of the real architecture with random weights, two videos and their index. Tests must not write into it."""
+    from tiny_class_pair import ClassProject, save_class_project  # its networks load torch
+
+    def name(folder: Path) -> ClassProject:
+        return ClassProject(folder / "models" / "real", folder / "videos", folder / "index")
+
+    return name(do_once(tmp_path_factory, "class_project", lambda folder: save_class_project(name(folder))))
+
+
+@pytest.fixture(scope="session")
+def pair_project(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A CLIP of random weights that was fetched from copied files, two videos and their index. Tests must not write into it."""
+    from tiny_pair import PairProject, save_pair_project  # its networks load torch
+
+    root = do_once(tmp_path_factory, "pair_project", lambda folder: save_pair_project(folder / "pair")) / "pair"
+    return PairProject.name(root, "clip")
 
 
 @pytest.fixture(scope="session")
 def run_in() -> RunIn:
-    """Runs a command in a folder, with this Python first on the path and telemetry off; returns what it printed."""
+    """Return a function that runs a command in a folder, with this Python and without telemetry, and returns its output."""
 
     def run(folder: Path, *command: str) -> str:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -113,20 +187,21 @@ def run_in() -> RunIn:
 
 @pytest.fixture(scope="session")
 def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory, run_in: RunIn) -> Path:
-    """A copy of this checkout in which the whole pipeline has run on the smallest corpus; tests leave it as it is.
+    """Run the whole pipeline on the smallest corpus in a copy of this checkout; tests must not change it.
 
-    Its first commit has no results, its second one has the lock.
+    Its first commit has no results, the second has the lock. Unchanged stages come from the cache of earlier runs.
     """
     checkout = tmp_path_factory.mktemp("tiny") / "checkout"
     for name in run_in(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
-        if (ROOT / name).is_file() and name != "dvc.lock" and not name.endswith(".dvc"):  # corpora of one's own stay here
+        if (ROOT / name).is_file() and name != "dvc.lock" and not name.endswith(".dvc"):  # the user's corpora stay here
             (checkout / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, checkout / name)
     params = checkout / "params.yaml"
     params.write_text(params.read_text(encoding="utf-8").replace("size: default", "size: tiny", 1), encoding="utf-8")
     run_in(checkout, "git", "init", "-q")
     _commit_all(checkout, "Start", run_in)
-    run_in(checkout, "dvc", "repro")
+    with kept_cache(checkout, "tiny"):
+        run_in(checkout, "dvc", "repro")
     _commit_all(checkout, "Reproduce", run_in)
     return checkout
 
@@ -134,75 +209,3 @@ def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory, run_in: RunIn) -> Pa
 def _commit_all(checkout: Path, message: str, run_in: RunIn) -> None:
     run_in(checkout, "git", "add", "-A")
     run_in(checkout, "git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-q", "-m", message)
-
-
-def _build_corpus(folder: Path) -> Corpus:
-    videos, queries = [], []
-    for number, sentence in enumerate(SENTENCES):
-        path = folder / "videos" / f"v{number}.mp4"
-        _write_video(path, seed=number, seconds=5 + number)
-        info = probe(path)
-        split = ("train", "val", "test", "test")[number]
-        values = {name: getattr(info, name) for name in info.__slots__}
-        videos.append(Video(video_id=f"v{number}", path=f"videos/{path.name}", split=split, sha256=sha256_file(path), **values))
-        queries.append(Query(qid=f"q{number}", video_id=f"v{number}", text=sentence, spans=(Moment(1.0, 3.0),), split=split))
-    return Corpus(tuple(videos), tuple(queries))
-
-
-def _write_video(path: Path, *, seed: int, seconds: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    generator = np.random.default_rng(seed)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for _ in range(10 * seconds):
-            image = np.repeat(np.repeat(generator.integers(0, 256, (6, 8, 3), dtype=np.uint8), 8, 0), 8, 1)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-
-
-def _save_models(project: SmallProject, corpus: Corpus) -> None:
-    import torch
-
-    from corpus.media import iter_clips
-    from corpus.store import Fingerprint, save_index, save_shard
-    from corpus.text import Vocabulary
-    from models.encoders.place_cnn import PlaceCNNParams
-    from models.exchange.batches import InputDims
-    from models.exchange.checkpoint import CheckpointConfig, save_checkpoint
-    from models.exchange.encoder_files import load_encoders, save_encoders
-    from models.localizers.place_tan import PlaceTANParams
-    from models.retrievers.dual_encoder import DualEncoderParams
-    from models.text_encoders.word_vectors import WordVectorsParams
-
-    torch.manual_seed(0)
-    sampling = ClipSampling(clip_rate_hz=2.0, offsets_s=(-0.2, 0.0, 0.2), size_px=16)
-    video = PlaceCNNParams(name="place_cnn", sampling=sampling, channels=(8, 8, 8), dim=8, norm_groups=2)
-    text = WordVectorsParams(name="word_vectors", dim=8)
-    vocabulary = Vocabulary.from_texts(SENTENCES)
-    save_encoders(
-        project.encoder,
-        video_params=video,
-        video=video.build(),
-        text_params=text,
-        text=text.build(len(vocabulary)),
-        tokenizer=vocabulary,
-    )
-    encoders = load_encoders(project.encoder)
-    features = {}
-    for one in corpus.videos:
-        clips = torch.from_numpy(np.concatenate(list(iter_clips(project.raw / one.path, sampling, duration_s=one.duration_s))))
-        features[one.video_id] = encoders.video(clips.flatten(0, 1)[None])[0].numpy().astype(np.float16)
-    shard = save_shard(features, project.features / "shard-000.safetensors")
-    fingerprint = Fingerprint(encoders.fingerprint.identity, {"decoder": "any"})
-    save_index(project.features, fingerprint=fingerprint, clip_rate_hz=2.0, shards=[shard])
-    dims = InputDims(feature_dim=8, num_places=4, text_dim=8)
-    roles = {
-        "retriever": DualEncoderParams(name="dual_encoder", embedding_dim=8, hidden_dim=16, text_hidden_dim=8),
-        "localizer": PlaceTANParams(
-            name="place_tan", num_cells=8, num_slots=2, text_hidden_dim=8, hidden_dim=16, num_layers=1, map_dim=4
-        ),
-    }
-    for role, params in roles.items():
-        config = CheckpointConfig(role, params.model_dump(mode="json"), dims, fingerprint, encoders.text_digest, longest_s=8.0)
-        save_checkpoint(project.checkpoints / role, params.build(dims), config)

@@ -1,4 +1,4 @@
-"""For tests of real processes: a free port of loopback, waiting for a condition, and services on it."""
+"""Tools for tests of real processes: free loopback ports, waiting for a condition, and services on loopback."""
 
 import contextlib
 import os
@@ -14,19 +14,23 @@ from pathlib import Path
 import httpx
 import pytest
 
-START_LIMIT_S, STOP_LIMIT_S = 180, 60  # on a machine with other work
+WAIT_LIMIT_S, START_LIMIT_S, STOP_LIMIT_S = 120, 180, 60  # generous: the machine may have other work
 SERVICE = ("serving.service:CuepointService", "--working-dir", str(Path(__file__).resolve().parents[1]))
 
 
 def find_free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """Return a free port of loopback that no other test worker can return."""
+    worker, workers = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    while True:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = int(free.getsockname()[1])
+        if port // 2 % workers == worker % workers:  # the kernel gives odd ports only
+            return port
 
 
-def wait_until(condition: Callable[[], bool], limit_s: float, *, what: Callable[[], str] = lambda: "") -> bool:
-    """Wait for a condition and return True; the test fails, saying `what`, when it does not come true in time."""
+def wait_until(condition: Callable[[], bool], limit_s: float = WAIT_LIMIT_S, *, what: Callable[[], str] = lambda: "") -> bool:
+    """Wait for a condition and return True; fail the test with `what` if the condition does not become true in time."""
     deadline_s = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > deadline_s:
@@ -36,7 +40,7 @@ def wait_until(condition: Callable[[], bool], limit_s: float, *, what: Callable[
 
 
 def is_ready(url: str) -> bool:
-    """Return whether the service at `url` says that it is ready."""
+    """Tell whether the service at `url` reports that it is ready."""
     try:
         return httpx.get(f"{url}/readyz", timeout=5).status_code == 200
     except httpx.HTTPError:
@@ -57,16 +61,16 @@ class Server:
         return [int(number) for number in text.split()]
 
     def read_log(self) -> str:
-        """Return what it has said."""
+        """Return the log of the service."""
         return (self.home / "serve.log").read_text(errors="replace")
 
     def wait_until_ready(self) -> None:
-        """Wait until it answers."""
+        """Wait until the service answers."""
         wait_until(lambda: is_ready(self.url), START_LIMIT_S, what=self.read_log)
 
 
 def start_server(arguments: Sequence[str], home: Path, **variables: str) -> Server:
-    """Start `bentoml serve` on loopback, with its state in its home and no limit on the rate unless told otherwise."""
+    """Start `bentoml serve` on loopback, with its state in its home and, by default, without a rate limit."""
     port = find_free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("CUEPOINT_", "PYTHONPATH"))}
     own = {"BENTOML_HOME": str(home), "CUEPOINT_STATE": str(home / "state"), "CUEPOINT_RATE_PER_MINUTE": "0"}
@@ -78,9 +82,12 @@ def start_server(arguments: Sequence[str], home: Path, **variables: str) -> Serv
 
 
 def is_running(number: int) -> bool:
-    """Return whether a process is there and has not ended."""
-    state = Path(f"/proc/{number}/stat")
-    return state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z"
+    """Tell whether a process exists and has not ended."""
+    try:
+        state = Path(f"/proc/{number}/stat").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):  # the process has ended, perhaps during this check
+        return False
+    return state.rpartition(")")[2].split()[0] != "Z"
 
 
 def stop_server(server: Server) -> None:
@@ -97,7 +104,7 @@ def stop_server(server: Server) -> None:
 
 @contextlib.contextmanager
 def open_service(home: Path, **variables: str) -> Iterator[tuple[Server, httpx.Client]]:
-    """Start the search service, wait until it is ready, and give it with a client of it; it is stopped at the end."""
+    """Start the search service, wait until it is ready, yield it with a client, and stop it at the end."""
     server = start_server(SERVICE, home, **variables)
     try:
         server.wait_until_ready()

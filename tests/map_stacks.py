@@ -1,12 +1,12 @@
-"""Small stacks of map convolutions for tests, and the shapes of the published ones."""
+"""Small stacks of map convolutions for tests, and the shapes of the published stacks."""
 
 import torch
 from torch import Tensor
 
-from models.layers.map_convolution.choice import list_methods
-from models.layers.map_convolution.geometry import MapGeometry, build_geometry
-from models.layers.map_convolution.stack import MapConvolution
-from models.layers.map_convolution.tile_convolution import TileMethod
+from models.localizers.tan2d.map_convolution.choice import list_methods
+from models.localizers.tan2d.map_convolution.geometry import MapGeometry, build_geometry
+from models.localizers.tan2d.map_convolution.stack import MapConvolution
+from models.localizers.tan2d.map_convolution.tile_convolution import TileMethod
 
 SHAPES = [(9, (9,), 3, 3), (12, (12,), 5, 4), (32, (16, 8), 9, 2), (7, (7,), 3, 1)]  # N, scales, K, L
 PUBLISHED = [(16, (16,), 5, 8), (64, (16, 8, 8), 9, 4), (128, (16, 8, 8, 8), 5, 8)]
@@ -25,7 +25,7 @@ def build_stack(
 
 
 def draw(stack: MapConvolution, num_cells: int, *, rows: int = 3, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
-    """Return features (B, M, H) and validity (B, M); the later a row, the shorter its video."""
+    """Return features (B, M, H) and validity (B, M); later rows are shorter videos."""
     cells = build_geometry(num_cells, stack.scale_layers, stack.kernel_size, len(stack.convs)).sets[0].cells
     ends = torch.tensor([max(1, num_cells - 2 * row) for row in range(rows)])
     valid = torch.from_numpy(cells[:, 1])[None] < ends[:, None]

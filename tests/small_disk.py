@@ -1,4 +1,4 @@
-"""Faults that are real: a disk of a few megabytes that fills up, a limit on the size of files."""
+"""Real faults for tests: a disk of a few megabytes that fills up, and a limit on the size of files."""
 
 import os
 import resource
@@ -7,14 +7,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.support.entry import TELEMETRY_OFF
+from pipeline.entry import TELEMETRY_OFF
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True, slots=True)
 class SmallDisk:
-    """A file system of its own in memory."""
+    """A separate file system in memory."""
 
     path: Path
 
@@ -24,24 +24,24 @@ class SmallDisk:
 
     @property
     def free_bytes(self) -> int:
-        """The room that is left."""
+        """The free room in bytes."""
         status = os.statvfs(self.path)
         return status.f_bavail * status.f_frsize
 
     def fill(self, *, leaving: int) -> None:
-        """Take all room but `leaving` bytes, in whole pages."""
+        """Fill the disk except for `leaving` bytes, in whole pages."""
         with self._ballast.open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, self.free_bytes - leaving)
 
     def free_space(self) -> None:
-        """Give the room back."""
+        """Free the room again."""
         self._ballast.unlink()
 
 
 def run_program(
     folder: Path, *command: str, file_bytes: int | None = None, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in a folder with this checkout's code, at most `file_bytes` in a file, and return how it ended."""
+    """Run a command in a folder with this checkout's code, with files of at most `file_bytes`, and return its result."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "MLFLOW_", "CUEPOINT_"))}
     path = os.pathsep.join([str(Path(sys.executable).parent), kept["PATH"]])
 

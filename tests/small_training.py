@@ -1,6 +1,6 @@
 """A small synthetic feature store and plans to train each role on it, for tests of training.
 
-A module of its own, not a conftest: a process that is killed in a test runs it too.
+This is a module and not a conftest, because processes that a test kills import it too.
 """
 
 import os
@@ -11,32 +11,41 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from streams import write_store
 
 from corpus.moments import Moment
 from corpus.records import Corpus, Query, Video, load_corpus, save_corpus
-from corpus.store import FeatureStore, Fingerprint, save_index, save_shard
+from corpus.store import FeatureStore, Fingerprint
 from corpus.text import Vocabulary
-from models.blinds.text_only import TextOnlyParams
-from models.exchange.encoder_files import Encoders
-from models.localizers.tan2d import Tan2DParams
-from models.losses.info_nce import InfoNCEParams
-from models.losses.iou_bce import IoUBCEParams
-from models.losses.scaled_iou_bce import ScaledIoUBCEParams
-from models.optimizers.adamw import AdamWParams
-from models.retrievers.dual_encoder import DualEncoderParams
-from models.text_encoders.word_vectors import WordVectorsParams
+from models.artefacts.encoder_files import Encoders
+from models.encoders.text.word_vectors import WordVectorsParams
 from models.training.schema import TrainingParams
-from stages.support.components import TrainedComponent
-from stages.support.role_training import TrainInputs, TrainPlan, train
+from pipeline.components.trained import TrainedComponent
+from pipeline.training.inputs import TrainInputs
+from pipeline.training.role_training import train
+from pipeline.training.roles import TrainPlan
 
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = ("red", "green", "blue", "circle", "square", "star", "spins", "blinks")
-FINGERPRINT = Fingerprint({"weights": "synthetic"}, {"decoder": "none"})
+FINGERPRINT = Fingerprint({"arrays": "synthetic"}, {"decoder": "none"})
 
 
 def make_video(split: str, index: int) -> Video:
     name = f"{split}{index}"
-    return Video(name, f"{name}.mp4", split, 16.0 + index, 10.0, 160, 64, 64, 0, "h264", False, "0" * 64)
+    return Video(
+        video_id=name,
+        path=f"{name}.mp4",
+        split=split,
+        duration_s=16.0 + index,
+        fps=10.0,
+        num_frames=160,
+        width=64,
+        height=64,
+        rotation=0,
+        codec="h264",
+        has_audio=False,
+        sha256="0" * 64,
+    )
 
 
 def make_corpus(num_train: int = 6, num_validation: int = 2) -> Corpus:
@@ -57,20 +66,27 @@ def write_inputs(folder: Path, corpus: Corpus) -> None:
     generator = np.random.default_rng(1)
     save_corpus(corpus, folder / "corpus")
     features = {video.video_id: generator.normal(size=(32, 4, 8)).astype(np.float16) for video in corpus.videos}
-    shard = save_shard(features, folder / "features" / "shard-000.safetensors")
-    save_index(folder / "features", fingerprint=FINGERPRINT, clip_rate_hz=2.0, shards=[shard])
+    write_store(folder / "features", {"video": features}, fingerprint=FINGERPRINT, clip_rates_hz={"video": 2.0})
 
 
 def load_inputs(folder: Path) -> TrainInputs:
     torch.manual_seed(0)
     vocabulary = Vocabulary(WORDS)
     text = WordVectorsParams(name="word_vectors", dim=8).build(len(vocabulary)).eval().requires_grad_(False)
-    nobody: Any = None  # frames are not encoded here
-    encoders = Encoders(video=nobody, text=text, tokenizer=vocabulary, fingerprint=FINGERPRINT, text_digest="text")
+    encoders = Encoders(streams={}, text=text, tokenizer=vocabulary, text_digest="text")  # frames are not encoded here
     return TrainInputs(load_corpus(folder / "corpus"), FeatureStore(folder / "features"), encoders)
 
 
 def make_plan(role: str, *, seed: int = 0, max_epochs: int = 3) -> TrainPlan:
+    """Return a plan of small components; only this function imports the components of a role."""
+    from models.blinds.text_only import TextOnlyParams
+    from models.localizers.tan2d import Tan2DParams
+    from models.losses.info_nce import InfoNCEParams
+    from models.losses.iou_bce import IoUBCEParams
+    from models.losses.scaled_iou_bce import ScaledIoUBCEParams
+    from models.optimizers.adamw import AdamWParams
+    from models.retrievers.dual_encoder import DualEncoderParams
+
     training = TrainingParams(max_epochs=max_epochs, batch_size=8, optimizer=AdamWParams(learning_rate=0.01), ema_decay=0.9)
     chosen: dict[str, TrainedComponent[Any]] = {
         "retriever": TrainedComponent(
@@ -96,12 +112,12 @@ def read_outputs(folder: Path) -> dict[str, bytes]:
 
 def replace_training(plan: TrainPlan, **values: Any) -> TrainPlan:
     """Return a plan with some values of its training replaced."""
-    training = TrainingParams.model_validate(plan.chosen.training.model_dump() | values)
+    training = TrainingParams.model_validate(plan.chosen.require_training().model_dump() | values)
     return replace(plan, chosen=replace(plan.chosen, training=training))
 
 
 def train_in_two_parts(plan: TrainPlan, inputs: TrainInputs, folder: Path, *, damage: int = 0) -> None:
-    """Stop in the third epoch, cut the newest `damage` checkpoints short, and go on; the result lies in `resumed`."""
+    """Stop in the third epoch, truncate the newest `damage` checkpoints, and resume; the result is in `resumed`."""
     state_dir = folder / "state-resumed"
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         train(plan, inputs, out_dir=folder / "resumed", state_dir=state_dir, report=_interrupt_third)

@@ -1,4 +1,4 @@
-"""DVC on the whole pipeline in its smallest size: what becomes stale, what is compared, and what a remote gives back."""
+"""DVC on the whole pipeline in its smallest size: stale stages, metrics and plots, and restoring from a remote."""
 
 import json
 import re
@@ -18,7 +18,7 @@ AFTER_LOCALIZER = ["train@localizer", "evaluate", "export", "index", "package"]
 
 @contextmanager
 def changed(*paths: Path) -> Iterator[None]:
-    """Give files back as they were; files that were not there go."""
+    """Restore files after the block, and remove new ones."""
     before = {path: path.read_bytes() if path.exists() else None for path in paths}
     try:
         yield
@@ -44,39 +44,58 @@ def test_a_second_repro_runs_nothing(tiny_pipeline: Path, run_in: RunIn) -> None
     assert "Data and pipelines are up to date." in output
 
 
+def list_stale(folder: Path, run_in: RunIn) -> list[str]:
+    """Update the record of the code and return the stages that are then stale."""
+    run_in(folder, "dvc", "repro", "identity")
+    return list(json.loads(run_in(folder, "dvc", "status", "--json")))
+
+
+@contextmanager
+def changed_code(folder: Path, run_in: RunIn, *paths: Path) -> Iterator[None]:
+    """Restore files and the record of the code after the block."""
+    try:
+        with changed(folder / "dvc.lock", *paths):
+            yield
+    finally:
+        run_in(folder, "dvc", "checkout", "data/identity")
+    assert json.loads(run_in(folder, "dvc", "status", "--json")) == {}
+
+
 def test_a_localizer_value_makes_only_its_training_stale(tiny_pipeline: Path, run_in: RunIn) -> None:
     preset = tiny_pipeline / "presets" / "localizer" / "place_tan.yaml"
-    with changed(preset):
+    with changed_code(tiny_pipeline, run_in, preset):
         preset.write_text(re.sub(r"hidden_dim: \d+", "hidden_dim: 24", preset.read_text(encoding="utf-8")), encoding="utf-8")
-        status = json.loads(run_in(tiny_pipeline, "dvc", "status", "--json"))
-    assert list(status) == ["train@localizer"]
+        assert list_stale(tiny_pipeline, run_in) == ["train@localizer"]
 
 
-def test_an_unused_component_makes_nothing_stale(tiny_pipeline: Path, run_in: RunIn) -> None:
-    source = tiny_pipeline / "models" / "localizers" / "unused.py"
+def test_an_edit_shows_at_once_and_makes_the_stages_stale_that_run_it(tiny_pipeline: Path, run_in: RunIn) -> None:
+    source = tiny_pipeline / "models" / "layers" / "gated_convolution.py"
+    with changed_code(tiny_pipeline, run_in, source):
+        source.write_text(source.read_text(encoding="utf-8") + "\nEDITED = 1\n", encoding="utf-8")
+        assert list(json.loads(run_in(tiny_pipeline, "dvc", "status", "--json"))) == ["identity"]
+        with pytest.raises(AssertionError, match=r"gated_convolution.py changed; run: dvc repro identity, then"):
+            run_in(tiny_pipeline, "dvc", "repro", "--single-item", "--force", "train@localizer")
+        run_in(tiny_pipeline, "dvc", "checkout", "data/checkpoints/localizer")
+        assert list_stale(tiny_pipeline, run_in) == ["train@localizer", "evaluate", "export"]
+
+
+def test_files_that_no_stage_runs_make_nothing_stale(tiny_pipeline: Path, run_in: RunIn) -> None:
+    layer = tiny_pipeline / "models" / "layers" / "unused.py"
+    source = tiny_pipeline / "models" / "losses" / "unused.py"
     registry = source.with_name("__init__.py")
     preset = tiny_pipeline / "presets" / "localizer" / "unused.yaml"
-    with changed(source, registry, preset):
-        source.write_text(
-            (source.with_name("tan2d.py")).read_text(encoding="utf-8").replace('"tan2d"', '"unused"'), encoding="utf-8"
-        )
-        registry.write_text(registry.read_text(encoding="utf-8") + "from models.localizers import unused\n", encoding="utf-8")
-        preset.write_text("name: unused\n", encoding="utf-8")
-        assert json.loads(run_in(tiny_pipeline, "dvc", "status", "--json")) == {}
+    with changed_code(tiny_pipeline, run_in, layer, source, registry, preset):
+        layer.write_text("x = 1\n", encoding="utf-8")
+        content = source.with_name("iou_bce.py").read_text(encoding="utf-8")
+        source.write_text(content.replace('"iou_bce"', '"unused"').replace("IoUBCEParams", "UnusedParams"), encoding="utf-8")
+        listed = registry.read_text(encoding="utf-8").replace("    | IoUBCEParams\n", "    | IoUBCEParams\n    | UnusedParams\n")
+        imported = "from models.losses.unused import UnusedParams\nfrom models.losses.iou_bce"
+        registry.write_text(listed.replace("from models.losses.iou_bce", imported, 1), encoding="utf-8")
+        preset.write_text("name: fcos\n", encoding="utf-8")
+        assert list_stale(tiny_pipeline, run_in) == []
 
 
-@pytest.mark.parametrize(("slot", "like"), [("losses", "iou_bce"), ("optimizers", "sgd"), ("schedules", "constant")])
-def test_an_unused_part_of_training_makes_nothing_stale(slot: str, like: str, tiny_pipeline: Path, run_in: RunIn) -> None:
-    source = tiny_pipeline / "models" / slot / "unused.py"
-    registry = source.with_name("__init__.py")
-    with changed(source, registry):
-        content = source.with_name(f"{like}.py").read_text(encoding="utf-8")
-        source.write_text(content.replace(f'"{like}"', '"unused"'), encoding="utf-8")
-        registry.write_text(registry.read_text(encoding="utf-8") + f"from models.{slot} import unused\n", encoding="utf-8")
-        assert json.loads(run_in(tiny_pipeline, "dvc", "status", "--json")) == {}
-
-
-def test_metrics_and_plots_say_something(tiny_pipeline: Path, run_in: RunIn, tmp_path: Path) -> None:
+def test_metrics_and_plots_have_content(tiny_pipeline: Path, run_in: RunIn, tmp_path: Path) -> None:
     metrics = json.loads(run_in(tiny_pipeline, "dvc", "metrics", "show", "--json"))
     content = metrics[""]["data"]["data/reports/evaluation/metrics.json"]["data"]
     assert 0 <= content["test"]["localizer"]["R1_iou0.5"] <= 1
@@ -106,6 +125,6 @@ def test_another_localizer_is_one_option_away_and_its_tuning_one_more(tiny_pipel
     options = ("-S", "train.models.localizer=tan2d", "-S", "presets/localizer/tan2d.yaml:training.max_epochs=1")
     output = run_in(clone, "dvc", "exp", "run", "--name", "tried", *options)
     ran = list_run_stages(output)
-    assert ran[0] == "train@localizer"
-    assert set(ran) <= set(AFTER_LOCALIZER)
+    assert ran[:2] == ["identity", "train@localizer"]
+    assert set(ran) <= {"identity", *AFTER_LOCALIZER}
     assert "tried" in run_in(clone, "dvc", "exp", "show", "--csv")

@@ -1,4 +1,4 @@
-"""A corpus of annotations and feature files alone goes through the pipeline, is learned from and can be searched."""
+"""A corpus of annotations and feature files, without videos, runs through the pipeline, trains models and can be searched."""
 
 import json
 import os
@@ -17,7 +17,8 @@ pytestmark = pytest.mark.slow
 
 RunIn = Callable[..., str]
 ROOT = Path(__file__).resolve().parents[1]
-CHECKOUT = (".dvc", ".dvcignore", "corpus", "models", "serving", "stages", "presets", "dvc.yaml", "params.yaml", "pyproject.toml")
+PACKAGES = ("corpus", "models", "search", "evaluation", "pipeline", "serving", "stages")
+CHECKOUT = (".dvc", ".dvcignore", *PACKAGES, "presets", "dvc.yaml", "params.yaml", "pyproject.toml")
 SENTENCES = (
     "a dog runs",
     "a cat sleeps",
@@ -29,8 +30,8 @@ SENTENCES = (
 )
 PRESET = """
 streams:
-  - { path: features/look.hdf5, key: "{video_id}/c3d_features", width: 24, normalise: l2 }
-  - { path: "features/sound/{video_id}.npz", key: features, width: 8, normalise: none }
+  - { name: look, path: features/look.hdf5, key: "{video_id}/c3d_features", width: 24, normalise: l2 }
+  - { name: sound, path: "features/sound/{video_id}.npz", key: features, width: 8, normalise: none }
 """
 CHANGES = {
     "params.yaml": {
@@ -40,14 +41,14 @@ CHANGES = {
         "localizer: place_tan": "localizer: tan2d",
         "bootstrap_samples: 1000": "bootstrap_samples: 50",
     },
-    "presets/localizer/tan2d.yaml": {"max_epochs: 8": "max_epochs: 2"},
+    "presets/localizer/tan2d.yaml": {"max_epochs: 8": "max_epochs: 2", "[video]": "[look, sound]"},
     "presets/blind/text_only.yaml": {"max_epochs: 25": "max_epochs: 2"},
-    "presets/retriever/dual_encoder.yaml": {"max_epochs: 12": "max_epochs: 6"},
+    "presets/retriever/dual_encoder.yaml": {"max_epochs: 12": "max_epochs: 6", "[video]": "[look, sound]"},
 }
 
 
 class ArchiveWriter:
-    """Writes videos of 30 to 60 s in which three things of seven happen, as two streams that show which, in noise."""
+    """Writes features of videos of 30 to 60 s: three of seven events each, visible through noise in two streams."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -82,7 +83,7 @@ class ArchiveWriter:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory, run_in: RunIn) -> Path:
-    """A copy of this checkout in which everything up to the index was made from feature files."""
+    """Run the stages up to `index` on feature files in a copy of this checkout."""
     folder = tmp_path_factory.mktemp("archive") / "checkout"
     for name in CHECKOUT:
         source, target = ROOT / name, folder / name
@@ -113,14 +114,16 @@ def read_json(path: Path) -> Any:
 
 def test_the_store_was_packed_from_both_streams(checkout: Path) -> None:
     index = read_json(checkout / "data" / "features" / "index.json")
-    assert sum(len(shard["num_clips"]) for shard in index["shards"]) == 60
-    assert index["clip_rate_hz"] is None
+    assert index["streams"].keys() == {"look", "sound"}
+    for stream in index["streams"].values():
+        assert sum(len(shard["num_clips"]) for shard in stream["shards"]) == 60
+        assert stream["clip_rate_hz"] is None
     config = read_json(checkout / "data" / "checkpoints" / "localizer" / "config.json")
-    assert (config["dims"]["feature_dim"], config["dims"]["num_places"]) == (32, 1)
-    assert read_json(checkout / "data" / "encoder" / "config.json")["video_encoder"] is None
+    assert config["dims"]["streams"] == {"look": {"num_places": 1, "dim": 24}, "sound": {"num_places": 1, "dim": 8}}
+    assert read_json(checkout / "data" / "encoder" / "config.json")["streams"] == {}
 
 
-def test_something_was_learned_that_another_video_does_not_answer(checkout: Path) -> None:
+def test_the_localizer_beats_itself_on_another_video(checkout: Path) -> None:
     found = read_json(checkout / "data" / "reports" / "evaluation" / "metrics.json")["test"]["collection"]
     assert found["R10"] > 3 * max(found["chance_R10"], found["shuffled_R10"])
 
@@ -130,16 +133,16 @@ def test_the_report_shows_answers_without_pictures_of_videos(checkout: Path) -> 
 
 
 def test_the_search_answers_over_the_videos_of_the_archive(checkout: Path, run_in: RunIn) -> None:
-    output = run_in(checkout, sys.executable, "-m", "serving", "search", "a dog runs", "-k", "5")
+    output = run_in(checkout, sys.executable, "-m", "cuepoint", "search", "a dog runs", "-k", "5")
     assert output.count("features only") == 5
 
 
-def test_videos_cannot_be_indexed_without_a_video_encoder(checkout: Path, tmp_path: Path) -> None:
+def test_videos_cannot_be_indexed_without_the_encoders_of_their_streams(checkout: Path, tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
-    command = [sys.executable, "-m", "serving", "index", str(tmp_path / "videos"), "--bundle", "data/bundle"]
+    command = [sys.executable, "-m", "cuepoint", "index", str(tmp_path / "videos"), "--bundle", "data/bundle"]
     result = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert "this bundle has no video encoder: its models read features that came from files" in result.stderr
+    assert "this bundle lacks the encoder of 'look', 'sound': its models read features that came from files" in result.stderr
 
 
 def test_a_second_repro_runs_nothing_and_a_changed_archive_is_noticed(checkout: Path, run_in: RunIn) -> None:

@@ -1,4 +1,4 @@
-"""Web videos with sound and a table of sentences through every stage, to an answer that plays in a browser; odd files beside."""
+"""Web videos with sound and a table of sentences, and odd files, in every stage, up to an answer that plays in a browser."""
 
 import csv
 import json
@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from loopback import find_free_port, is_ready, wait_until
+from kept_cache import kept_cache
+from loopback import WAIT_LIMIT_S, find_free_port, is_ready, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +31,7 @@ PLAY_FROM_5_S = """async (video) => {
 
 @pytest.fixture(scope="module")
 def web_videos(shared_dir: Path, tiny_pipeline: Path, run_in: RunIn, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout in which the pipeline has run on a folder of real and odd videos with a CSV file, chosen by one option."""
+    """Run the pipeline on a folder of real and odd videos with a CSV file, chosen by one option."""
     checkout = tmp_path_factory.mktemp("web") / "checkout"
     run_in(checkout.parent, "git", "clone", "-q", str(tiny_pipeline), str(checkout))
     raw = checkout / "data" / "raw" / "web"
@@ -38,24 +39,25 @@ def web_videos(shared_dir: Path, tiny_pipeline: Path, run_in: RunIn, tmp_path_fa
         shutil.copytree(shared_dir / "real" / folder, raw / "videos", dirs_exist_ok=True)
     write_table(raw / "annotations.csv", read_rows(shared_dir / "real" / "annotations.jsonl"))
     run_in(checkout, "dvc", "add", "-q", "data/raw/web")
-    run_in(checkout, "dvc", "exp", "run", "-q", "-S", "corpus.name=web", "package", "evaluate")
+    with kept_cache(checkout, "web"):
+        run_in(checkout, "dvc", "exp", "run", "-q", "-S", "corpus.name=web", "package", "evaluate")
     return checkout
 
 
 @pytest.fixture
 def service(web_videos: Path, tmp_path: Path) -> Iterator[str]:
-    """The packaged bento, served on loopback."""
+    """Serve the packaged bento on loopback."""
     port = find_free_port()
     url = f"http://127.0.0.1:{port}"
     with (tmp_path / "log").open("wb") as log:
-        command = [sys.executable, "-m", "flows.serve", "--port", str(port)]
+        command = [sys.executable, "-m", "cuepoint", "serve", "--port", str(port)]
         server = subprocess.Popen(command, cwd=web_videos, env={**os.environ, "DO_NOT_TRACK": "1"}, stdout=log, stderr=log)
     try:
         wait_until(lambda: is_ready(url), 120, what=(tmp_path / "log").read_text)
         yield url
     finally:
         server.send_signal(signal.SIGTERM)
-        server.wait(30)
+        server.wait(WAIT_LIMIT_S)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -101,7 +103,7 @@ def test_an_experiment_on_real_videos_is_scored(web_videos: Path) -> None:
 
 def test_the_search_command_names_a_real_video(web_videos: Path, run_in: RunIn) -> None:
     assert "v_GGSY1Qvo990" in run_in(
-        web_videos, sys.executable, "-m", "serving", "search", SENTENCE, "-k", "40", "--min-confidence", "0"
+        web_videos, sys.executable, "-m", "cuepoint", "search", SENTENCE, "-k", "40", "--min-confidence", "0"
     )
 
 

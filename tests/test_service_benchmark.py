@@ -1,4 +1,4 @@
-"""The report of the load tool is read whole, errors included."""
+"""Parsing of the load tool's report, errors included."""
 
 import pytest
 from service_load import parse
@@ -27,6 +27,6 @@ def test_every_kind_of_error_counts() -> None:
     assert parse(REPORT + errors + END)["errors"] == 30
 
 
-def test_what_is_no_report_is_refused() -> None:
-    with pytest.raises(ValueError, match="this is no report of wrk:\nunable to connect"):
+def test_other_output_is_refused() -> None:
+    with pytest.raises(ValueError, match="this is not a report of wrk:\nunable to connect"):
         parse("unable to connect")

@@ -1,4 +1,4 @@
-"""What people are told is what was evaluated: the service's answers on the test videos are evaluate's predictions."""
+"""Parity of service and evaluation: the service's answers on the test videos equal evaluate's predictions."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def compare(served: list[Ranked]) -> list[str]:
     return comparison.faults
 
 
-def test_moments_that_score_the_same_may_change_places() -> None:
+def test_moments_with_equal_scores_may_change_places() -> None:
     assert compare([EXPECTED[0], EXPECTED[2], EXPECTED[1]]) == []
 
 

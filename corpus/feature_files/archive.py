@@ -1,4 +1,4 @@
-"""The features of videos from all streams of an archive, ready for the feature store."""
+"""Feature archive: reads all streams of a video and converts them for the feature store."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -17,33 +17,40 @@ _SMALLEST_NORM = 1e-12
 
 
 class StoredStreams(NamedTuple):
-    """The arrays of a video as they are stored, one (S, width) a stream, whose lengths agree but for a few rows."""
+    """The stored arrays of a video, one (S, width) per stream. Their lengths differ by a few rows at most."""
 
     arrays: tuple[NDArray[Any], ...]
 
     @property
     def num_rows(self) -> int:
-        """The rows that all streams have."""
+        """The number of rows that all streams have."""
         return min(map(len, self.arrays))
 
     def compute_sha256(self) -> str:
-        """Return the hash of types, shapes and bytes."""
-        digest = hashlib.sha256()
-        for array in self.arrays:
-            digest.update(f"{array.dtype.str} {array.shape}\n".encode())
-            digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()
+        """Return the hash over types, shapes and bytes of all streams."""
+        return _hash_arrays(self.arrays)
+
+    def cut(self) -> tuple[NDArray[Any], ...]:
+        """Return all streams cut to the shortest one."""
+        return tuple(array[: self.num_rows] for array in self.arrays)
+
+
+class StreamFeatures(NamedTuple):
+    """One stream of a video, ready for the feature store."""
+
+    features: Half  # (S, 1, D)
+    sha256: str  # of the stored rows
 
 
 class FeatureArchive:
-    """Reads the features of videos; files that hold all videos stay open until `close`."""
+    """Reader of the features of videos. Files that hold all videos stay open until `close`."""
 
     def __init__(self, root: Path, params: FeatureFilesParams) -> None:
         """Open the files of an archive in the folder of a corpus.
 
         Raises:
-            FileNotFoundError: naming a file of all videos that is not there.
-            ValueError: naming one that is no HDF5 file or is damaged.
+            FileNotFoundError: naming a missing file of all videos.
+            ValueError: naming a file that is damaged or not HDF5.
         """
         self.params = params
         self._readers = [ArrayReader(root, stream) for stream in params.streams]
@@ -52,7 +59,7 @@ class FeatureArchive:
         """Read the streams of a video.
 
         Raises:
-            FeatureFault: when a stream has no usable array, or their lengths differ by more than is allowed.
+            FeatureFault: when a stream has no usable array, or the lengths differ by more than `max_length_difference`.
         """
         found = StoredStreams(tuple(reader.read(video_id) for reader in self._readers))
         lengths = [len(array) for array in found.arrays]
@@ -60,12 +67,12 @@ class FeatureArchive:
             raise FeatureFault("of streams that differ in length", " and ".join(map(str, lengths)) + " rows")
         return found
 
-    def combine(self, found: StoredStreams) -> Half:
-        """Normalise the streams as asked and put them side by side, cut to the shortest: (S, 1, D)."""
-        parts = [
-            _to_half(array[: found.num_rows], stream) for array, stream in zip(found.arrays, self.params.streams, strict=True)
-        ]
-        return np.concatenate(parts, axis=1)[:, None]
+    def convert(self, found: StoredStreams) -> dict[str, "StreamFeatures"]:
+        """Cut the streams of a video to the shortest, normalise them as configured, and return them by name."""
+        return {
+            stream.name: StreamFeatures(_to_half(array, stream)[:, None], _hash_arrays([array]))
+            for array, stream in zip(found.cut(), self.params.streams, strict=True)
+        }
 
     def close(self) -> None:
         """Close all files."""
@@ -81,19 +88,27 @@ class FeatureArchive:
         self.close()
 
 
-def compute_identity(streams: Sequence[FeatureStream], contents: Mapping[str, str]) -> dict[str, str]:
-    """Return what makes features from files the same: how streams are put together, and the bytes of every video's arrays.
+def compute_identity(stream: FeatureStream, contents: Mapping[str, str]) -> dict[str, str]:
+    """Return the fingerprint identity of a stream from files: its normalisation and the bytes of every video's rows.
 
-    `contents` maps video ids to the hashes of `StoredStreams`. Where the files lie and what their keys are does not count.
+    `contents` maps video ids to the hashes of `StreamFeatures`. Paths and keys of the files do not count.
     """
-    settings = [stream.model_dump(mode="json", include={"width", "normalise"}) for stream in streams]
-    return {"streams": sha256_json(settings), "arrays": sha256_json(dict(contents))}
+    settings = stream.model_dump(mode="json", include={"width", "normalise"})
+    return {"settings": sha256_json(settings), "arrays": sha256_json(dict(contents))}
+
+
+def _hash_arrays(arrays: Sequence[NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def _to_half(array: NDArray[Any], stream: FeatureStream) -> Half:
-    """Normalise (S, D) rows as asked, zero rows staying zero.
+    """Normalise (S, D) rows as configured; zero rows stay zero.
 
-    Deviation from Moment-DETR, which adds 1e-5 to the norm: this is 2D-TAN's x / max(norm, 1e-12).
+    Deviation from Moment-DETR, which adds 1e-5 to the norm: this divides by max(norm, 1e-12) as 2D-TAN does.
     """
     if stream.normalise == "l2":
         rows = array.astype(np.result_type(array.dtype, np.float32), copy=False)

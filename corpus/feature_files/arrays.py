@@ -1,4 +1,4 @@
-"""Finds and reads the array of a video in the files of one stream, and says of what cannot be used why."""
+"""Reader of the arrays of one stream. It explains why an array cannot be used."""
 
 import zipfile
 import zlib
@@ -11,30 +11,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpus.feature_files.schema import HDF5_SUFFIXES, VIDEO_ID, FeatureStream
+from corpus.names import find_path, find_spelling
 
 _MAX_NAMED = 3
 _TOO_LARGE = 65520.0  # from here on, float16 rounds to infinity
 
 
 class FeatureFault(ValueError):  # noqa: N818 - one video's, collected into an error
-    """What is wrong with the features of one video: the kind, as "missing", and the detail."""
+    """A defect of the features of one video: its kind, such as "missing", and the detail."""
 
     def __init__(self, kind: str, detail: str) -> None:
-        """Keep both apart, so that faults can be listed by kind."""
+        """Keep kind and detail apart, so that faults can be listed by kind."""
         super().__init__(f"{kind}: {detail}")
         self.kind = kind
         self.detail = detail
 
 
 class ArrayReader:
-    """Reads the arrays of one stream; a file that holds all videos is opened once."""
+    """Reader of the arrays of one stream. A file that holds all videos is opened once."""
 
     def __init__(self, root: Path, stream: FeatureStream) -> None:
-        """Open the file of all videos, where there is one.
+        """Open the file of all videos, if the stream has one.
 
         Raises:
-            FileNotFoundError: naming it, when it is not there.
-            ValueError: naming it, when it is no HDF5 file or is damaged.
+            FileNotFoundError: naming the file, when it is missing.
+            ValueError: naming the file, when it is damaged or not HDF5.
         """
         self._root, self._stream = root, stream
         self._is_hdf5 = PurePosixPath(stream.path).suffix in HDF5_SUFFIXES
@@ -46,20 +47,20 @@ class ArrayReader:
             self._file.close()
 
     def read(self, video_id: str) -> NDArray[Any]:
-        """Return the array of a video as it is stored: (S, width), not empty, finite also as float16.
+        """Return the stored array of a video: (S, width), not empty, finite also as float16.
 
         Raises:
-            FeatureFault: when there is none, or none that can be used.
+            FeatureFault: when the array is missing or cannot be used.
         """
         if "\0" in video_id:
-            raise FeatureFault("missing", "HDF5 would take the id for what is before its zero byte")
+            raise FeatureFault("missing", "HDF5 would truncate the id at its zero byte")
         key = self._stream.key.replace(VIDEO_ID, video_id)
         with _explaining(self._stream.path.replace(VIDEO_ID, video_id)):
             if self._file is not None:
                 array = self._read_hdf5(self._file, key)
             else:
                 array = self._read_file(self._find_file(video_id), key)
-        largest = max(abs(float(array.max())), abs(float(array.min())))  # NaN where one value is
+        largest = max(abs(float(array.max())), abs(float(array.min())))  # NaN if any value is
         if not np.isfinite(largest):
             row = int(np.argmin(np.isfinite(array).all(axis=1)))
             raise FeatureFault("not finite", f"row {row} of {self._stream.path}")
@@ -71,7 +72,7 @@ class ArrayReader:
         relative = PurePosixPath(self._stream.path.replace(VIDEO_ID, video_id))
         if ".." in relative.parts or relative.is_absolute():
             raise FeatureFault("missing", f"{relative} leaves the folder of the corpus")
-        path = self._root / relative
+        path = find_path(self._root, str(relative))
         if not path.is_file():
             raise FeatureFault("missing", f"there is no {relative}")
         return path
@@ -85,16 +86,19 @@ class ArrayReader:
             self._require_form(stored.shape, stored.dtype)
             return np.array(stored)
         with zipfile.ZipFile(path) as archive:
-            if f"{key}.npy" not in archive.namelist():
-                names = [name.removesuffix(".npy") for name in archive.namelist()]
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            spelled = key if key in names else find_spelling(key, names)
+            if spelled is None:
                 raise FeatureFault("missing", f"{path.name} has no {key!r}, only {_name_few(names)}")
-            with archive.open(f"{key}.npy") as member:
+            with archive.open(f"{spelled}.npy") as member:
                 array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
         self._require_form(array.shape, array.dtype)
         return array
 
     def _read_hdf5(self, file: Any, key: str) -> NDArray[Any]:
         found = file.get(key)
+        if found is None and not key.isascii():
+            found = _find_other_form(file, key)
         if found is None:
             raise FeatureFault("missing", f"{self._stream.path} has no {key!r}")
         if not hasattr(found, "dtype"):
@@ -104,7 +108,7 @@ class ArrayReader:
         return array
 
     def _require_form(self, shape: tuple[int, ...] | None, dtype: np.dtype[Any]) -> None:
-        """Refuse an array by what is known before it is read."""
+        """Refuse an array by shape and type, before it is read."""
         if dtype.kind not in "fiu":
             raise FeatureFault("no numbers", f"dtype {dtype}")
         if shape is None or len(shape) != 2:
@@ -113,6 +117,16 @@ class ArrayReader:
             raise FeatureFault("of another width", f"{shape}, expected (rows, {self._stream.width})")
         if shape[0] == 0:
             raise FeatureFault("empty", f"{shape}")
+
+
+def _find_other_form(group: Any, key: str) -> Any:
+    """Return the member of an HDF5 file whose key has another Unicode form, `None` without any."""
+    for part in key.strip("/").split("/"):
+        spelled = find_spelling(part, group) if hasattr(group, "keys") else None
+        if spelled is None:
+            return None
+        group = group[spelled]
+    return group
 
 
 @contextmanager
@@ -135,7 +149,7 @@ def _open_hdf5(path: Path) -> Any:
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        raise ValueError(f"{path} is no whole HDF5 file ({error}); fetch it again") from error
+        raise ValueError(f"{path} is not a complete HDF5 file ({error}); fetch it again") from error
 
 
 def _name_few(names: Any) -> str:

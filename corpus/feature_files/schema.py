@@ -1,4 +1,4 @@
-"""Which files hold the features of videos, and what is made of them: the schema of presets/features/."""
+"""Schema of presets/features/: maps files of features to named streams."""
 
 from pathlib import PurePosixPath
 from typing import Literal, Self
@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from corpus.params import Params
+from corpus.stream_names import StreamName
 
 VIDEO_ID = "{video_id}"
 HDF5_SUFFIXES = (".hdf5", ".h5")
@@ -13,12 +14,13 @@ SUFFIXES = (*HDF5_SUFFIXES, ".npz", ".npy")
 
 
 class FeatureStream(Params):
-    """The features of one network: an array (S, width) a video, in one file for all videos or in one file a video.
+    """One stream, the features of one network: an array (S, width) per video, in one file for all videos or one file each.
 
     In `path` and `key`, `{video_id}` stands for the id that the annotations give a video.
     """
 
-    path: str  # of the file below the folder of the corpus; its suffix says how it is read
+    name: StreamName
+    path: str  # below the folder of the corpus; the suffix selects the format
     key: str = ""  # of the array in an HDF5 or npz file
     width: PositiveInt
     normalise: Literal["l2", "none"]  # l2: every row is divided by its Euclidean norm
@@ -48,13 +50,16 @@ class FeatureStream(Params):
 
 
 class FeatureFilesParams(Params):
-    """The streams that are concatenated to the features of a video, in order; without any, they are made from the videos."""
+    """The streams to read from files. Without streams, `extract` computes features from the videos."""
 
     streams: tuple[FeatureStream, ...]
-    clip_rate_hz: PositiveFloat | None = None  # rows a second where they were taken at a fixed rate; checked against lengths
-    max_length_difference: NonNegativeInt = 2  # rows that the streams of a video may differ by; all are cut to the shortest
+    clip_rate_hz: PositiveFloat | None = None  # rows per second if the rate is fixed; checked against the lengths
+    max_length_difference: NonNegativeInt = 2  # in rows, between streams of a video; all are cut to the shortest
 
-    @property
-    def width(self) -> int:
-        """The width D of all streams together."""
-        return sum(stream.width for stream in self.streams)
+    @model_validator(mode="after")
+    def _refuse_equal_names(self) -> Self:
+        names = [stream.name for stream in self.streams]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"streams need different names, got {', '.join(repeated)} more than once")
+        return self

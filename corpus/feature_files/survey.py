@@ -1,4 +1,4 @@
-"""Looks at the features of every video of a corpus before any is used, and names the videos that have none."""
+"""Survey of feature files: checks the features of every video before use, and names the videos without usable features."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -13,28 +13,28 @@ MAX_EXCESS_SHARE = 0.05  # or this share of them
 
 
 class SurveyedVideo(NamedTuple):
-    """What the features of a video say of it."""
+    """The facts of a video that its features tell."""
 
     duration_s: float
     sha256: str  # of its arrays
 
 
 class Survey(NamedTuple):
-    """What was found of videos, by id, and by kind of fault those whose features cannot be used."""
+    """Surveyed videos by id, and the videos with unusable features by kind of fault."""
 
     videos: dict[str, SurveyedVideo]
     faults: dict[str, list[str]]
 
     @property
     def num_videos(self) -> int:
-        """The videos that were looked at."""
+        """The number of surveyed videos."""
         return len(self.videos) + sum(map(len, self.faults.values()))
 
 
 def survey_features(archive: FeatureArchive, videos: Iterable[tuple[str, float | None]]) -> Survey:
-    """Read the features of videos, given by id and annotated duration in seconds, if there is one.
+    """Read the features of videos. `videos` gives ids with the annotated duration in seconds, if there is one.
 
-    Without one, a video is as long as its rows at the fixed clip rate.
+    Without a duration, the number of rows and the fixed clip rate give the length.
     """
     found: dict[str, SurveyedVideo] = {}
     faults: dict[str, list[str]] = defaultdict(list)
@@ -75,11 +75,12 @@ def merge_surveys(surveys: Iterable[Survey]) -> dict[str, SurveyedVideo]:
 def _find_duration(num_rows: int, annotated_s: float | None, clip_rate_hz: float | None) -> float:
     if annotated_s is None:
         if clip_rate_hz is None:
-            raise FeatureFault("of unknown duration", "the annotations give none, and the preset no clip_rate_hz")
+            raise FeatureFault("of unknown duration", "neither the annotations give a duration nor the preset a clip_rate_hz")
         return num_rows / clip_rate_hz
     expected = annotated_s * (clip_rate_hz or num_rows / annotated_s)
     if abs(num_rows - expected) > max(MAX_EXCESS_ROWS, MAX_EXCESS_SHARE * expected):
         raise FeatureFault(
-            "of another duration", f"{num_rows} rows at {clip_rate_hz:g} a second, annotated are {annotated_s:g} s"
+            "of another duration",
+            f"{num_rows} rows at {clip_rate_hz:g} per second, but the annotated duration is {annotated_s:g} s",
         )
     return annotated_s

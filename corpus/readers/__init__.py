@@ -1,4 +1,4 @@
-"""The registry of annotation readers: one line per reader in `ReaderParams`."""
+"""Registry of annotation readers: one line per reader in `ReaderParams`."""
 
 from typing import Annotated, get_args
 
@@ -36,7 +36,7 @@ def build_reader(name: str) -> Reader:
     """Return the reader of this name.
 
     Raises:
-        ValueError: when there is none, naming those there are.
+        ValueError: when no reader has this name; the message lists the known ones.
     """
     if name not in list_readers():
         raise ValueError(f"there is no reader named {name!r}; known: {', '.join(list_readers())}")

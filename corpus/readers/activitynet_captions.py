@@ -1,11 +1,11 @@
 """Reads ActivityNet Captions: {video: {duration, timestamps: [[start, end], ...], sentences: [...]}}, in seconds.
 
 The field trains on `train`, selects on `val_1` and reports `val_2`: the splits train, val and test. `val_2` annotates
-videos of `val_1` again, so a model would be selected on the very videos it is tested on. Where a video is in both, the
-pipeline leaves its rows of `val_1` out, listed by row: of 4,917 videos 32 are left.
-An end after its video is clipped to `duration`, and a row that then starts at or after its end is dropped, as in 2D-TAN: of
-37,421 training rows 37,417 are left. Whatever else is wrong is refused: times that are no numbers from 0, another number of
-times than of sentences, a sentence without words, a video twice in a file.
+videos of `val_1` again, so a model would be selected on its own test videos. If a video is in both, the pipeline leaves out
+its rows of `val_1` and lists them: 32 of 4,917 videos remain.
+As in 2D-TAN, an end after the video is clipped to `duration`, and a row that then starts at or after its end is dropped:
+37,417 of 37,421 training rows remain. All other defects are errors: times that are not numbers from 0, unequal numbers of
+times and sentences, a sentence without words, a video twice in a file.
 Source: Krishna et al. 2017 (arXiv:1705.00754).
 """
 
@@ -37,7 +37,7 @@ class _Sentences(TimedSentences):
 
 
 class ActivityNetCaptionsReader(Reader):
-    """Reads `train.json`, `val_1.json` and `val_2.json`, or the latter as 2D-TAN names them, `val.json` and `test.json`."""
+    """Reads `train.json`, `val_1.json` and `val_2.json`. 2D-TAN's names of the latter, `val.json` and `test.json`, work too."""
 
     reannotated: ClassVar = {VALIDATION: TEST}
 
@@ -50,7 +50,7 @@ class ActivityNetCaptionsReader(Reader):
 
 
 class ActivityNetCaptionsParams(ReaderParams):
-    """The reader has no values of its own."""
+    """Empty schema: the reader has no values."""
 
     name: Literal["activitynet_captions"]
 

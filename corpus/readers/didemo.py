@@ -1,11 +1,11 @@
-"""Reads DiDeMo: a list of sentences, each placed by several people in segments of 5 s: `times: [[first, last], ...]`.
+"""Reads DiDeMo: a list of sentences, each with segments of 5 s from several annotators: `times: [[first, last], ...]`.
 
-The pair (1, 4) is [5, 25) s; a last segment that ends after its video is cut there once the video's length is known.
-Every person's moment becomes one of the query's `annotators`. DiDeMo itself has no single true moment: its evaluation
-averages over the three people who agree best with an answer. The query's span is the consensus under that rule: of the
-moments that people gave, the one with the highest mean IoU with its three best people (ties: the one given more often,
-then the earlier, then the shorter). Where three agree, it is theirs.
-Nothing is dropped or clipped here; a row that is not as published is refused.
+The pair (1, 4) is [5, 25) s. A last segment that ends after its video is clipped once the length of the video is known.
+The moment of each annotator becomes one of the query's `annotators`. DiDeMo has no single true moment: its evaluation
+averages over the three annotators who agree best with an answer. The span of a query is the consensus under that rule: the
+annotated moment with the highest mean IoU with its three best annotators. Ties go to the more frequent, then the earlier,
+then the shorter moment. If three annotators agree, their moment wins.
+Nothing is dropped or clipped here; a row that deviates from the published format is an error.
 Source: Hendricks et al. 2017 (arXiv:1708.01641), section 4, and its evaluation code.
 """
 
@@ -24,7 +24,7 @@ from corpus.readers.parsing.text import read_json_file
 from corpus.records import TEST, TRAIN, VALIDATION, Query
 
 _SEGMENT_S = 5.0
-_NUM_BEST = 3  # people that DiDeMo's evaluation averages over
+_NUM_BEST = 3  # annotators that DiDeMo's evaluation averages over
 _ORIGIN = "it is in data/ of github.com/LisaAnne/LocalizingMoments"
 
 Segment = Annotated[int, Field(strict=True, ge=0, le=5)]  # a video was cut to 30 s
@@ -75,7 +75,7 @@ class DiDeMoReader(Reader):
 
 
 class DiDeMoParams(ReaderParams):
-    """The reader has no values of its own."""
+    """Empty schema: the reader has no values."""
 
     name: Literal["didemo"]
 
@@ -85,7 +85,7 @@ class DiDeMoParams(ReaderParams):
 
 
 def find_consensus(moments: Sequence[Moment]) -> Moment:
-    """Return the moment with the highest mean IoU with the three that agree best with it, itself included."""
+    """Return the moment with the highest mean IoU with its three best-agreeing moments, itself included."""
     spans = np.array([(moment.start_s, moment.end_s) for moment in moments], dtype=np.float64)
     agreement = np.sort(compute_iou(spans, spans), axis=1)[:, -_NUM_BEST:].mean(axis=1)
     ranked = sorted(zip(-agreement.round(9), [-moments.count(moment) for moment in moments], moments, strict=True))

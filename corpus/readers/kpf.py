@@ -1,12 +1,12 @@
-"""Reads KPF, the YAML of VIRAT and MEVA: activities of typed actors, in frames, become sentences from a template.
+"""Reads KPF, the YAML of VIRAT and MEVA: turns activities of typed actors, in frames, into sentences by a template.
 
-`<clip>.activities.yml` and `<clip>.types.yml` (or `<clip>-activities.yml`) may lie in any folders below the root; one named
-train, val (validate, validation) or test is the split of its clips. Geometry is not read: a sentence names no place.
-An activity of the frames [first, last] is [first, last + 1) / frame rate. KPF does not tell the rate: 30 a second are
-assumed, as in MEVA, and `ingest` corrects the times by each video's own rate. Activities of one clip with the same sentence
-are the windows of one query, joined where they overlap.
-An activity that ends before it starts is dropped; a record that is not as specified, or a clip that is annotated twice, is
-refused. A video may carry MEVA's release in its name: `<clip>.r13.avi`.
+`<clip>.activities.yml` and `<clip>.types.yml` (or `<clip>-activities.yml`) may lie in any folder below the root. A folder
+named train, val (validate, validation) or test gives the split of its clips. Geometry is not read, because sentences name
+no place. An activity of the frames [first, last] is [first, last + 1) / frame rate. KPF does not state the rate: the reader
+assumes 30 per second, as in MEVA, and `ingest` corrects the times by the real rate of each video. Activities of one clip
+with the same sentence are the windows of one query; overlapping windows are merged.
+An activity that ends before it starts is dropped. A malformed record, or a clip annotated twice, is an error. The name of a
+video may contain MEVA's release: `<clip>.r13.avi`.
 Source: KPF specification, version 4 (Kitware); MEVA: Corona et al. 2021 (arXiv:2012.00914).
 """
 
@@ -61,7 +61,7 @@ class _Clip(NamedTuple):
 
 
 class _Activity(NamedTuple):
-    """A sentence and the frames [first, end) where it is true."""
+    """A sentence and the frames [first, end) in which it is true."""
 
     line: int
     sentence: str
@@ -82,7 +82,7 @@ class KPFReader(Reader):
         return collector.finish(empty=f"the activity files in {root} hold no activities")
 
     def name_video(self, file_name: str) -> str:
-        """Return the clip that a file shows: without suffix and release."""
+        """Return the clip id from a file name: without suffix and release."""
         return _RELEASE.sub("", super().name_video(file_name))
 
     def _find_clips(self, root: Path) -> list[_Clip]:
@@ -104,7 +104,7 @@ class KPFReader(Reader):
 
 
 class KPFParams(ReaderParams):
-    """The reader has no values of its own."""
+    """Empty schema: the reader has no values."""
 
     name: Literal["kpf"]
 
@@ -155,7 +155,7 @@ def _iter_types(collector: Collector, root: Path, path: Path) -> Iterator[tuple[
 
 
 def _unwrap(record: Any, key: str) -> Mapping[str, Any] | None:
-    """Return what a record says of an activity or object: in a packet of its own, or bare; None for records about the file."""
+    """Return the body of an activity or object, wrapped in a packet or bare; None for records about the file."""
     if isinstance(record, Mapping) and "meta" in record:
         return None
     body = record.get(key, record) if isinstance(record, Mapping) else record
@@ -176,7 +176,7 @@ def _parse_activity(body: Mapping[str, Any], types: Mapping[str, str]) -> tuple[
 
 
 def _choose_name(names: Any) -> str:
-    """Return the name of highest confidence from {name: confidence} or from a set of names, or the one name."""
+    """Return the name with the highest confidence from {name: confidence} or a set of names, or the single name."""
     if isinstance(names, str):
         return names
     if not isinstance(names, Mapping):

@@ -1,9 +1,9 @@
-"""Reads QVHighlights: one JSON object a line, with the windows of a sentence and how salient their 2 s clips are.
+"""Reads QVHighlights: one JSON object per line, with the windows of a sentence and the saliency of their 2 s clips.
 
-A sentence may have several windows; each clip in them has the ratings of three people, from 0 (very bad) to 4 (very good).
-The release of the test split has no windows, its predictions are scored by the benchmark's server: each of its rows is
-dropped, saying so, and published figures to compare with are those of val (`evaluate.split=val`). Nothing else is dropped
-or clipped; a row that is not as published is refused.
+A sentence may have several windows. Each of their clips has ratings of three annotators, from 0 (very bad) to 4 (very good).
+The released test split has no windows, because the benchmark's server scores its predictions. Its rows are dropped and
+listed; compare with published figures on val (`evaluate.split=val`). Nothing else is dropped or clipped; a row that deviates
+from the published format is an error.
 Source: Lei et al. 2021 (arXiv:2107.09609).
 """
 
@@ -22,7 +22,7 @@ _NO_WINDOWS = "its windows are not published; the benchmark's server scores pred
 
 
 class QVHighlightsReader(Reader):
-    """Reads `highlight_{train,val}_release.jsonl` and, where it is there, `highlight_test_release.jsonl`."""
+    """Reads `highlight_{train,val}_release.jsonl` and, if it exists, `highlight_test_release.jsonl`."""
 
     def read(self, root: Path) -> ReadResult:
         """Read the splits."""
@@ -47,7 +47,7 @@ class QVHighlightsReader(Reader):
 
 
 class QVHighlightsParams(ReaderParams):
-    """The reader has no values of its own."""
+    """Empty schema: the reader has no values."""
 
     name: Literal["qvhighlights"]
 

@@ -1,8 +1,8 @@
 """Reads TACoS as 2D-TAN publishes it: {video: {fps, num_frames, timestamps: [[first, end], ...], sentences: [...]}}, in frames.
 
-Frames become seconds by the video's `fps`, its length is `num_frames / fps`. Ends are clipped to it and rows that are then
-empty are dropped, as 2D-TAN does; the published files have none of the latter. Whatever else is wrong is refused, as in
-ActivityNet Captions. A video is named with its suffix there (`s17-d69.avi`) and without it here (`s17-d69`).
+The video's `fps` converts frames to seconds; the length is `num_frames / fps`. As in 2D-TAN, ends are clipped to the length
+and rows that are then empty are dropped; the published files have no such row. Other defects are errors, as in ActivityNet
+Captions. The files name videos with suffix (`s17-d69.avi`), records without it (`s17-d69`).
 Source: Regneri et al. 2013 (TACL 1); the splits of Gao et al. 2017 (arXiv:1705.02101).
 """
 
@@ -47,7 +47,7 @@ class TACoSReader(Reader):
 
 
 class TACoSParams(ReaderParams):
-    """The reader has no values of its own."""
+    """Empty schema: the reader has no values."""
 
     name: Literal["tacos"]
 

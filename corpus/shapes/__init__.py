@@ -1,1 +1,1 @@
-"""The embedded corpus: drawn videos of coloured shapes, with sound, sentences and every moment where each is true."""
+"""The drawn corpus: videos of coloured shapes with sound, sentences, and every moment in which each sentence is true."""

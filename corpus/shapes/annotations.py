@@ -1,4 +1,4 @@
-"""Annotation lines of the drawn corpus, in the QVHighlights format with our optional keys."""
+"""Annotation lines of the drawn corpus, in the QVHighlights format with optional keys of this project."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from corpus.shapes.facts import Fact, list_facts
-from corpus.shapes.grammar import Speaker
 from corpus.shapes.params import ShapesParams
-from corpus.shapes.questions import Question, ask
 from corpus.shapes.scene import Scene
 from corpus.shapes.scenes import make_rng
-from corpus.shapes.sentences import Clause, Description, Interval, Sentence, list_clauses
+from corpus.shapes.wording.grammar import Speaker
+from corpus.shapes.wording.questions import Question, ask
+from corpus.shapes.wording.sentences import Clause, Description, Interval, Sentence, list_clauses
 
 
 @dataclass
 class Library:
-    """The facts of all videos of a split, found by what happens and to whom."""
+    """Index of the facts of all videos of a split, by event and object."""
 
     scenes: Sequence[Scene]
     facts: dict[str, tuple[Fact, ...]] = field(init=False)
@@ -24,7 +24,7 @@ class Library:
     _found: dict[Sentence, dict[str, list[Interval]]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        """List the facts, and the videos where each clause without object is true."""
+        """List the facts, and the videos in which each clause without object is true."""
         self.facts = {scene.video_id: list_facts(scene) for scene in self.scenes}
         self._videos = defaultdict(set)
         for video_id, facts in self.facts.items():
@@ -34,7 +34,7 @@ class Library:
                         self._videos[Clause(fact.kind, Description(color, shape))].add(video_id)
 
     def find(self, sentence: Sentence) -> dict[str, list[Interval]]:
-        """Return, by video, every interval where a sentence is true; videos without one are left out."""
+        """Return every interval in which a sentence is true, by video; videos without one are left out."""
         if sentence not in self._found:
             fps = self.scenes[0].fps
             keys = [Clause(clause.kind, clause.subject) for clause in list_clauses(sentence)]
@@ -45,7 +45,7 @@ class Library:
 
 
 def annotate(scenes: Sequence[Scene], params: ShapesParams, *, seed: int) -> list[dict[str, Any]]:
-    """Return one line per question, with all places of the split where its sentence is true."""
+    """Return one line per question, with all moments of the split in which its sentence is true."""
     rows: list[dict[str, Any]] = []
     for split in dict.fromkeys(scene.split for scene in scenes):
         of_split = [scene for scene in scenes if scene.split == split]
@@ -81,7 +81,7 @@ def _to_seconds(interval: Interval, fps: int) -> list[float]:
 
 
 def _make_tags(question: Question) -> dict[str, str]:
-    """Name the slices of a question; colour and shape only where the sentence says them."""
+    """Name the slices of a question; colour and shape only if the sentence names them."""
     subject = list_clauses(question.sentence)[-1 if question.form == "sequence" else 0].subject
     said = {"color": subject.color, "shape": subject.shape}
     tags = {"form": question.form, "kind": str(question.target.kind), "distractors": str(question.distractors)}

@@ -1,21 +1,21 @@
-"""What is true in a scene, and when: the facts that sentences are checked against.
+"""Facts of a scene with their times, the ground truth of sentences.
 
-An event can make more than one fact true: a circle that enters from the left also moves right, and one that collides
-with its right neighbour moves right, then left.
+An event can make several facts true: a circle that enters from the left also moves right, and a circle that collides with
+its right neighbour moves right, then left.
 """
 
 from dataclasses import dataclass
 
-from corpus.shapes.palette import ALL_COLORS, SHAPES
+from corpus.shapes.drawing.palette import ALL_COLORS, SHAPES
 from corpus.shapes.scene import DIRECTIONS, Actor, Event, Kind, Scene
 
-_SEEN_WAY = 0.08  # a shift along one axis that a person calls a move in this direction, in frame widths
+_SEEN_WAY = 0.08  # in frame widths: a shift along one axis that people call a move in this direction
 _HELD_OUT_SHARE = 7  # one in so many
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """`actor` does `kind` (to `patient`, where it collides) in frames [start, end). `event` is the event that shows it."""
+    """`actor` does `kind` (to `patient`, in collisions) in frames [start, end). `event` is the event that shows it."""
 
     kind: Kind
     start: int
@@ -26,7 +26,7 @@ class Fact:
 
     @property
     def length(self) -> int:
-        """Its frames."""
+        """The number of its frames."""
         return self.end - self.start
 
 
@@ -37,7 +37,7 @@ def list_facts(scene: Scene) -> tuple[Fact, ...]:
 
 
 def is_held_out(fact: Fact) -> bool:
-    """Whether this combination of colour, shape and kind of event is shown in the split `test_unseen` only."""
+    """Tell whether only the split `test_unseen` shows this combination of colour, shape and kind of event."""
     color, shape, kind = list(ALL_COLORS).index(fact.actor.color), SHAPES.index(fact.actor.shape), list(Kind).index(fact.kind)
     return (color + 2 * shape + 3 * kind) % _HELD_OUT_SHARE == 0
 

@@ -1,4 +1,4 @@
-"""Places and ways for a plan: nobody leaves the picture unasked, nobody covers another."""
+"""Layout of a plan: positions and paths. Actors leave the picture only by plan, and never cover each other."""
 
 from dataclasses import replace
 from itertools import combinations
@@ -13,13 +13,13 @@ _MOVE = (0.25, 0.5)  # frame widths
 _REPEATED_MOVE = (0.2, 0.3)
 _SHORTEST_WAY = 0.2  # of an actor that enters or leaves
 _SHORTEST_RUN_UP = 0.14  # of a collision
-_CLEARANCE = 1.05  # of the sum of two radii: nobody seems to be hit
+_CLEARANCE = 1.05  # of the sum of two radii, so that actors do not seem to collide
 _TOUCH = 0.96  # of the sum of two radii, at a collision
 _COLLIDING_CLEARANCE = 0.94
 
 
 def place(rng: np.random.Generator, scene: Scene) -> Scene | None:
-    """Return the scene with places and ways; None where these draws leave no room."""
+    """Return the scene with positions and paths; None if these draws leave no room."""
     events = [_draw_way(rng, event, scene.events) for event in scene.events]
     actors: list[Actor] = []
     tracks: list[Track] = []
@@ -40,7 +40,7 @@ def place(rng: np.random.Generator, scene: Scene) -> Scene | None:
 
 
 def _draw_way(rng: np.random.Generator, event: Event, events: tuple[Event, ...]) -> Event:
-    """Draw how far a move goes, and the edge (a unit vector) that an actor enters or leaves by."""
+    """Draw the length of a move, and the edge (a unit vector) by which an actor enters or leaves."""
     if event.kind in DIRECTIONS:
         again = sum(other.actor == event.actor and other.kind in DIRECTIONS for other in events) > 1
         length = rng.uniform(*(_REPEATED_MOVE if again else _MOVE))
@@ -71,7 +71,7 @@ def _place_actor(
 
 
 def _find_room(actor: Actor, events: list[Event]) -> tuple[list[float], list[float]] | None:
-    """Return the lowest and highest first place that keeps the whole way inside the picture."""
+    """Return the lowest and highest start position that keeps the whole path inside the picture."""
     ways = [event.shift for event in sorted(events, key=lambda event: event.start) if event.kind in DIRECTIONS]
     stops = np.concatenate([np.zeros((1, 2)), np.cumsum(np.array(ways).reshape(-1, 2), axis=0)])
     growing = any(event.kind is Kind.GROW for event in events)
@@ -81,7 +81,7 @@ def _find_room(actor: Actor, events: list[Event]) -> tuple[list[float], list[flo
 
 
 def _reach_edge(actor: Actor, event: Event) -> Event:
-    """Stretch the way of an actor that enters or leaves to just outside the picture."""
+    """Extend the path of an actor that enters or leaves to just outside the picture."""
     if event.kind not in (Kind.ENTER, Kind.LEAVE):
         return event
     outside = RADIUS * SCALES[actor.level]
@@ -97,7 +97,7 @@ def _is_too_short(event: Event) -> bool:
 
 
 def _aim(event: Event, tracks: list[Track]) -> Event | None:
-    """Set the way of a collision to where the two touch; None where they are too close to see it."""
+    """Set the path of a collision to the point of contact; None if the actors are too close for a visible move."""
     assert event.patient is not None
     own, other = tracks[event.actor], tracks[event.patient]
     way = other.place[event.start] - own.place[event.start]

@@ -1,4 +1,4 @@
-"""Events to motion: where each actor is, how large, how turned and whether visible, at every frame."""
+"""Motion of actors: position, scale, angle and visibility at every frame, from events."""
 
 from dataclasses import dataclass
 from math import pi
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from corpus.shapes.scene import DIRECTIONS, RADIUS, SCALES, Actor, Event, Kind, Scene
 
 _BLINK_S = 0.2  # each of off and on
-_SHAKE_S = 0.4  # of one swing there and back
+_SHAKE_S = 0.4  # period of one swing
 _SHAKE_WIDTH = 0.06
 _TURNS_PER_S = 0.5
 _RECOIL = 0.035  # of an actor that is hit
@@ -32,7 +32,7 @@ class Track:
 
 
 def build_track(actor: Actor, events: list[Event], *, num_frames: int, fps: int) -> Track:
-    """Play the events of one actor, in their order."""
+    """Play the events of one actor in order."""
     track = Track(
         place=np.tile([actor.x, actor.y], (num_frames, 1)).astype(np.float64),
         scale=np.full(num_frames, SCALES[actor.level]),
@@ -49,7 +49,7 @@ def build_track(actor: Actor, events: list[Event], *, num_frames: int, fps: int)
 
 
 def build_tracks(scene: Scene) -> list[Track]:
-    """Play a whole scene: one track per actor, recoil of the actors that are hit included."""
+    """Play a whole scene: one track per actor, including the recoil of hit actors."""
     tracks = [
         build_track(
             actor,
@@ -66,7 +66,7 @@ def build_tracks(scene: Scene) -> list[Track]:
 
 
 def _progress(event: Event) -> NDArray[np.float64]:
-    """Rises from above 0 to 1 over the frames of the event."""
+    """Return values that rise from above 0 to 1 over the frames of the event."""
     length = event.end - event.start
     return (np.arange(length) + 1) / length
 

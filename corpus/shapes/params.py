@@ -1,4 +1,4 @@
-"""Size and look of the drawn corpus: the schema of `presets/render/<size>.yaml`."""
+"""Schema of `presets/render/<size>.yaml`: size and look of the drawn corpus."""
 
 from typing import Self
 
@@ -14,7 +14,7 @@ class SplitSizes(Params):
     val: PositiveInt
     test: PositiveInt
     test_unseen: NonNegativeInt = 0  # colour x shape x kind of event that no other split shows
-    test_background: NonNegativeInt = 0  # the first videos of `test`, before another background
+    test_background: NonNegativeInt = 0  # the first videos of `test` with another background
     test_shifted: NonNegativeInt = 0  # colours and words that no other split shows
 
     @property
@@ -30,17 +30,17 @@ class SplitSizes(Params):
 
 
 class ShapesParams(Params):
-    """Everything that the drawn corpus depends on besides its seed."""
+    """All values that determine the drawn corpus, except its seed."""
 
     videos: SplitSizes
     train_queries_per_video: PositiveInt
-    test_queries_per_video: PositiveInt  # of every split that is not training
+    test_queries_per_video: PositiveInt  # of every split except training
     shortest_s: PositiveFloat  # of a video
     longest_s: PositiveFloat
     shortest_event_s: float = Field(ge=1)
     longest_event_s: PositiveFloat
     min_events: int = Field(ge=2)
-    max_events: int = Field(le=8)  # more find no actor that is free
+    max_events: int = Field(le=8)  # more events find no free actor
     min_actors: int = Field(ge=3)
     max_actors: int = Field(le=7)  # more find no room
     background_bias: float = Field(ge=0, le=1)  # how often a video's background fits its kinds of event

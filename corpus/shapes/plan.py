@@ -1,22 +1,22 @@
-"""Who does what and when, before anything has a place: times first, so that they depend on no kind, colour or shape."""
+"""Plan of a scene: actors, events and times. Times are drawn first, so they are independent of kind, colour and shape."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from corpus.shapes.drawing.palette import COLORS, ROUND_SHAPES, SHAPES, SHIFTED_COLORS
 from corpus.shapes.facts import Fact, is_held_out
-from corpus.shapes.palette import COLORS, ROUND_SHAPES, SHAPES, SHIFTED_COLORS
 from corpus.shapes.params import ShapesParams
 from corpus.shapes.scene import DIRECTIONS, SCALES, Actor, Event, Kind
 
 _GAP_S = 0.5  # between two events of one actor
-_REPEAT_SHARE = 0.6  # of the actors with several events that do the same again
+_REPEAT_SHARE = 0.6  # of actors with several events: these repeat a kind
 _PER_ACTOR = 3  # events at most
-_PER_EDGE_KIND = 2  # actors at most that enter, and that leave
+_PER_EDGE_KIND = 2  # at most this many actors enter, and this many leave
 _KINDS_PER_SCENE = (2, 4)
 _LOOKS = 3  # colours and shapes of a scene, combined
-# How often a kind is asked for so that all end up about equally frequent in events and sentences: some need room and free
-# actors and are refused more. Fitted in six rounds of 300 scenes of the default size.
+# Sampling weights that make all kinds about equally frequent in events and sentences; kinds that need room and free actors are
+# rejected more often. Fitted in six rounds of 300 scenes of the default size.
 KIND_WEIGHTS = {
     **dict.fromkeys(DIRECTIONS, 0.77),
     **dict.fromkeys((Kind.GROW, Kind.SHRINK), 0.65),
@@ -35,7 +35,7 @@ class Times:
 
 
 def draw_times(rng: np.random.Generator, params: ShapesParams) -> Times:
-    """Draw a video's length, and events of log-uniform length at uniform starts."""
+    """Draw the length of a video, and events of log-uniform length at uniform starts."""
     fps = params.fps
     num_frames = round(rng.uniform(params.shortest_s, params.longest_s) * fps)
     count = int(rng.integers(params.min_events, params.max_events + 1))
@@ -46,7 +46,7 @@ def draw_times(rng: np.random.Generator, params: ShapesParams) -> Times:
 
 
 def draw_events(rng: np.random.Generator, times: Times, num_actors: int, fps: int) -> list[Event] | None:
-    """Give each time to an actor and a kind; None where the draw does not fit together."""
+    """Assign an actor and a kind to each time; None if the draws do not fit together."""
     gap = round(_GAP_S * fps)
     kinds = _draw_kinds(rng)
     owners: list[list[tuple[int, int]]] = [[] for _ in range(num_actors)]
@@ -66,7 +66,7 @@ def draw_events(rng: np.random.Generator, times: Times, num_actors: int, fps: in
 
 
 def draw_looks(rng: np.random.Generator, events: list[Event], num_actors: int, split: str) -> list[Actor] | None:
-    """Give each actor its own combination of three colours and three shapes; None where none is allowed."""
+    """Give each actor a different combination of three colours and three shapes; None if no combination is allowed."""
     colors = [str(color) for color in rng.choice(list(COLORS), size=_LOOKS, replace=False)]
     if split == "test_shifted":
         colors[1:] = [str(color) for color in rng.choice(list(SHIFTED_COLORS), size=_LOOKS - 1, replace=False)]
@@ -92,7 +92,7 @@ def _draw_kinds(rng: np.random.Generator) -> list[Kind]:
 
 
 def _choose_kinds(rng: np.random.Generator, kinds: list[Kind], count: int) -> list[Kind] | None:
-    """Kinds of one actor's events: whoever enters or leaves does nothing else, so that these are neither early nor late."""
+    """Choose the kinds of an actor's events. An actor that enters or leaves does nothing else, to avoid a bias in time."""
     allowed = kinds if count == 1 else [kind for kind in kinds if kind not in (Kind.ENTER, Kind.LEAVE)]
     if not allowed:
         return None
@@ -103,7 +103,7 @@ def _choose_kinds(rng: np.random.Generator, kinds: list[Kind], count: int) -> li
 
 
 def _list_levels(kinds: list[Kind]) -> range:
-    """The levels of size that a sequence of events runs through, relative to the first."""
+    """Return the size levels of a sequence of events, relative to the first."""
     level, low, high = 0, 0, 0
     for kind in kinds:
         level += (kind is Kind.GROW) - (kind is Kind.SHRINK)
@@ -126,7 +126,7 @@ def _may_do(look: Actor, kinds: list[Kind], split: str) -> bool:
 
 
 def _draw_patients(rng: np.random.Generator, events: list[Event], num_actors: int, gap: int) -> list[Event] | None:
-    """Choose whom each collision hits: an actor that is there and does nothing meanwhile."""
+    """Choose the target of each collision: an actor that is present and idle at that time."""
     chosen: list[Event] = []
     for event in events:
         if event.kind is not Kind.COLLIDE:

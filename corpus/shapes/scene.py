@@ -1,4 +1,4 @@
-"""What a drawn video shows: actors, events and background. Lengths are in frame widths (0, 0 is top left), times in frames."""
+"""Content of a drawn video: actors, events and background. Lengths are in frame widths (0, 0 is top left), times in frames."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +8,7 @@ SCALES = (0.62, 1.0, 1.5)  # of the three levels of size
 
 
 class Kind(StrEnum):
-    """What an actor can do."""
+    """Kinds of events."""
 
     MOVE_LEFT = "move_left"
     MOVE_RIGHT = "move_right"
@@ -29,7 +29,7 @@ DIRECTIONS = {Kind.MOVE_LEFT: (-1, 0), Kind.MOVE_RIGHT: (1, 0), Kind.MOVE_UP: (0
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A shape, where it rests at first, and its first level of size (an index of SCALES)."""
+    """A shape with its first position and its first size level (an index of SCALES)."""
 
     color: str
     shape: str
@@ -40,10 +40,10 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happens in frames [start, end).
+    """One event in frames [start, end).
 
-    `shift` is the way of the actor: to its new place (moves), to its place outside the picture (enter and leave), to
-    the place where it touches the actor `patient` (collide), from which it comes back.
+    `shift` is the displacement of the actor: to its new position (moves), to its position outside the picture (enter and
+    leave), or to its contact with the actor `patient` (collide), from which it returns.
     """
 
     kind: Kind
@@ -69,7 +69,7 @@ class Background:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One video before it is drawn."""
+    """The content of one video before drawing."""
 
     video_id: str
     split: str

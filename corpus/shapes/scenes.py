@@ -1,4 +1,4 @@
-"""Scenes from a seed: each video has its own random numbers, so none depends on another or on the order of work."""
+"""Random scenes from a seed. Each video has its own random numbers, so videos are independent of each other and of order."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,13 +7,13 @@ from zlib import crc32
 
 import numpy as np
 
-from corpus.shapes.background import draw_background, swap_background
+from corpus.shapes.drawing.background import draw_background, swap_background
 from corpus.shapes.facts import is_held_out, list_facts
 from corpus.shapes.layout import place
 from corpus.shapes.params import ShapesParams
 from corpus.shapes.plan import Times, draw_events, draw_looks, draw_times
-from corpus.shapes.questions import ask
 from corpus.shapes.scene import Scene
+from corpus.shapes.wording.questions import ask
 
 _PLANS_PER_TIMES = 60  # before other times are drawn
 _PLACES_PER_PLAN = 6
@@ -21,14 +21,14 @@ _TIMES_PER_VIDEO = 100
 
 
 class Video(NamedTuple):
-    """Which video of a corpus."""
+    """The identity of a video in the drawn corpus."""
 
     split: str
     number: int
 
     @property
     def video_id(self) -> str:
-        """Its name, also of its file."""
+        """The id of the video, which is also its file name."""
         return f"{self.split}_{self.number:04d}"
 
 
@@ -38,7 +38,7 @@ def make_rng(seed: int, split: str, number: int, purpose: str) -> np.random.Gene
 
 
 def draw_scene(params: ShapesParams, *, seed: int, split: str, number: int) -> Scene:
-    """Draw a scene that a sentence can be asked about; those of `test_background` are scenes of `test` elsewhere."""
+    """Draw a scene that allows questions. Scenes of `test_background` are scenes of `test` with another background."""
     if split == "test_background":
         return _swap(draw_scene(params, seed=seed, split="test", number=number), seed, number)
     rng = make_rng(seed, split, number, "scene")
@@ -56,7 +56,7 @@ def draw_scene(params: ShapesParams, *, seed: int, split: str, number: int) -> S
 
 
 def _draw_plan(rng: np.random.Generator, times: Times, params: ShapesParams, video: Video) -> Scene | None:
-    """Draw actors, events and background, all without places; None where the draws do not fit together."""
+    """Draw actors, events and background without positions; None if the draws do not fit together."""
     num_actors = int(rng.integers(params.min_actors, params.max_actors + 1))
     events = draw_events(rng, times, num_actors, params.fps)
     if events is None:
@@ -77,7 +77,7 @@ def _find_places(rng: np.random.Generator, plan: Scene) -> Scene | None:
 
 
 def _suits(scene: Scene) -> bool:
-    """Whether a scene shows held-out combinations in `test_unseen`, and none anywhere else."""
+    """Tell whether a scene fits its split: held-out combinations appear in `test_unseen` and nowhere else."""
     facts = list_facts(scene)
     return scene.split == "test_unseen" or not any(map(is_held_out, facts))
 

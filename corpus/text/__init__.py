@@ -1,19 +1,24 @@
-"""Sentences to token ids, the same in training and serving."""
+"""Tokenization of sentences, the same in training and serving."""
 
 from collections.abc import Collection
 from pathlib import Path
 
+from corpus.text.cleaning import Cleaning
+from corpus.text.folding import fold
 from corpus.text.pretrained import PretrainedTokenizer
 from corpus.text.tokenizer import PADDING, Tokenizer
 from corpus.text.vocabulary import UNKNOWN, Vocabulary
-from corpus.text.words import replace_words, tokenize
+from corpus.text.words import WORD_RULES, replace_words, tokenize
 
 __all__ = [
     "PADDING",
     "UNKNOWN",
+    "Cleaning",
+    "WORD_RULES",
     "PretrainedTokenizer",
     "Tokenizer",
     "Vocabulary",
+    "fold",
     "load_tokenizer",
     "replace_words",
     "tokenize",
@@ -21,10 +26,10 @@ __all__ = [
 
 
 def load_tokenizer(folder: Path, names: Collection[str]) -> Tokenizer:
-    """Read the tokenizer of a folder whose (verified) files have these names.
+    """Read the tokenizer of a folder; `names` are its verified files.
 
     Raises:
-        ValueError: when there is none among them, or more than one.
+        ValueError: when they contain no tokenizer, or more than one.
     """
     kinds = [kind for kind in (Vocabulary, PretrainedTokenizer) if kind.file_name in names]
     if len(kinds) != 1:

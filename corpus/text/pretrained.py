@@ -1,4 +1,4 @@
-"""The tokenizer of a pretrained text encoder: a `tokenizer.json` under the package `tokenizers`."""
+"""Tokenizer of a pretrained text encoder: a `tokenizer.json` for the package `tokenizers`."""
 
 import json
 from collections.abc import Sequence
@@ -10,79 +10,89 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpus.files import sha256_json, write_json
+from corpus.text.cleaning import Cleaning, clean
 from corpus.text.tokenizer import Tokenizer, pad_ids
-from corpus.text.words import tokenize
+from corpus.text.words import WORD_RULES, tokenize
+
+_CLEANING = "cleaning"  # a key of a saved definition, beside those of the package tokenizers
 
 
 class PretrainedTokenizer(Tokenizer):
-    """Subwords as others trained them; id i of the file is id i + 1 here.
+    """Pretrained subword tokenizer; id i of the file is id i + 1 here.
 
-    The padding of the file is not used: some name a token of their sentences as padding (CLIP the one that ends them),
-    and a mask made from its id would hide that token.
+    Sentences reach it as `cleaning` says: composed (NFC) and with straight apostrophes, so that the spellings of a word get the
+    same ids, or as the makers of its model cleaned theirs, which gives the ids that the model was trained on.
+
+    The padding of the file is not used. Some files use a real token as padding (CLIP the end token), and a mask made from its
+    id would hide that token.
     """
 
     file_name: ClassVar[str] = "tokenizer.json"
     packages: ClassVar[tuple[str, ...]] = ("tokenizers",)
 
-    def __init__(self, content: str) -> None:
+    def __init__(self, content: str, cleaning: Cleaning = "composed") -> None:
         """Read the text of a `tokenizer.json`.
 
         Raises:
             ImportError: naming the extra, when the package `tokenizers` is not installed.
-            ValueError: when it is no tokenizer.
+            ValueError: when the text is not a tokenizer.
         """
-        self._tokenizer = _parse(content)
+        self._tokenizer, self._cleaning = _parse(content), cleaning
         self._tokenizer.no_padding()
-        self._tokenizer.encode_special_tokens = True  # a sentence that spells a special token holds no special token
+        self._tokenizer.encode_special_tokens = True  # a special token spelled out in a sentence stays plain text
 
     def __len__(self) -> int:
         """The number of token ids, padding included."""
         return 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
 
     def cut(self, max_tokens: int) -> "PretrainedTokenizer":
-        """Return a copy that keeps at most this many tokens of a sentence, its special tokens among them."""
-        other = PretrainedTokenizer(self._tokenizer.to_str())
+        """Return a copy that keeps at most this many tokens of a sentence, including special tokens."""
+        other = PretrainedTokenizer(self._tokenizer.to_str(), self._cleaning)
         other._tokenizer.enable_truncation(max_tokens)
         return other
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Return token ids (B, L), padded with 0 to the longest sentence."""
-        return pad_ids([self._encode_one(text) for text in texts])  # a batch would start threads, and forks cannot use those
+        return pad_ids([self._encode_one(text) for text in texts])  # a batch would start threads, which do not survive a fork
 
     def find_unknown(self, text: str) -> list[str]:
-        """Return the words of a sentence of which a part has no token; none where every byte has one."""
+        """Return the words of a sentence with a part that has no token; none if every byte has a token."""
         if self._unknown is None:
             return []
         return [word for word in tokenize(text) if self._unknown in self._tokenizer.encode(word, add_special_tokens=False).ids]
 
     @property
     def digest(self) -> str:
-        """The hash of the whole definition."""
-        return sha256_json(self._definition)
+        """The hash of the whole definition and of the rules of sentence preparation."""
+        return sha256_json({"word_rules": WORD_RULES, "definition": self._definition})
 
     def save(self, path: Path) -> None:
         """Write the definition as JSON."""
         write_json(path, self._definition)
 
     @classmethod
-    def load(cls, path: Path) -> "PretrainedTokenizer":
-        """Read what `save` wrote, or a `tokenizer.json` of others.
+    def load(cls, path: Path, cleaning: Cleaning = "composed") -> "PretrainedTokenizer":
+        """Read what `save` wrote, or a `tokenizer.json` of others, whose sentences are cleaned as `cleaning` says.
 
         Raises:
-            ValueError: naming the file, when it is no tokenizer.
+            ValueError: naming the file, when it is not a tokenizer.
         """
         try:
-            return cls(path.read_text(encoding="utf-8"))
+            definition = json.loads(path.read_text(encoding="utf-8"))
+            own = definition.pop(_CLEANING, cleaning) if isinstance(definition, dict) else cleaning
+            return cls(json.dumps(definition), own)
         except ValueError as error:  # of the encoding too
             raise ValueError(f"{path} is not a tokenizer of the package tokenizers: {error}") from error
 
     @property
     def _definition(self) -> Any:
-        return json.loads(self._tokenizer.to_str())
+        own = {} if self._cleaning == "composed" else {_CLEANING: self._cleaning}
+        return json.loads(self._tokenizer.to_str()) | own
 
     def _encode_one(self, text: str) -> list[int]:
-        tokenize(text)  # a sentence without words is refused by every tokenizer alike
-        ids = [1 + number for number in self._tokenizer.encode(text).ids]
+        if self._cleaning == "composed":
+            tokenize(text)  # refuses a sentence without words; models of pictures know emoji too
+        ids = [1 + number for number in self._tokenizer.encode(clean(text, self._cleaning)).ids]
         if not ids:
             raise ValueError(f"the tokenizer has no token for the sentence {text!r}; use other words")
         return ids

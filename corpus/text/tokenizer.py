@@ -1,4 +1,4 @@
-"""What turns sentences into token ids, whoever chose the tokens."""
+"""Interface of tokenizers, which turn sentences into token ids."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ PADDING = 0  # in the ids of every tokenizer; no token has it, so the mask of a 
 
 
 class Tokenizer(ABC):
-    """Sentences to ids, the same in training and serving. Tokens count from 1: 0 is padding."""
+    """Converter from sentences to ids, the same in training and serving. Tokens count from 1; 0 is padding."""
 
-    file_name: ClassVar[str]  # under which encoders and bundles keep it
-    packages: ClassVar[tuple[str, ...]] = ()  # that it needs beside those of serving
+    file_name: ClassVar[str]  # in folders of encoders and bundles
+    packages: ClassVar[tuple[str, ...]] = ()  # required in addition to those of serving
 
     @abstractmethod
     def __len__(self) -> int:
@@ -31,7 +31,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def find_unknown(self, text: str) -> list[str]:
-        """Return the words of a sentence that no token stands for."""
+        """Return the words of a sentence without a token."""
 
     @property
     @abstractmethod
@@ -40,7 +40,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def save(self, path: Path) -> None:
-        """Write it as JSON, equal bytes for equal tokenizers."""
+        """Write the tokenizer as JSON, with equal bytes for equal tokenizers."""
 
 
 def pad_ids(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:

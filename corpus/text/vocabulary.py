@@ -1,4 +1,4 @@
-"""Words of the training sentences as token ids."""
+"""Vocabulary tokenizer: words of the training sentences as token ids."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from corpus.files import read_json, sha256_json, write_json
 from corpus.text.tokenizer import Tokenizer, pad_ids
-from corpus.text.words import tokenize
+from corpus.text.words import WORD_RULES, tokenize
 
 UNKNOWN = 1
 
 
 @dataclass(frozen=True)
 class Vocabulary(Tokenizer):
-    """The words a text encoder knows; ids 0 and 1 are padding and unknown."""
+    """The known words of a text encoder; ids 0 and 1 are padding and unknown."""
 
     file_name: ClassVar[str] = "vocabulary.json"
     words: tuple[str, ...]
@@ -30,7 +30,7 @@ class Vocabulary(Tokenizer):
 
     @classmethod
     def from_texts(cls, texts: Iterable[str], *, min_count: int = 1) -> "Vocabulary":
-        """Collect the words that occur at least `min_count` times, most frequent first, ties in alphabetical order."""
+        """Collect the words with at least `min_count` occurrences, most frequent first, ties in alphabetical order."""
         counts = Counter(word for text in texts for word in tokenize(text))
         kept = [word for word, count in counts.items() if count >= min_count]
         return cls(tuple(sorted(kept, key=lambda word: (-counts[word], word))))
@@ -40,7 +40,7 @@ class Vocabulary(Tokenizer):
         return pad_ids([[self._ids.get(word, UNKNOWN) for word in tokenize(text)] for text in texts])
 
     def find_unknown(self, text: str) -> list[str]:
-        """Return the words of a sentence that this vocabulary does not hold."""
+        """Return the words of a sentence outside this vocabulary."""
         return [word for word in tokenize(text) if word not in self._ids]
 
     @cached_property
@@ -49,14 +49,24 @@ class Vocabulary(Tokenizer):
 
     @property
     def digest(self) -> str:
-        """The hash of the words and their order."""
-        return sha256_json(list(self.words))
+        """The hash of the words, their order, and the rules of word segmentation."""
+        return sha256_json({"word_rules": WORD_RULES, "words": list(self.words)})
 
     def save(self, path: Path) -> None:
         """Write the words as JSON."""
-        write_json(path, {"words": list(self.words)})
+        write_json(path, {"word_rules": WORD_RULES, "words": list(self.words)})
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
-        """Read what `save` wrote."""
-        return cls(tuple(read_json(path)["words"]))
+        """Read a file of `save`.
+
+        Raises:
+            ValueError: naming the file, when its words follow other segmentation rules.
+        """
+        content = read_json(path)
+        if content.get("word_rules") != WORD_RULES:
+            raise ValueError(
+                f"{path} holds words by the rules {content.get('word_rules')!r}, this code splits sentences by the rules "
+                f"{WORD_RULES}; run: dvc repro --force export"
+            )
+        return cls(tuple(content["words"]))

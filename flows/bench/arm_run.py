@@ -1,4 +1,4 @@
-"""One arm in a process of its own: trains, scores and times it under one tracked run, and leaves its record behind."""
+"""Process of one arm: trains, scores and times it under one tracked run, and writes its record."""
 
 import argparse
 import contextlib
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from corpus.files import read_json, write_json
 from flows.bench.clock import Clock
-from stages.support import paths
-from stages.support.entry import run_main
-from stages.support.process import die_with_parent
+from pipeline import paths
+from pipeline.entry import run_main
+from pipeline.executors.process import die_with_parent
 
 if TYPE_CHECKING:
     from flows.bench.arms import Arm
@@ -24,13 +24,13 @@ _PAUSES_S = (1.0, 2.0, 4.0, 8.0)  # while MLflow does not know the run yet
 
 
 def run_arm(arm: "Arm", *, bench: str, threads: int, folder: Path, clock: Clock) -> "Record":
-    """Train, score and time an arm; a training that was killed goes on where it was."""
-    from flows.bench.arms import compute_arm_key
+    """Train, score and time an arm; a killed training resumes."""
     from flows.bench.examining import measure_arm
     from flows.bench.given import collect_tags, describe_commit, load_given
+    from flows.bench.keys import compute_arm_key
     from flows.bench.records import OUTPUTS, Record, describe_arm
-    from stages.support.machine import describe_machine
-    from stages.support.role_training import train_tracked
+    from pipeline.executors.machine import describe_machine
+    from pipeline.training.role_training import train_tracked
 
     given, tags, checkpoint = load_given(), collect_tags(), folder / "checkpoint"
     found: list[tuple[TrainingCost, Measured]] = []
@@ -70,7 +70,7 @@ def run_arm(arm: "Arm", *, bench: str, threads: int, folder: Path, clock: Clock)
 
 
 def measure_training(result: "FitResult", clock: Clock, threads: int) -> "TrainingCost":
-    """Return what the training has cost, with all before it: starting the process and loading the data."""
+    """Return the cost of the training, including the start of the process and the loading of the data."""
     from flows.bench.records import TrainingCost
 
     spent = clock.read()
@@ -78,18 +78,18 @@ def measure_training(result: "FitResult", clock: Clock, threads: int) -> "Traini
         wall_s=round(spent.wall_s, 1),
         cpu_s=round(spent.cpu_s, 1),
         threads=threads,
-        epochs=len(result.curve),
-        best_epoch=int(result.best["epoch"]),
+        epochs=len(result.curve) if "epoch" in result.best else 0,
+        best_epoch=int(result.best.get("epoch", 0)),
         resumed=clock.before.wall_s > 0,
     )
 
 
 def find_run(checkpoint: Path) -> "TrackedAt | None":
-    """Return where MLflow has the run of a checkpoint, which a busy server may know a little later; None when it stays away."""
+    """Return the MLflow run of a checkpoint, or None when the server never lists it; a busy server lists it a little late."""
     from flows.bench.records import TrackedAt
-    from stages.support.role_training import RUN
-    from stages.support.tracked_run import deliver_waiting
-    from stages.support.tracking import TrackingError, find_run
+    from pipeline.tracking.server import TrackingError, find_run
+    from pipeline.tracking.tracked_run import deliver_waiting
+    from pipeline.training.tracked import RUN
 
     spool_name = read_json(checkpoint / RUN)["spool"]
     for pause_s in (0.0, *_PAUSES_S):
@@ -105,17 +105,17 @@ def find_run(checkpoint: Path) -> "TrackedAt | None":
 def main() -> None:
     """Run the arm that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m flows.bench.arm_run", description=__doc__)
-    parser.add_argument("arm", help="its name, as `python -m flows.bench list` gives it")
-    parser.add_argument("--bench", required=True, help="its choices: presets/bench/<name>.yaml")
-    parser.add_argument("--threads", type=int, required=True, help="of torch")
-    parser.add_argument("--folder", type=Path, required=True, help="for its checkpoint, its time so far and its record")
+    parser.add_argument("arm", help="name of the arm, from `cuepoint bench list`")
+    parser.add_argument("--bench", required=True, help="preset of the bench: presets/bench/<name>.yaml")
+    parser.add_argument("--threads", type=int, required=True, help="number of torch threads")
+    parser.add_argument("--folder", type=Path, required=True, help="for checkpoint, time so far and record")
     options = parser.parse_args()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
     die_with_parent()
     clock = Clock(options.folder)
     with clock.keep():
         from flows.bench.catalogue import find_arm, load_catalogue
-        from stages.support.machine import prepare_torch
+        from pipeline.executors.machine import prepare_torch
 
         prepare_torch(options.threads)
         arm = find_arm(load_catalogue(options.bench), options.arm)

@@ -1,21 +1,18 @@
-"""An arm of the bench: one training of one role, with what it is compared with and the key of its result."""
+"""An arm of the bench: one training of one role, and its place in the comparison."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from corpus.files import sha256_json
-from flows.bench.sources import hash_sources
 from models.losses.base import TermParams
-from stages.support.role_training import TrainPlan
+from pipeline.training.roles import TrainPlan
 
 Group = Literal["localizer", "retriever", "floor", "loss"]
-Use = Literal["own", "repeat", "alone", "added"]  # of a loss: the preset's own, with another seed, in its place, beside it
+Use = Literal["own", "repeat", "alone", "added"]  # of a loss: own of the preset, another seed, in its place, beside it
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One line of a table. `shown` is the loss that an arm of the group `loss` is about, `use` how it is used there."""
+    """One row of a table. For an arm of the group `loss`, `shown` is the loss and `use` the way it is used."""
 
     name: str  # unique in the bench, such as localizer/tan2d
     group: Group
@@ -25,19 +22,12 @@ class Arm:
 
     @property
     def is_timed(self) -> bool:
-        """Whether the arm's cost is shown: such an arm has the machine to itself."""
+        """Whether the page shows the arm's cost; such an arm runs alone on the machine."""
         return self.group != "loss"
 
 
-def compute_arm_key(arm: Arm, given: Mapping[str, Any]) -> str:
-    """Name everything that decides an arm's figures: its values and seed, the code it is built of, and what it is `given`."""
-    chosen = arm.plan.chosen
-    code = hash_sources([type(chosen.component), *map(type, chosen.losses)])
-    return sha256_json({"plan": arm.plan.to_json(), "code": code, "given": dict(given)})[:16]
-
-
 def describe_loss(loss: TermParams) -> str:
-    """Return a loss by its name and the values that were given, its weight aside."""
+    """Return the name of a loss with the values that were set, without its weight."""
     values = loss.model_dump(mode="json", exclude_unset=True, exclude={"name", "weight"})
     return name_of(loss) + (f"({', '.join(f'{key}={value}' for key, value in values.items())})" if values else "")
 

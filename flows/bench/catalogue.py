@@ -1,40 +1,33 @@
-"""The arms of a bench: every component of the registries, and what `presets/bench/<name>.yaml` adds or leaves out."""
+"""The arms of a bench: every preset of a role and every loss, and what `presets/bench/<name>.yaml` adds or leaves out."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, TypeAdapter
 
 from corpus.params import Params
+from corpus.schema_files import load_yaml, validate
 from flows.bench.arms import Arm, Group, Use, describe_loss, name_of
-from models.blinds import BlindParams
-from models.localizers import LocalizerParams
 from models.losses import LossParams
 from models.losses.base import TermParams
-from models.retrievers import RetrieverParams
 from models.training.schema import TrainingParams
-from stages.support.components import TrainedComponent, load_localizer
-from stages.support.params import load_yaml, preset_path, validate
-from stages.support.role_training import TrainPlan, load_plan
+from pipeline.components.listing import list_components
+from pipeline.components.presets import preset_path
+from pipeline.components.trained import TrainedComponent, load_localizer
+from pipeline.training.roles import TrainPlan, load_plan
 
-REGISTRIES: Mapping[str, Any] = {
-    "localizer": LocalizerParams,
-    "retriever": RetrieverParams,
-    "blind": BlindParams,
-    "loss": LossParams,
-}
 _GROUPS: Mapping[str, Group] = {"localizer": "localizer", "retriever": "retriever", "blind": "floor"}
 
 
 class LossArms(Params):
-    """How losses are compared: all train one localizer's preset, for equally many epochs.
+    """Choices of the loss comparison: all losses train the same localizer preset for the same number of epochs.
 
-    A loss of the registry that is named nowhere is trained beside the preset's own losses, with its defaults and `weight`.
+    A loss of the registry that is not listed is trained beside the preset's own losses, with its defaults and `weight`.
     """
 
     localizer: str
     max_epochs: PositiveInt
-    seeds: tuple[NonNegativeInt, ...] = ()  # further ones of the preset's own losses: the spread that chance alone makes
+    seeds: tuple[NonNegativeInt, ...] = ()  # further seeds of the preset's own losses: they show the spread due to chance
     weight: PositiveFloat = 0.1
     alone: tuple[LossParams, ...] = ()  # in place of the preset's losses
     beside: tuple[LossParams, ...] = ()  # added to them
@@ -44,27 +37,27 @@ class Catalogue(Params):
     """The choices of a bench."""
 
     seed: NonNegativeInt
-    max_wall_s: PositiveFloat  # of an arm, all in all
+    max_wall_s: PositiveFloat  # of an arm, over all its processes
     losses: LossArms
-    left_out: Mapping[str, Mapping[str, str]] = {}  # role or `loss` -> name -> why it has no arm
+    left_out: Mapping[str, Mapping[str, str]] = {}  # role or `loss` -> preset or loss -> reason for having no arm
 
 
 def load_catalogue(name: str) -> Catalogue:
     """Read a bench's choices.
 
     Raises:
-        ValueError: naming each wrong key, and each name left out that no registry has or that has an arm all the same.
+        ValueError: naming each wrong key, and each name in `left_out` that is unknown or that also has an arm.
     """
     path = preset_path("bench", name)
     catalogue: Catalogue = validate(Catalogue, load_yaml(path), source=path)
     for slot, reasons in catalogue.left_out.items():
-        known = list_names(REGISTRIES[slot]) if slot in REGISTRIES else []
+        known = list_names(slot)
         for left in reasons:
             if left not in known:
-                raise ValueError(f"{path}: left_out.{slot}.{left}: there is no such {slot}; known: {', '.join(known) or 'none'}")
+                raise ValueError(f"{path}: left_out.{slot}.{left}: no such {slot}; known: {', '.join(known) or 'none'}")
     both = {name_of(loss) for loss in (*catalogue.losses.alone, *catalogue.losses.beside)} & {*catalogue.left_out.get("loss", {})}
     if both:
-        raise ValueError(f"{path}: {', '.join(sorted(both))}: left out, but named among the losses too; remove one of the two")
+        raise ValueError(f"{path}: {', '.join(sorted(both))}: both left out and listed as losses; remove one of the two")
     return catalogue
 
 
@@ -86,30 +79,31 @@ def find_arm(catalogue: Catalogue, name: str) -> Arm:
     """Return an arm by name.
 
     Raises:
-        ValueError: naming the arms that there are.
+        ValueError: naming the known arms.
     """
     arms = {arm.name: arm for arm in list_arms(catalogue)}
     if name not in arms:
-        raise ValueError(f"there is no arm {name!r}; known: {', '.join(arms)}")
+        raise ValueError(f"no arm is called {name!r}; known: {', '.join(arms)}")
     return arms[name]
 
 
-def list_names(registry: Any) -> list[str]:
-    """Return the names of a registry's components, in its order: a union of schemas, or the one schema of a slot."""
-    union = get_args(registry)[0] if hasattr(registry, "__metadata__") else registry
-    return [str(get_args(schema.model_fields["name"].annotation)[0]) for schema in get_args(union) or [union]]
+def list_names(slot: str) -> list[str]:
+    """Return the names that arms may have: the presets of a role, or the losses of the registry; none for another slot."""
+    if slot in _GROUPS:
+        return sorted(path.stem for path in preset_path(slot, "any").parent.glob("*.yaml"))
+    return list(list_components(slot)) if slot == "loss" else []
 
 
 def _iterate_components(catalogue: Catalogue) -> Iterator[Arm]:
     for role, group in _GROUPS.items():
-        for name in list_names(REGISTRIES[role]):
+        for name in list_names(role):
             if name not in catalogue.left_out.get(role, {}):
                 yield Arm(f"{group}/{name}", group, load_plan(role, name, catalogue.seed))
 
 
 def _iterate_losses(catalogue: Catalogue) -> Iterator[Arm]:
     chosen, choices = load_localizer(catalogue.losses.localizer), catalogue.losses
-    training = shorten(chosen.training, choices.max_epochs)
+    training = shorten(chosen.require_training(), choices.max_epochs)
 
     def build(use: Use, shown: TermParams, losses: tuple[TermParams, ...], seed: int = catalogue.seed) -> Arm:
         name = {
@@ -134,12 +128,12 @@ def _iterate_unnamed(catalogue: Catalogue, own: TermParams) -> Iterator[TermPara
     """Yield the losses of the registry that the bench neither names nor leaves out."""
     choices = catalogue.losses
     named = {name_of(loss) for loss in (own, *choices.alone, *choices.beside)} | {*catalogue.left_out.get("loss", {})}
-    for name in list_names(LossParams):
+    for name in list_names("loss"):
         if name not in named:
             loss: Any = TypeAdapter(LossParams).validate_python({"name": name, "weight": choices.weight})
             yield loss
 
 
 def shorten(training: TrainingParams, max_epochs: int) -> TrainingParams:
-    """Return a training of exactly so many epochs."""
+    """Return a training of exactly `max_epochs` epochs."""
     return TrainingParams.model_validate(training.model_dump() | {"max_epochs": max_epochs, "patience_epochs": 0})

@@ -1,4 +1,4 @@
-"""A picture of the page: one bar a line with its interval, as SVG that can be read on light and on dark ground."""
+"""Bar chart of the page: one bar a row with its interval, as SVG that is legible on light and dark backgrounds."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -27,7 +27,7 @@ class Bar(NamedTuple):
 
 
 def draw_bars(title: str, bars: Sequence[Bar], colours: Mapping[str, str]) -> str:
-    """Draw bars from the top down in the order given; `colours` are those of the kinds, in the order of the legend."""
+    """Draw bars from the top down in the given order; `colours` maps each kind to its colour, in the order of the legend."""
     height = _TOP + _ROW * len(bars) + 40
     limit = max([0.1, *(bar.high or bar.value for bar in bars)])
     step = _choose_step(limit)
@@ -47,7 +47,7 @@ def draw_bars(title: str, bars: Sequence[Bar], colours: Mapping[str, str]) -> st
 
 
 def _choose_step(limit: float) -> float:
-    """Return the distance of the grid's lines: a round share, of which a few reach the limit."""
+    """Return the distance between grid lines: a round share that fits a few times into the limit."""
     return next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2) if limit / step <= _TICKS or step == 0.2)
 
 

@@ -1,4 +1,4 @@
-"""What an arm has cost so far, on disk every second: one that was killed goes on with its time as well."""
+"""Cost of an arm so far, on disk every second, so that a killed arm resumes its time as well."""
 
 import threading
 import time
@@ -21,7 +21,7 @@ class Spent(NamedTuple):
 
 
 def load_spent(folder: Path) -> Spent:
-    """Return what an arm has taken before, nothing where it never ran."""
+    """Return the time that an arm has taken so far, zero when it never ran."""
     path = folder / SPENT
     return Spent(**read_json(path)) if path.is_file() else Spent()
 
@@ -30,7 +30,7 @@ class Clock:
     """Seconds since this clock was made, and those of the arm's earlier processes."""
 
     def __init__(self, folder: Path) -> None:
-        """Take what was spent before from the arm's folder."""
+        """Read the time of earlier processes from the arm's folder."""
         self.before = load_spent(folder)
         self._path = folder / SPENT
         self._start = Spent(time.monotonic(), time.process_time())

@@ -1,4 +1,4 @@
-"""The commands of the bench: run what is due, list the arms, write the page."""
+"""The commands of the bench: run the arms that are due, list the arms, write the page."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,34 +9,35 @@ from itertools import count
 from tqdm import tqdm
 
 from corpus.files import write_bytes
-from flows.bench.arms import Arm, compute_arm_key
+from evaluation.tables.scores import HEADLINE
+from flows.bench.arms import Arm
 from flows.bench.catalogue import Catalogue, list_arms, load_catalogue
 from flows.bench.given import Given, describe_commit, load_given
+from flows.bench.keys import compute_arm_key
 from flows.bench.page import build_files
+from flows.bench.queue import Ended, Job, Queue
 from flows.bench.records import OUTPUTS, RECORDS, Record, describe_arm, load_records, save_records
-from flows.bench.schedule import Ended, Job, Schedule
 from models.metrics.tan2d import MEAN_IOU
-from stages.support.evaluation.tables import HEADLINE
-from stages.support.machine import count_workers, describe_machine
-from stages.support.paths import find_cache_dir
-from stages.support.process import hold_lock
+from pipeline.executors.machine import count_workers, describe_machine
+from pipeline.executors.process import hold_lock
+from pipeline.paths import find_cache_dir
 
 BENCH = "models"
 _SOME_FAILED = 3  # the exit code when arms have no figures
-_MAX_CORES = 4  # more threads cost such small networks time, and more trainings at once memory
+_MAX_CORES = 4  # more threads slow such small networks down, and more trainings at once need more memory
 
 Records = dict[str, Record]  # by arm
 
 
 def run(*, only: Sequence[str], again: Sequence[str]) -> None:
-    """Run the arms that have no record of what they are now; records and page are written also when this is interrupted.
+    """Run the arms that have no up-to-date record; write records and page also when interrupted.
 
-    Ends the program with 3 when one of them has no figures.
+    The program exits with 3 when an arm has no figures.
     """
     catalogue = load_catalogue(BENCH)
     arms, given = list_arms(catalogue), load_given()
     chosen, repeated = select_arms(arms, only or ["*"]), select_arms(arms, again)
-    schedule = Schedule(BENCH, find_cache_dir() / "bench", catalogue.max_wall_s, min(_MAX_CORES, count_workers()))
+    schedule = Queue(BENCH, find_cache_dir() / "bench", catalogue.max_wall_s, min(_MAX_CORES, count_workers()))
     jobs = [Job(arm, compute_arm_key(arm, given.list_rules(arm.group))) for arm in arms]
     with (
         hold_lock(find_cache_dir() / "locks" / "bench.lock", what="the bench"),
@@ -46,16 +47,16 @@ def run(*, only: Sequence[str], again: Sequence[str]) -> None:
         for job in due:
             if job.arm.name in repeated:
                 schedule.start_over(job)
-        print(f"{len(due)} of {len(arms)} arms to run, the others are on record or not asked for")
+        print(f"{len(due)} of {len(arms)} arms to run; the others are on record or were not selected")
         run_jobs(schedule, due, records, given)
     missing = [job.arm.name for job in due if records[job.arm.name].status != "done"]
     if missing:
-        print(f"bench: no figures of {', '.join(missing)}; {RECORDS} says why", file=sys.stderr)
+        print(f"bench: no figures of {', '.join(missing)}; see the reasons in {RECORDS}", file=sys.stderr)
         sys.exit(_SOME_FAILED)
 
 
 def list_all() -> None:
-    """Print each arm with what became of it."""
+    """Print each arm with its outcome."""
     catalogue = load_catalogue(BENCH)
     records = load_records(RECORDS)
     for arm in list_arms(catalogue):
@@ -66,7 +67,7 @@ def list_all() -> None:
 
 
 def write_page() -> None:
-    """Write the page from the records of the arms that there are."""
+    """Write the page from the records of the current arms."""
     write_files(load_catalogue(BENCH), load_records(RECORDS))
 
 
@@ -92,14 +93,14 @@ def select_arms(arms: Sequence[Arm], patterns: Iterable[str]) -> set[str]:
 
 
 def is_settled(job: Job, records: Mapping[str, Record]) -> bool:
-    """Tell whether an arm's record is of what it is now; a failure is no record, for its cause may be gone."""
+    """Tell whether an arm's record is up to date; a failure does not count, because its cause may be gone."""
     record = records.get(job.arm.name)
     return record is not None and record.key == job.key and record.status != "failed"
 
 
 @contextmanager
-def keep_records(schedule: Schedule, jobs: Sequence[Job], catalogue: Catalogue) -> Iterator[Records]:
-    """Give the records, with those that an interrupted bench left behind; write them and the page when the block ends."""
+def keep_records(schedule: Queue, jobs: Sequence[Job], catalogue: Catalogue) -> Iterator[Records]:
+    """Yield the records, including those of an interrupted bench; write them and the page when the block ends."""
     records = load_records(RECORDS) | {job.arm.name: record for job in jobs if (record := schedule.find_finished(job))}
     try:
         yield records
@@ -110,8 +111,8 @@ def keep_records(schedule: Schedule, jobs: Sequence[Job], catalogue: Catalogue) 
         schedule.forget({job.key for job in jobs if not is_settled(job, kept) or kept[job.arm.name].status == "cut"})
 
 
-def run_jobs(schedule: Schedule, jobs: Sequence[Job], records: Records, given: Given) -> None:
-    """Run jobs with a line for each."""
+def run_jobs(schedule: Queue, jobs: Sequence[Job], records: Records, given: Given) -> None:
+    """Run jobs and print a line for each."""
     numbers = count(1)
     with tqdm(total=len(jobs), desc="arms", unit="arm", disable=None) as bar:
 
@@ -140,7 +141,7 @@ def describe_failure(ended: Ended, given: Given) -> Record:
 
 
 def describe(record: Record) -> str:
-    """Say in one line what became of an arm."""
+    """Return the outcome of an arm in one line."""
     if record.scores is None:
         return f"{record.status} after {record.wall_s:.0f} s: {record.reason}"
     figures = record.scores.figures

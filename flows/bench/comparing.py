@@ -1,4 +1,4 @@
-"""Differences between arms on the same sentences: paired, with what remains when many are looked at.
+"""Paired differences between arms on the same sentences, corrected for multiple comparisons.
 
 Letters: Q queries.
 """
@@ -17,7 +17,7 @@ _SEED = 0
 
 
 def compare_records(baseline: Record, records: Sequence[Record]) -> dict[str, Comparison]:
-    """Return mean IoU of each arm less the baseline's, by arm; arms that answered other sentences are left out."""
+    """Return the mean IoU of each arm minus the baseline's, by arm; arms that answered other sentences are left out."""
     return {
         record.arm: compare_scores(baseline.scores, record.scores)
         for record in records
@@ -39,7 +39,7 @@ def compare_scores(left: Scores, right: Scores) -> Comparison:
 
 
 def find_significant(comparisons: Mapping[str, Comparison]) -> set[str]:
-    """Return the names whose difference is significant among all of them together.
+    """Return the names whose difference stays significant after correction for the number of comparisons.
 
     Source: Holm 1979, "A simple sequentially rejective multiple test procedure", at level 0.05.
     """

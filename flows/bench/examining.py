@@ -1,4 +1,4 @@
-"""What is measured of an arm when it is trained: figures, size and latency, by its group."""
+"""Measurements of a trained arm: figures, size and latency, by its group."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ from flows.bench.arms import Arm, Group
 from flows.bench.latency import time_localizer, time_retriever
 from flows.bench.records import Latency, Scores
 from flows.bench.scoring import Examination, score_floor, score_localizer, score_retriever
-from models.exchange.checkpoint import load_blind, load_localizer, load_retriever
+from models.artefacts.checkpoint import load_blind, load_localizer, load_retriever
 
 _LOADERS: Mapping[str, Callable[[Path], Any]] = {
     "localizer": load_localizer,
@@ -24,7 +24,7 @@ _SCORERS: Mapping[Group, Callable[[Any, Examination], Scores]] = {
 
 
 class Measured(NamedTuple):
-    """What a trained arm is and does."""
+    """Figures, size and latency of a trained arm."""
 
     parameters: int
     scores: Scores
@@ -41,7 +41,7 @@ class Measured(NamedTuple):
 
 
 def measure_arm(arm: Arm, checkpoint: Path, exam: Examination) -> Measured:
-    """Load a trained arm and measure it; its latency only where the arm has the machine to itself."""
+    """Load a trained arm and measure it; latency is measured only when the arm runs alone on the machine."""
     model, _ = _LOADERS[arm.plan.role](checkpoint)
     scores = _SCORERS[arm.group](model, exam)
     latency: tuple[Latency, ...] = ()

@@ -1,4 +1,4 @@
-"""How long a trained role takes for one video and one sentence on the CPU, with warm caches.
+"""Latency of a trained role for one video and one sentence on the CPU, with warm caches.
 
 Letters: S clips, P places, L words, D widths.
 """
@@ -6,7 +6,7 @@ Letters: S clips, P places, L words, D widths.
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import cycle, islice
 
 import torch
@@ -14,34 +14,34 @@ import torch
 from corpus.moments import build_dense_cells, score_spans
 from flows.bench.records import ANSWER, EMBED, PAIR, Latency
 from flows.bench.scoring import Examination
-from models.exchange.batches import TextFeatures, VideoFeatures
-from models.exchange.inputs import select_text, stack_videos
-from models.exchange.roles import Localizer, Retriever
+from models.contracts.batches import TextFeatures, VideoFeatures
+from models.contracts.inputs import load_clips, select_text, stack_videos
+from models.contracts.roles import Localizer, Retriever
 
 THREADS = (1, 2)
-_PAIRS = 16  # of the split, taken in turn: sentences differ in length
+_PAIRS = 16  # of the split, timed in turn, because sentences differ in length
 _WARM_UP = 8  # calls
-_CALLS = 64  # of a round
+_CALLS = 64  # in a round
 _ROUNDS = 3
 
 Call = Callable[[], object]
 
 
 def time_localizer(localizer: Localizer, exam: Examination) -> tuple[Latency, ...]:
-    """Time a localizer on one video with one sentence, both encoded."""
-    questions, videos = exam.questions, exam.open_windows(localizer.num_cells)
+    """Time a localizer on one encoded video and one encoded sentence."""
+    questions, videos = exam.questions, exam.open_windows(localizer)
     calls = []
     for row in range(min(_PAIRS, len(questions))):
         first = videos.list_ids(questions.video_ids[row])[0]
-        video = stack_videos([videos.cells[first]], [videos.get_window(first).duration_s])
+        video = stack_videos([videos.cells[first]], [videos.get_window(first).duration_s], localizer.num_cells)
         calls.append(_bind_localizer(localizer, video, _take_text(exam, row)))
     return _time_on_threads(PAIR, calls)
 
 
 def time_retriever(retriever: Retriever, exam: Examination) -> tuple[Latency, ...]:
-    """Time a retriever: embedding the clips of one video, once for all, and answering one sentence in an indexed video."""
+    """Time the two steps of a retriever: embedding the clips of a video, and answering a sentence in an indexed video."""
     rows = range(min(_PAIRS, len(exam.questions)))
-    clips = [torch.from_numpy(exam.inputs.store.load(exam.questions.video_ids[row])).float() for row in rows]  # (S, P, D) each
+    clips = [_load_clips(retriever, exam, row) for row in rows]
     videos = [_bind_clips(retriever, part) for part in clips]
     answers = [_bind_answer(retriever, part, _take_text(exam, row)) for row, part in zip(rows, clips, strict=True)]
     return (*_time_on_threads(EMBED, videos), *_time_on_threads(ANSWER, answers))
@@ -51,15 +51,22 @@ def _take_text(exam: Examination, row: int) -> TextFeatures:
     return select_text(exam.text, torch.tensor([row]))
 
 
+def _load_clips(retriever: Retriever, exam: Examination, row: int) -> dict[str, torch.Tensor]:
+    """Return the streams of a query's video, each (S, P, D)."""
+    video_id, duration_s = exam.questions.video_ids[row], float(exam.questions.durations_s[row])
+    clips = load_clips(exam.inputs.store, retriever.streams, video_id, duration_s=duration_s)
+    return {name: torch.from_numpy(features).float() for name, features in clips.items()}
+
+
 def _bind_localizer(localizer: Localizer, video: VideoFeatures, text: TextFeatures) -> Call:
     return lambda: localizer(video, text)
 
 
-def _bind_clips(retriever: Retriever, clips: torch.Tensor) -> Call:
+def _bind_clips(retriever: Retriever, clips: Mapping[str, torch.Tensor]) -> Call:
     return lambda: retriever.embed_clips(clips)
 
 
-def _bind_answer(retriever: Retriever, clips: torch.Tensor, text: TextFeatures) -> Call:
+def _bind_answer(retriever: Retriever, clips: Mapping[str, torch.Tensor], text: TextFeatures) -> Call:
     with torch.no_grad():
         vectors = retriever.embed_clips(clips).numpy()  # (S, E)
     spans = build_dense_cells(len(vectors))
@@ -75,7 +82,7 @@ def _time_on_threads(what: str, calls: Sequence[Call]) -> tuple[Latency, ...]:
 
 
 def _time_calls(what: str, calls: Sequence[Call], threads: int) -> Latency:
-    """Time the calls in a few rounds and return the one that something else disturbed least."""
+    """Time the calls in a few rounds and return the least disturbed round."""
     torch.set_num_threads(threads)
     with torch.no_grad():
         for call in islice(cycle(calls), _WARM_UP):

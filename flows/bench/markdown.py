@@ -1,4 +1,4 @@
-"""Words of a page: tables, shares in percent, intervals."""
+"""Markdown formatting of the page: tables, percentages, intervals."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,12 +12,12 @@ def format_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Return a share in percent, one decimal; a dash where there is none."""
+    """Return a share in percent with one decimal, a dash for None."""
     return "-" if value is None else f"{100 * value:.1f}"
 
 
 def with_interval(figures: Mapping[str, float | None], name: str) -> str:
-    """Return a figure in percent with its interval, where it has one."""
+    """Return a figure in percent, with its interval if it has one."""
     low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
     interval = "" if low is None or high is None else f" [{percent(low)},{NO_BREAK}{percent(high)}]"
     return percent(figures[name]) + interval

@@ -1,4 +1,4 @@
-"""What the bench keeps of a finished arm: one JSON line, from which the page is made without models or data."""
+"""Record of a finished arm: one JSON line. The page is built from these lines, without models or data."""
 
 import base64
 import json
@@ -19,12 +19,12 @@ RECORDS, PAGE = FOLDER / "models.jsonl", FOLDER / "models.md"
 PICTURES = {"localizer": FOLDER / "models.svg", "loss": FOLDER / "losses.svg"}
 OUTPUTS = frozenset(map(str, (RECORDS, PAGE, *PICTURES.values())))
 
-PAIR, EMBED, ANSWER = "a video and a sentence", "embedding a video", "a sentence in an embedded video"  # what is timed
+PAIR, EMBED, ANSWER = "a video and a sentence", "embedding a video", "a sentence in an embedded video"  # the timed calls
 Status = Literal["done", "failed", "cut"]
 
 
 class TrainingCost(Params):
-    """Wall and CPU seconds from the loading of the data to the kept weights; `resumed` when a killed arm went on."""
+    """Wall and CPU seconds from the loading of the data to the kept weights; `resumed` after a kill."""
 
     wall_s: float
     cpu_s: float
@@ -44,14 +44,14 @@ class Latency(Params):
 
 
 class TrackedAt(Params):
-    """Where MLflow has the run."""
+    """The identifiers of the run in MLflow."""
 
     experiment_id: str
     run_id: str
 
 
 class Scores(Params):
-    """The figures of an arm on one split, and what pairs it with another: one value a query."""
+    """The figures of an arm on one split, and one value a query for paired comparisons."""
 
     split: str
     queries: int
@@ -67,13 +67,13 @@ class Scores(Params):
         return values
 
     def unpack_videos(self) -> Ints:
-        """Return which video each query is about, (Q,)."""
+        """Return the video of each query as an index, (Q,)."""
         values: Ints = np.frombuffer(base64.b64decode(self.video_index), dtype="<i4").astype(np.int64)
         return values
 
 
 class Record(Params):
-    """One arm: what was run, where, and what came out; an arm that failed has a reason in place of scores."""
+    """One arm: its values, machine, lineage and scores; a failed arm has a reason in place of scores."""
 
     arm: str
     group: Group
@@ -99,14 +99,24 @@ class Record(Params):
         """The name of the component that was trained."""
         return str(self.plan["component"]["name"])
 
+    @property
+    def preset(self) -> str:
+        """The preset that was trained; for an arm of a loss, the loss with its values."""
+        return self.arm.partition("/")[2]
+
+    @property
+    def link(self) -> str:
+        """The preset as a link of the page."""
+        return f"[`{self.preset}`](../presets/{self.plan['role']}/{self.preset}.yaml)"
+
     def require_scores(self) -> Scores:
-        """Return the figures of an arm that has some."""
+        """Return the scores; the arm must have some."""
         assert self.scores is not None, f"{self.arm} has no figures"
         return self.scores
 
 
 def describe_arm(arm: Arm) -> dict[str, Any]:
-    """Return what a record says of its arm."""
+    """Return the fields of a record that describe its arm."""
     shown = describe_loss(arm.shown) if arm.shown else ""
     return {"arm": arm.name, "group": arm.group, "plan": arm.plan.to_json(), "use": arm.use, "shown": shown}
 
@@ -122,10 +132,10 @@ def pack_videos(values: Ints) -> str:
 
 
 def load_records(path: Path) -> dict[str, Record]:
-    """Return the records of a file by arm, none where there is no file.
+    """Return the records of a file by arm, none when the file is missing.
 
     Raises:
-        ValueError: naming the line that is no record.
+        ValueError: naming the line that is not a record.
     """
     records = {}
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
@@ -135,14 +145,14 @@ def load_records(path: Path) -> dict[str, Record]:
         except ValidationError as error:
             problem = error.errors()[0]
             place = ".".join(map(str, problem["loc"])) or "the line"
-            what = f"{path}:{number} is no record: {place}: {problem['msg']}"
+            what = f"{path}:{number} is not a record: {place}: {problem['msg']}"
             raise ValueError(f"{what}; remove the line to run its arm again") from error
         records[record.arm] = record
     return records
 
 
 def save_records(path: Path, records: Iterable[Record]) -> None:
-    """Write one line a record, in the order of their arms' names: an arm that is run again changes one line."""
+    """Write one line a record, sorted by arm, so that a repeated arm changes one line."""
     ordered = sorted(records, key=lambda record: record.arm)
     lines = (json.dumps(record.model_dump(mode="json"), sort_keys=True, ensure_ascii=False) for record in ordered)
     write_bytes(path, "".join(f"{line}\n" for line in lines).encode())

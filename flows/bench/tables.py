@@ -1,5 +1,6 @@
 """The tables of the page: one row a record with figures, the best first."""
 
+import json
 from collections.abc import Mapping, Sequence
 
 from flows.bench.comparing import compare_records, find_significant
@@ -11,31 +12,32 @@ from models.metrics.tan2d import MEAN_IOU, name_recall
 R50, R70 = name_recall(1, 0.5), name_recall(1, 0.7)
 FLOORS = {"prior": "most frequent moments of training", "whole_video": "the whole video", "chance": "chance"}
 UP, DOWN = "▲", "▼"
+SINGLE = "¹"  # after the name of a row whose values were trained once
 _UI = "http://127.0.0.1:5000"  # where `make ui` shows runs
 _FIGURES = ("R@1, IoU > 0.5", "R@1, IoU > 0.7", "mean IoU")
 _COST = ("parameters", "training, s", "epochs")
 
 
 def tabulate_localizers(records: Sequence[Record], baseline: Record | None, floors: Sequence[Record]) -> str:
-    """Return the table of localizers, with differences from one of them, above the floors."""
-    differences = list_differences(records, baseline)
+    """Return the table of localizers, with differences from the baseline, above the floors."""
+    differences, singles = list_differences(records, baseline), find_singles(records)
     rows = [
-        [f"[`{record.component}`](../models/localizers/{record.component}.py)", *_list_figures(record)]
+        [f"{record.link}{singles[record.arm]}", *_list_figures(record)]
         + [differences[record.arm], *_list_cost(record), _list_latency(record, PAIR), link_run(record)]
         for record in sort_records(records)
     ]
-    titles = ["localizer", *_FIGURES, f"against `{baseline.component}`" if baseline else "difference"]
+    titles = ["localizer", *_FIGURES, f"against `{baseline.preset}`" if baseline else "difference"]
     floor_rows = [row for record in floors for row in _list_floors(record)]
     return format_table([*titles, *_COST, "ms a video and sentence", "run"], [*rows, *floor_rows])
 
 
 def tabulate_retrievers(records: Sequence[Record]) -> str:
-    """Return the table of retrievers: the search of the whole split, then the spans in the right video."""
-    rows, ordered = [], sort_records(records, "R10")
+    """Return the table of retrievers: figures of the search in the whole split, then of the spans in the right video."""
+    rows, ordered, singles = [], sort_records(records, "R10"), find_singles(records)
     for record in ordered:
         figures, found = record.require_scores().figures, record.require_scores().others["collection"]
         rows.append(
-            [f"[`{record.component}`](../models/retrievers/{record.component}.py)"]
+            [f"{record.link}{singles[record.arm]}"]
             + [with_interval(found, "R1"), with_interval(found, "R10"), _describe_rank(found["median_rank"])]
             + [percent(figures[R50]), with_interval(figures, MEAN_IOU), *_list_cost(record)]
             + [_list_latency(record, EMBED), _list_latency(record, ANSWER), link_run(record)]
@@ -48,9 +50,9 @@ def tabulate_retrievers(records: Sequence[Record]) -> str:
 
 def tabulate_losses(records: Sequence[Record], baseline: Record | None) -> str:
     """Return the table of losses, with differences from the preset's own."""
-    differences = list_differences(records, baseline)
+    differences, singles = list_differences(records, baseline), find_singles(records)
     rows = [
-        [_label_loss(record), _describe_use(record), *_list_figures(record), differences[record.arm]]
+        [f"{_label_loss(record)}{singles[record.arm]}", _describe_use(record), *_list_figures(record), differences[record.arm]]
         + [_list_seconds(record), link_run(record)]
         for record in sort_records(records)
     ]
@@ -58,15 +60,22 @@ def tabulate_losses(records: Sequence[Record], baseline: Record | None) -> str:
 
 
 def list_differences(records: Sequence[Record], baseline: Record | None) -> dict[str, str]:
-    """Return each arm's mean IoU less the baseline's, in points, with its interval and a mark where it is significant."""
+    """Return each arm's mean IoU minus the baseline's, in points, with its interval and a mark if it is significant."""
     compared = compare_records(baseline, records) if baseline else {}
     significant = find_significant(compared)
     shown = {arm: _describe_difference(one, marked=arm in significant) for arm, one in compared.items()}
     return {record.arm: "" for record in records} | shown
 
 
+def find_singles(records: Sequence[Record]) -> dict[str, str]:
+    """Return a mark for each arm trained with one seed only, else an empty text, by arm."""
+    values = {record.arm: json.dumps({**record.plan, "seed": None}, sort_keys=True) for record in records}
+    trained = list(values.values())
+    return {arm: SINGLE if trained.count(value) == 1 else "" for arm, value in values.items()}
+
+
 def sort_records(records: Sequence[Record], figure: str = MEAN_IOU) -> list[Record]:
-    """Return the best first, by a figure of the right video or of the collection."""
+    """Sort records, best first, by a figure of the right video or of the collection."""
 
     def read(record: Record) -> float:
         scores = record.require_scores()
@@ -76,7 +85,7 @@ def sort_records(records: Sequence[Record], figure: str = MEAN_IOU) -> list[Reco
 
 
 def link_run(record: Record) -> str:
-    """Return the link of an arm's MLflow run, with the commit it was run at."""
+    """Return the link of an arm's MLflow run, with its commit."""
     if record.run is None:
         return f"not tracked, at {record.commit}"
     address = f"{_UI}/#/experiments/{record.run.experiment_id}/runs/{record.run.run_id}"
@@ -84,7 +93,7 @@ def link_run(record: Record) -> str:
 
 
 def _label_loss(record: Record) -> str:
-    """Return a loss with its values, linked to its file; a further seed of the preset's own says which."""
+    """Return a loss with its values, linked to its file; repeated trainings show their seed."""
     name, _, values = record.shown.partition("(")
     label = f"[`{name}`](../models/losses/{name}.py)"
     if record.use == "repeat":
@@ -99,7 +108,8 @@ def _list_figures(record: Record) -> list[str]:
 def _list_cost(record: Record) -> list[str]:
     cost = record.training
     assert cost is not None
-    return [f"{record.parameters:,}", _list_seconds(record), f"{cost.best_epoch + 1} of {cost.epochs}"]
+    epochs = f"{cost.best_epoch + 1} of {cost.epochs}" if cost.epochs else "none"
+    return [f"{record.parameters:,}", _list_seconds(record), epochs]
 
 
 def _list_seconds(record: Record) -> str:
@@ -126,12 +136,10 @@ def _describe_difference(one: Comparison, *, marked: bool) -> str:
 
 
 def _list_floors(record: Record) -> list[list[str]]:
-    """Return the rows of what answers without understanding: the text-only model, and what needs no model."""
+    """Return the rows of the floors: the text-only model, and the floors without a model."""
     rows: list[list[str]] = []
     cost = [*_list_cost(record), _list_latency(record, PAIR), link_run(record)]
-    rows.append(
-        [f"*text only: [`{record.component}`](../models/blinds/{record.component}.py)*", *_list_figures(record), "", *cost]
-    )
+    rows.append([f"*text only: {record.link}*{SINGLE}", *_list_figures(record), "", *cost])
     for floor, label in FLOORS.items():
         figures: Mapping[str, float | None] = record.require_scores().others[floor]
         rows.append([f"*{label}*", *(percent(figures[figure]) for figure in (R50, R70, MEAN_IOU)), *[""] * 6])

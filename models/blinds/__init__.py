@@ -1,4 +1,4 @@
-"""The registry of text-only floors; with a second one it becomes a union discriminated by `name`."""
+"""Registry of text-only floors. A second floor turns it into a union discriminated by `name`."""
 
 from models.blinds.text_only import TextOnlyParams
 

@@ -1,4 +1,4 @@
-"""The text-only floor: what the words of a query alone say about where its moment lies.
+"""Text-only floor: predicts moments from the words of a query alone, without the video.
 
 Letters: B rows, L words, D width, M = N (N + 1) / 2 spans.
 """
@@ -8,21 +8,22 @@ from typing import Literal
 from pydantic import PositiveInt
 from torch import nn
 
-from models.exchange.batches import Candidates, InputDims, TextFeatures, VideoFeatures
-from models.exchange.roles import Localizer, LocalizerParams
+from models.contracts.batches import Candidates, InputDims, TextFeatures, VideoFeatures
+from models.contracts.roles import Localizer, LocalizerParams
 from models.layers.dense_grid import DenseGrid
 from models.layers.sentence_lstm import SentenceLSTM
 
 
 class TextOnly(Localizer):
-    """Scores every span of the dense grid from the sentence; of the video it reads the mask and the duration only.
+    """Scores every span of the dense grid from the sentence. Of the video, it reads only the mask and the duration.
 
-    Source: own. A localizer that does not clearly beat it has learnt the habits of the annotations.
+    Source: own. A localizer that does not clearly beat it has only learned the biases of the annotations.
     """
 
     def __init__(self, params: "TextOnlyParams", dims: InputDims) -> None:
         """Build for words of this width."""
         super().__init__()
+        self.streams = params.streams
         self.num_cells = params.num_cells
         self.grid = DenseGrid(params.num_cells)
         self.text_lstm = SentenceLSTM(dims.text_dim, hidden_dim=params.hidden_dim, num_layers=params.lstm_layers)
@@ -40,6 +41,7 @@ class TextOnlyParams(LocalizerParams):
     """Values of the text-only floor."""
 
     name: Literal["text_only"]
+    streams: tuple[()] = ()
     num_cells: PositiveInt = 32
     hidden_dim: PositiveInt = 128
     lstm_layers: PositiveInt = 1

@@ -1,5 +1,15 @@
-"""The registry of video encoders: one line per encoder in `EncoderParams`."""
+"""Registry of stream encoders, of pictures in `video` and of sound in `audio`: one line per encoder.
 
-from models.encoders.place_cnn import PlaceCNNParams
+The text encoders have their own registry in `text`.
+"""
 
-EncoderParams = PlaceCNNParams
+from typing import Annotated
+
+from pydantic import Field
+
+from models.encoders.audio.log_mel import LogMelParams
+from models.encoders.video.clip_image import CLIPImageParams
+from models.encoders.video.onnx_image import OnnxImageParams
+from models.encoders.video.place_cnn import PlaceCNNParams
+
+EncoderParams = Annotated[PlaceCNNParams | CLIPImageParams | OnnxImageParams | LogMelParams, Field(discriminator="name")]

@@ -1,1 +1,1 @@
-"""Building blocks that several components share."""
+"""Building blocks shared by several components."""

@@ -1,4 +1,4 @@
-"""Ranks with a gradient, by blackbox differentiation.
+"""Differentiable ranks by blackbox differentiation.
 
 Letters: Q rankings, C items of a ranking.
 """
@@ -10,14 +10,14 @@ from torch import Tensor
 
 
 class Ranks(NamedTuple):
-    """The ranks of the items of each ranking, from 1 for the highest score. Those of unused items mean nothing."""
+    """The ranks of the items of each ranking, from 1 for the highest score. Ranks of unused items are meaningless."""
 
     among_all: Tensor  # (Q, C)
-    among_relevant: Tensor  # (Q, C), meant for relevant items
+    among_relevant: Tensor  # (Q, C), meaningful for relevant items only
 
 
 class _BlackboxRank(torch.autograd.Function):
-    """Rank forwards; backwards, the difference to the ranks of scores moved along the gradient."""
+    """Ranks in the forward pass; in the backward pass, the difference to the ranks of scores moved along the gradient."""
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor, interpolation: float) -> Tensor:
@@ -34,7 +34,7 @@ class _BlackboxRank(torch.autograd.Function):
 
 
 def rank_descending(scores: Tensor) -> Tensor:
-    """Return the rank of each score in its row, 1 for the highest, in the dtype of the scores; the first of equal ones wins."""
+    """Return the rank of each score in its row, 1 for the highest, in the dtype of the scores; ties go to the first one."""
     order = scores.argsort(dim=-1, descending=True, stable=True)
     positions = torch.arange(1, scores.shape[-1] + 1, device=scores.device, dtype=scores.dtype)
     return torch.empty_like(scores).scatter_(-1, order, positions.expand_as(scores))
@@ -50,10 +50,10 @@ def rank_blackbox(scores: Tensor, interpolation: float) -> Tensor:
 
 
 def compute_ranks(scores: Tensor, relevant: Tensor, usable: Tensor, *, interpolation: float, margin: float) -> Ranks:
-    """Return ranks among all usable items and among relevant ones; all inputs are (Q, C), need not be square.
+    """Return ranks among all usable items and among relevant ones; all inputs are (Q, C) and need not be square.
 
-    Scores of relevant items are first lowered by half the margin, those of others raised by it, so that they must be
-    apart by the margin.
+    Scores of relevant items are first lowered by half the margin and other scores raised by half of it, which demands a
+    gap of the margin.
     """
     shifted = scores + margin * (0.5 - relevant.to(scores.dtype))
     among_all = rank_blackbox(shifted.masked_fill(~usable, -torch.inf), interpolation)

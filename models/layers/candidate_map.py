@@ -1,4 +1,4 @@
-"""The cells of a moment map that are candidates, and the layers of proposals that fill them.
+"""Candidate cells of a moment map, and the proposal layers that fill them.
 
 A cell (first, last) of a map over N equal parts of a video stands for the moment from part `first` to the end of part
 `last`. Source: 2D-TAN (arXiv:1912.03590), section 3.2 and figure 3, and the authors' rule of sparse candidates.
@@ -17,13 +17,13 @@ from corpus.moments import Ints
 
 
 class ProposalLayer(NamedTuple):
-    """One layer along time; its outputs are the candidates (first, first + offset) of every `stride`-th first cell."""
+    """One layer along time. Its outputs are the candidates (first, first + offset) for every `stride`-th first cell."""
 
     scale: int
     depth: int  # of the layer in its scale, from 0
     kernel: int
     step: int  # stride of the layer itself
-    runs: bool  # whether its input is long enough; a layer that is not run gives no candidate
+    runs: bool  # whether its input is long enough; otherwise the layer gives no candidates
     offset: int
     stride: int
     num_outputs: int
@@ -36,14 +36,14 @@ class ProposalLayer(NamedTuple):
 
 @lru_cache(maxsize=64)
 def plan_proposals(num_cells: int, scale_layers: tuple[int, ...]) -> tuple[ProposalLayer, ...]:
-    """Return the layers that fill a map of N cells, scale after scale; `scale_layers` says how many each scale has.
+    """Return the layers that fill a map of N cells, scale after scale; `scale_layers` counts the layers of each scale.
 
-    Every layer lengthens the moments of the one before: by one cell of the scale, or by a kernel of 3 with stride 2 where
-    a scale is entered. Between two scales one length is left out, as in the authors' code: with (16, 8, 8) the offsets are
+    Every layer lengthens the moments of the previous one: by one cell of the scale, or by a kernel of 3 with stride 2 at the
+    start of a scale. One length is left out between two scales, as in the authors' code: with (16, 8, 8) the offsets are
     0..15, then 17, 19, .. 31 with starts 2 apart, then 35, 39, .. 63 with starts 4 apart.
 
     Raises:
-        ValueError: when the outputs of a layer would not be as many as its candidates, for this number of cells.
+        ValueError: when the number of outputs of a layer would differ from its candidates, for this number of cells.
     """
     plan: list[ProposalLayer] = []
     length, before, stride = num_cells, 0, 1
@@ -69,14 +69,14 @@ def plan_proposals(num_cells: int, scale_layers: tuple[int, ...]) -> tuple[Propo
 
 @lru_cache(maxsize=64)
 def list_candidates(num_cells: int, scale_layers: tuple[int, ...]) -> tuple[Ints, Ints]:
-    """Return the candidates (first, last), (M, 2), ordered by first, then last, and where each lies among the plan's outputs."""
+    """Return the candidates (first, last), (M, 2), ordered by first, then last, and their positions in the plan's outputs."""
     cells = np.concatenate([layer.list_cells() for layer in plan_proposals(num_cells, scale_layers)])
     order = np.lexsort((cells[:, 1], cells[:, 0]))
     return cells[order], order
 
 
 class SpanGrid(nn.Module):
-    """Candidates of a map as index tensors, which are no weights, and their spans in seconds."""
+    """Candidates of a map as index tensors (not weights), and their spans in seconds."""
 
     first: Tensor
     last: Tensor
@@ -94,15 +94,15 @@ class SpanGrid(nn.Module):
         return len(self.first)
 
     def find_cells(self, mask: Tensor) -> Tensor:
-        """Return which cells hold a clip of the video: clips (B, N * clips_per_cell) bool -> (B, N) bool."""
+        """Return the mask of cells with a clip of the video: clips (B, N * clips_per_cell) bool -> (B, N) bool."""
         return mask.reshape(-1, self.num_cells, self.clips_per_cell).any(-1)
 
     def find_valid(self, mask: Tensor) -> Tensor:
-        """Return which candidates end inside the video: clips (B, N * clips_per_cell) bool -> (B, M) bool."""
+        """Return the mask of candidates that end inside the video: clips (B, N * clips_per_cell) bool -> (B, M) bool."""
         return self.find_cells(mask)[:, self.last]
 
     def compute_spans(self, mask: Tensor, duration_s: Tensor) -> Tensor:
-        """Return the spans in seconds, (B, M, 2), of videos whose clips inside, (B, clips) bool, cover `duration_s` (B,).
+        """Return the spans in seconds, (B, M, 2). The clips inside a video, `mask` (B, clips) bool, cover `duration_s` (B,).
 
         A candidate whose last cell is only partly inside ends with the video.
         """

@@ -1,4 +1,4 @@
-"""A neck for the cells of a video: none, or graph convolutions over neighbours in time and in meaning.
+"""Neck over the cells of a video: none, or graph convolutions over neighbours in time and in feature space.
 
 Letters: B rows, N cells, C channels, K neighbours.
 """
@@ -13,14 +13,14 @@ from torch.nn import functional as F
 from corpus.params import Params
 
 Normalisation = Literal["symmetric", "row"]
-TIE = 1e-5  # cosines this close count as equal, so that rounding never decides who is a neighbour
+TIE = 1e-5  # cosines this close count as equal, so that rounding never decides about neighbours
 
 
 class GraphConvolution(nn.Module):
     """X + relu(A LayerNorm(X) W + b) with a normalised adjacency A.
 
-    Source: Kipf and Welling 2017 (arXiv:1609.02907), eq. 2. Deviations: the residual and the norm, which keep what a cell
-    holds however many neighbours it has.
+    Source: Kipf and Welling 2017 (arXiv:1609.02907), eq. 2. Deviations: the residual and the norm, which preserve the
+    content of a cell with any number of neighbours.
     """
 
     def __init__(self, channels: int) -> None:
@@ -35,9 +35,9 @@ class GraphConvolution(nn.Module):
 
 
 class GraphNeck(nn.Module):
-    """Graph convolutions over the cells of a video, each joined to the next in time and to the most similar ones.
+    """Graph convolutions over the cells of a video, with edges to neighbours in time and to the most similar cells.
 
-    The graph is made once, of the cells that come in. Source: the clip graph of video graph networks such as G-TAD
+    The graph is built once, from the input cells. Source: the clip graph of video graph networks such as G-TAD
     (arXiv:1911.11462), with temporal edges and K nearest neighbours in feature space (there by distance, here by cosine).
     Deviations: one weight for both kinds of edge.
     """
@@ -50,7 +50,7 @@ class GraphNeck(nn.Module):
         self.layers = nn.ModuleList(GraphConvolution(channels) for _ in range(num_layers))
 
     def forward(self, cells: Tensor, mask: Tensor) -> Tensor:
-        """Return (B, N, C) from cells (B, N, C); those outside the video, by `mask` (B, N) bool, are joined to none."""
+        """Return (B, N, C) from cells (B, N, C); cells outside the video, by `mask` (B, N) bool, have no edges."""
         edges = join_in_time(mask) | join_nearest(cells.detach(), mask, self.neighbours)
         adjacency = normalise_adjacency(edges.to(cells.dtype), self.normalisation)
         for layer in self.layers:
@@ -59,7 +59,7 @@ class GraphNeck(nn.Module):
 
 
 def join_in_time(mask: Tensor) -> Tensor:
-    """Return the edges between cells beside each other, both inside the video: (B, N) bool -> (B, N, N) bool."""
+    """Return the edges between adjacent cells, both inside the video: (B, N) bool -> (B, N, N) bool."""
     position = torch.arange(mask.shape[1], device=mask.device)
     beside = (position[:, None] - position[None, :]).abs() == 1
     return beside & mask[:, :, None] & mask[:, None, :]
@@ -68,7 +68,7 @@ def join_in_time(mask: Tensor) -> Tensor:
 def join_nearest(cells: Tensor, mask: Tensor, neighbours: int) -> Tensor:
     """Return the edges between each cell inside the video and its K most similar others, by cosine: (B, N, N) bool, symmetric.
 
-    All that are as similar as the K-th count, so a cell may have more; a video of fewer cells joins them all.
+    All cells as similar as the K-th count, so a cell may have more neighbours. A video of fewer cells joins them all.
     """
     unit = F.normalize(cells, dim=-1)
     itself = torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
@@ -90,12 +90,12 @@ def normalise_adjacency(edges: Tensor, normalisation: Normalisation) -> Tensor:
 
 
 class NoNeckParams(Params):
-    """No neck: the cells stay as they are."""
+    """Empty schema: no neck, cells stay unchanged."""
 
     name: Literal["none"] = "none"
 
     def build(self, channels: int) -> None:
-        """Return nothing."""
+        """Return None."""
 
 
 class GraphNeckParams(Params):

@@ -1,4 +1,4 @@
-"""IoU with the true moments, stretched to targets in [0, 1]."""
+"""IoU with the true moments, rescaled to targets in [0, 1]."""
 
 from typing import Self
 
@@ -9,7 +9,7 @@ from corpus.params import Params
 
 
 class IoUBand(Params):
-    """The band of IoU that is stretched; the defaults are those of Charades-STA and ActivityNet Captions."""
+    """The IoU range that maps to [0, 1]. Defaults are those of Charades-STA and ActivityNet Captions."""
 
     min_iou: float = Field(default=0.5, ge=0, lt=1)
     max_iou: float = Field(default=1.0, gt=0, le=1)

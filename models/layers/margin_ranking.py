@@ -13,11 +13,11 @@ from torch.nn import functional as F
 from corpus.params import Params
 
 Negatives = Literal["drawn", "all"]
-MAX_NEGATIVE_IOU = 0.35  # with a true moment, of a moment that counts as a negative
+MAX_NEGATIVE_IOU = 0.35  # of a negative with a true moment
 
 
 class MarginValues(Params):
-    """Values of a ranking against negatives of the same video, weighted one way, and of other videos, weighted another."""
+    """Values of a ranking against negatives of the same video and of other videos, with separate weights."""
 
     margin: PositiveFloat = 0.1
     intra_weight: NonNegativeFloat = 0.5
@@ -26,7 +26,7 @@ class MarginValues(Params):
     negatives: Negatives = "drawn"
 
     def rank(self, positives: Tensor, *, intra: tuple[Tensor, Tensor], inter: tuple[Tensor, Tensor]) -> Tensor:
-        """Return the weighted sum of both rankings: distances of positives (R,); of negatives, and which are allowed, (R, C)."""
+        """Return the weighted sum of both rankings: positive distances (R,), negative distances and their masks (R, C)."""
         near, far = (
             compute_margin_ranking(positives, negatives, allowed, margin=self.margin, use=self.negatives)
             for negatives, allowed in (intra, inter)
@@ -37,8 +37,8 @@ class MarginValues(Params):
 def compute_margin_ranking(positives: Tensor, negatives: Tensor, allowed: Tensor, *, margin: float, use: Negatives) -> Tensor:
     """Return the mean hinge max(0, margin + positive - negative) of distances (R,) and (R, C), over rows, then rows' negatives.
 
-    `allowed` (R, C) bool marks the negatives; rows without one are left out, and without any such row the value is 0.
-    `drawn` takes one negative of each row at random, from torch's generator; `all` averages over a row's negatives.
+    `allowed` (R, C) bool marks the negatives. Rows without negatives are left out; without any row the value is 0. `drawn`
+    takes one random negative per row from torch's generator; `all` averages over the negatives of a row.
     """
     if use == "drawn":
         chosen = draw_allowed(allowed)  # (R, 1)
@@ -49,5 +49,5 @@ def compute_margin_ranking(positives: Tensor, negatives: Tensor, allowed: Tensor
 
 
 def draw_allowed(allowed: Tensor) -> Tensor:
-    """Return a random allowed column of each row, (R, 1), all equally likely; any where a row has none."""
+    """Return a uniformly random allowed column of each row, (R, 1); an arbitrary one if a row has none."""
     return torch.rand(allowed.shape, device=allowed.device).masked_fill(~allowed, -1.0).argmax(1, keepdim=True)

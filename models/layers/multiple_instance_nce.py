@@ -8,9 +8,9 @@ from torch import Tensor
 
 
 def compute_multiple_instance_nce(scores: Tensor, positives: Tensor) -> Tensor:
-    """Return -mean log(sum over positives e^s / sum over all e^s) of the rows that have a positive, in nats.
+    """Return -mean log(sum over positives e^s / sum over all e^s) over the rows with a positive, in nats.
 
-    Both inputs are (R, C), `positives` is bool. Zero, with a gradient of zero, when no row has a positive.
+    Both inputs are (R, C), `positives` is bool. If no row has a positive, value and gradient are zero.
     """
     rows = positives.any(dim=1)
     if not rows.any():
@@ -21,11 +21,11 @@ def compute_multiple_instance_nce(scores: Tensor, positives: Tensor) -> Tensor:
 
 
 def compute_joint_nce(scores: Tensor, matches: Tensor, *, repeat_positives: bool = False) -> Tensor:
-    """Return the same with one denominator over both directions, averaged over moments.
+    """Return the loss with one joint denominator over both directions, averaged over moments.
 
     Scores (B, B) are moments by queries; the bag of moment i is the queries with `matches[i]`, (B, B) bool. Its negatives
     are the other queries for moment i, and for each query of the bag the moments that do not match it. With
-    `repeat_positives` the bag stands a second time in the denominator, with every moment that matches its queries.
+    `repeat_positives` the denominator contains the bag a second time, with every moment that matches its queries.
     """
     against = scores if repeat_positives else scores.masked_fill(matches, -torch.inf)
     of_query = against.logsumexp(dim=0)  # (B,)
@@ -36,5 +36,5 @@ def compute_joint_nce(scores: Tensor, matches: Tensor, *, repeat_positives: bool
 
 
 def find_matches(false_negatives: Tensor) -> Tensor:
-    """Return which rows match, (B, B) bool: every row itself, and the pairs that are matches although not paired."""
+    """Return the matching pairs of rows, (B, B) bool: the diagonal, and unpaired rows that match too."""
     return false_negatives | torch.eye(len(false_negatives), dtype=torch.bool, device=false_negatives.device)

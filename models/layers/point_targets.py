@@ -1,4 +1,4 @@
-"""What points of time should say about the true moments: whose they are, how central they lie, and one logit of both.
+"""Targets of points in time: assigned moment, centreness, and their joint logit.
 
 Source: FCOS (Tian et al. 2019, arXiv:1904.01355), sections 3.1-3.2, along one axis.
 Letters: B rows, M points, G true moments.
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.exchange.batches import PointAnswers, Targets
+from models.contracts.batches import PointAnswers, Targets
 
 
 class PointTargets(NamedTuple):
@@ -21,9 +21,9 @@ class PointTargets(NamedTuple):
 
 
 def assign_points(points: PointAnswers, targets: Targets, valid: Tensor) -> PointTargets:
-    """Give each valid point (B, M) the shortest true moment that holds it and whose farther end is within its reach.
+    """Assign each valid point (B, M) the shortest true moment that contains it and has its farther end within reach.
 
-    A moment that holds no point, as it is shorter than a cell, has none.
+    A moment shorter than a cell may contain no point and is then not assigned.
     """
     time_s = points.time_s[..., None]  # (B, M, 1)
     starts, ends = targets.spans[:, None].unbind(-1)  # (B, 1, G)
@@ -49,7 +49,7 @@ def compute_centreness(time_s: Tensor, spans: Tensor) -> Tensor:
 
 
 def combine_logits(foreground: Tensor, centreness: Tensor) -> Tensor:
-    """Return the logit of the product of both probabilities, of the shape of both; it is exact for large logits too.
+    """Return the logit of the product of both probabilities, in the input shape; it is exact for large logits too.
 
     p / (1 - p) with p = sigmoid(a) sigmoid(b) is 1 / (e^-a + e^-b + e^-(a + b)).
     """

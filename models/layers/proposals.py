@@ -1,4 +1,4 @@
-"""The features of candidate moments from those of the cells of a video, diagonal after diagonal of the map.
+"""Proposal features: computes candidate moments from the cells of a video, diagonal by diagonal of the map.
 
 Source: 2D-TAN (arXiv:1912.03590), section 3.2, with max pooling or stacked convolutions.
 Letters: B rows, H width, N cells, M candidates in the order of `candidate_map.list_candidates`.
@@ -15,7 +15,7 @@ from models.layers.candidate_map import ProposalLayer, list_candidates, plan_pro
 
 
 class Proposals(nn.Module, ABC):
-    """Runs the layers of a plan one after another and gathers their outputs."""
+    """Runs the layers of a plan in order and gathers their outputs."""
 
     def __init__(self, scale_layers: Sequence[int]) -> None:
         """Store how many layers each scale has."""
@@ -23,7 +23,7 @@ class Proposals(nn.Module, ABC):
         self.scale_layers = tuple(scale_layers)
 
     def forward(self, cells: Tensor) -> Tensor:
-        """Return the candidates' features: (B, H, N) -> (B, M, H)."""
+        """Return the features of the candidates: (B, H, N) -> (B, M, H)."""
         num_cells = cells.shape[-1]
         outputs: list[Tensor] = []
         for layer in plan_proposals(num_cells, self.scale_layers):
@@ -34,11 +34,11 @@ class Proposals(nn.Module, ABC):
 
     @abstractmethod
     def extend(self, cells: Tensor, layer: ProposalLayer) -> Tensor:
-        """Return the features of longer moments: (B, H, length) -> (B, H, shorter)."""
+        """Return the features of the next longer moments: (B, H, length) -> (B, H, shorter)."""
 
 
 class PoolProposals(Proposals):
-    """The maximum over all cells of a moment; it has no weights."""
+    """Max pooling over all cells of a moment, without weights."""
 
     def extend(self, cells: Tensor, layer: ProposalLayer) -> Tensor:
         """Pool; moments longer than the video are left out."""
@@ -46,7 +46,7 @@ class PoolProposals(Proposals):
 
 
 class ConvProposals(Proposals):
-    """Convolutions stacked without a non-linearity between them, one a layer."""
+    """Stacked convolutions without non-linearities, one per layer."""
 
     def __init__(self, scale_layers: Sequence[int], hidden_dim: int) -> None:
         """Build the convolutions; the kernel of a scale's first layer is 1 in the first scale and 3 in later ones."""

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from models.exchange.batches import TextFeatures
+from models.contracts.batches import TextFeatures
 
 
 class SentenceLSTM(nn.Module):
-    """A forward LSTM whose state after the last word of each sentence stands for the sentence.
+    """Forward LSTM; the state after the last word represents the sentence.
 
     Source: the text branch of 2D-TAN (arXiv:1912.03590), section 3.1.
     """
@@ -31,14 +31,14 @@ class SentenceLSTM(nn.Module):
 
 
 class MeanSentenceLSTM(nn.Module):
-    """A bidirectional LSTM whose mean state over the words of each sentence stands for the sentence.
+    """Bidirectional LSTM; the mean state over the words represents the sentence.
 
     Source: the text branch of MS-2D-TAN (arXiv:2012.02646) and its authors' code. Deviation: the backward
-    direction starts at the last word of each sentence, where theirs starts in the padding of the batch.
+    direction starts at the last word of each sentence; in their code it starts in the padding of the batch.
     """
 
     def __init__(self, text_dim: int, *, hidden_dim: int, num_layers: int) -> None:
-        """Build the layers; half of `hidden_dim`, which must be even, is read in each direction."""
+        """Build the layers; each direction has half of `hidden_dim`, which must be even."""
         super().__init__()
         widths = [text_dim] + [hidden_dim] * (num_layers - 1)
         self.forwards = nn.ModuleList(nn.LSTM(width, hidden_dim // 2, batch_first=True) for width in widths)
@@ -56,8 +56,8 @@ class MeanSentenceLSTM(nn.Module):
 def read_both_ways(forwards: nn.Module, backwards: nn.Module, words: Tensor, mask: Tensor) -> Tensor:
     """Return the states of two LSTMs at each word, the second reading from the last word on: (B, L, D) -> (B, L, both widths).
 
-    Each sentence is turned within its own length, `mask` (B, L), so padding is always last. `nn.LSTM` cannot do this, and
-    neither can ONNX's operator without lengths.
+    Each sentence is reversed within its own length, `mask` (B, L), so padding is always last. Neither `nn.LSTM` nor ONNX's
+    operator can do this without lengths.
     """
     positions = torch.arange(words.shape[1], device=words.device)
     turned = mask.sum(1, keepdim=True) - 1 - positions  # (B, L), negative at padding

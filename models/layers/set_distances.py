@@ -14,8 +14,7 @@ from models.layers.window_grid import WindowGrid
 def compute_squared_distances(left: Tensor, right: Tensor) -> Tensor:
     """Return the squared Euclidean distance of every pair: (B, N, E), (B, L, E) -> (B, N, L), never below 0.
 
-    It is expanded to |a|^2 + |b|^2 - 2 ab, whose gradient is defined where two vectors are equal, unlike that of
-    `torch.cdist`.
+    The form |a|^2 + |b|^2 - 2 ab has a defined gradient at equal vectors, unlike `torch.cdist`.
     """
     squares = left.square().sum(-1)[:, :, None] + right.square().sum(-1)[:, None, :]
     return (squares - 2 * left @ right.transpose(1, 2)).clamp_min(0)
@@ -25,8 +24,8 @@ class WindowChamfer(nn.Module):
     """The Chamfer distance between the clips of each window and the words of a sentence.
 
     d = (1 / |m|) sum over clips of min over words + (1 / L) sum over words of min over clips, of squared distances.
-    Source: Escorcia et al. 2019 (arXiv:1907.12763), the Chamfer form of CAL. Pairs with a padding word or a clip outside the
-    video get the largest distance of their row added before a minimum, so that they are never the nearest.
+    Source: Escorcia et al. 2019 (arXiv:1907.12763), the Chamfer form of CAL. Before a minimum, pairs with a padding word or a
+    clip outside the video get the largest distance of their row added, so that they are never the nearest.
     """
 
     rows: Tensor

@@ -1,4 +1,4 @@
-"""Candidate moments as windows of chosen lengths over the cells of a video, with means over their cells.
+"""Window grid: candidate moments as windows of chosen lengths over the cells of a video, and means over their cells.
 
 Letters: B rows, N cells of the time axis, M windows, C channels.
 """
@@ -12,14 +12,14 @@ from torch import Tensor
 from corpus.moments import Ints, build_dense_cells
 from models.layers.candidate_map import SpanGrid
 
-STRIDE_SHARE = 0.3  # of a window's length, between the starts of two
+STRIDE_SHARE = 0.3  # of the window length, between the starts of two windows
 
 
 class WindowGrid(SpanGrid):
-    """Windows of some lengths, or every span, as candidates; a video shorter than every window has itself as its only one.
+    """Windows of some lengths, or every span, as candidates. A video shorter than every window is its own only candidate.
 
     Source: the sliding windows of Escorcia et al. 2019 (arXiv:1907.12763), whose starts are max(round(0.3 length), 1) clips
-    apart. Deviation: lengths are in cells, shares of a video, where theirs are in clips of some seconds.
+    apart. Deviation: lengths are in cells, which are fractions of a video; theirs are in clips of some seconds.
     """
 
     inside: Tensor
@@ -34,12 +34,12 @@ class WindowGrid(SpanGrid):
         self._shortest_end = int((cells[:, 1] - cells[:, 0]).min())  # last cell of the shortest window that starts at 0
 
     def find_valid(self, mask: Tensor) -> Tensor:
-        """Return which windows are candidates of videos whose cells inside are (B, N) bool: (B, M) bool."""
-        whole = (self.first == 0) & (self.last == self._shortest_end)  # one window: cut to the video where that is shorter
+        """Return the mask of candidate windows, (B, M) bool, for videos with cells inside, (B, N) bool."""
+        whole = (self.first == 0) & (self.last == self._shortest_end)  # one window, cut to a shorter video
         return super().find_valid(mask) | (whole & mask[:, :1])
 
     def average(self, cells: Tensor, mask: Tensor) -> Tensor:
-        """Return the means over the cells of each window that are inside the video: (B, N, C), (B, N) -> (B, M, C)."""
+        """Return the mean over the cells of each window inside the video: (B, N, C), (B, N) -> (B, M, C)."""
         inside = mask.to(cells.dtype)  # (B, N)
         counts = (inside @ self.inside.T).clamp_min(1)  # (B, M)
         means: Tensor = self.inside @ (cells * inside[..., None]) / counts[..., None]

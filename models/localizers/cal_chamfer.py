@@ -1,4 +1,4 @@
-"""CAL with the Chamfer distance: a moment is the set of its clips, a sentence the set of its words.
+"""CAL with the Chamfer distance between the set of clips of a moment and the set of words of a sentence.
 
 Letters: B rows, N clips, L words, M candidate moments, E embedding width.
 """
@@ -7,17 +7,17 @@ from typing import Literal
 
 from torch import Tensor
 
-from models.exchange.batches import InputDims, TextFeatures
+from models.contracts.batches import InputDims, TextFeatures
 from models.layers.clip_alignment import ClipAlignment, ClipAlignmentValues
 from models.layers.set_distances import WindowChamfer, compute_squared_distances
 
 
 class CALChamfer(ClipAlignment):
-    """Every clip looks for its nearest word, and every word for its nearest clip; the moment's cost is the sum of both means.
+    """CAL whose cost adds the mean distance of clips to their nearest words, and of words to their nearest clips.
 
     Source: Escorcia et al. 2019 (arXiv:1907.12763), the authors' class CALChamfer; words are the states of the LSTM.
-    Deviations: those of `models.localizers.cal`. The sentence's vector, which losses on embeddings read and the scores do
-    not, is the mean of its words' vectors.
+    Deviations: those of `models.localizers.cal`. The vector of a sentence is the mean of its word vectors; losses on embeddings
+    read it, scores do not.
     """
 
     def __init__(self, params: "CALChamferParams", dims: InputDims) -> None:

@@ -1,4 +1,4 @@
-"""PlaceTAN: a span map over clips in which the words of the query have looked at the places of every clip.
+"""PlaceTAN: a span map over clips whose places are attended by the words of the query.
 
 Letters: B rows, N cells, P places of a clip, L words, K slots, D width of places and words, C channels, M = N (N + 1) / 2.
 """
@@ -10,18 +10,19 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.exchange.batches import Candidates, InputDims, TextFeatures, VideoFeatures
-from models.exchange.roles import Localizer, LocalizerParams
+from models.contracts.batches import Candidates, InputDims, TextFeatures, VideoFeatures
+from models.contracts.roles import Localizer, LocalizerParams
 from models.layers.dense_grid import DenseGrid
 from models.layers.gated_convolution import GatedConvolution
 from models.layers.sentence_lstm import read_both_ways
+from models.layers.streams import join_dims, join_streams
 
 
 class TextSlots(nn.Module):
-    """Gathers the words of a sentence into a few slots that stay in the space of the word vectors, plus a summary."""
+    """Groups the words of a sentence into a few slots in the space of word vectors, and a summary."""
 
     def __init__(self, text_dim: int, *, num_slots: int, hidden_dim: int) -> None:
-        """Build the gates: a bidirectional LSTM decides how much of each word enters each slot."""
+        """Build the gates: a bidirectional LSTM weighs each word for each slot."""
         super().__init__()
         self.forwards = nn.LSTM(text_dim, hidden_dim // 2, batch_first=True)
         self.backwards = nn.LSTM(text_dim, hidden_dim // 2, batch_first=True)
@@ -47,7 +48,7 @@ class SpanMap(nn.Module):
         self.score = nn.Conv2d(map_channels, 1, 1)
 
     def forward(self, cells: Tensor) -> Tensor:
-        """Return the map of logits (B, N, N), first cell by last cell; below the diagonal it means nothing."""
+        """Return the map of logits (B, N, N), first cell by last cell; values below the diagonal are meaningless."""
         first, last, inside = self.parts(cells).transpose(1, 2).chunk(3, dim=1)  # (B, C', N) each
         sums = F.pad(inside.cumsum(-1), (1, 0))  # (B, C', N + 1)
         length = torch.arange(cells.shape[1], device=cells.device)
@@ -59,31 +60,37 @@ class SpanMap(nn.Module):
 
 
 class PlaceTAN(Localizer):
-    """Words attend over the places of each clip; gated convolutions along time; a light map over spans.
+    """Localizer with word attention over the places of each clip, gated convolutions along time, and a light span map.
 
     For each slot k of the sentence and each cell, the slot's dot products with the cell's places give an attended
     place vector and a log-sum-exp score; both feed a stack of text-gated 1-D convolutions, and a map over spans is
     built from start, end and mean features (the map of 2D-TAN, arXiv:1912.03590, with a wide 1-D stage before a narrow
     map). Deviations from 2D-TAN: attention over places before pooling, mean instead of max inside a span, one map
     convolution, a per-cell inside/outside head (`Candidates.saliency`).
+
+    Words attend to the places of the first stream. Each further stream, such as sound, is added as the mean of its places
+    through a linear layer.
     """
 
     def __init__(self, params: "PlaceTANParams", dims: InputDims) -> None:
-        """Build for places and words of one width: the encoder must have aligned them.
+        """Build for places and words of equal width, aligned by the encoder.
 
         Raises:
-            ValueError: when places and words differ in width.
+            ValueError: when places of the first stream and words differ in width, or a stream is missing.
         """
         super().__init__()
-        if dims.feature_dim != dims.text_dim:
+        looked, *beside = params.streams
+        feature_dim = join_dims(dims, [looked]).dim
+        if feature_dim != dims.text_dim:
             raise ValueError(
-                f"place_tan compares places with words: feature_dim={dims.feature_dim} must equal text_dim={dims.text_dim}; "
-                "choose an aligned encoder (pretrain.objective=mil_nce) or another localizer"
+                f"place_tan compares places with words: the width of {looked}, {feature_dim}, must equal "
+                f"text_dim={dims.text_dim}; choose an aligned encoder (pretrain.objective=mil_nce) or another localizer"
             )
+        self.streams = params.streams
         self.num_cells = params.num_cells
         self.slots = TextSlots(dims.text_dim, num_slots=params.num_slots, hidden_dim=params.text_hidden_dim)
         self.scale = nn.Parameter(torch.ones(params.num_slots))
-        width = params.num_slots * (dims.feature_dim + 1)
+        width = params.num_slots * (feature_dim + 1)
         self.enter = nn.Linear(width, params.hidden_dim)
         self.layers = nn.ModuleList(
             GatedConvolution(
@@ -94,12 +101,17 @@ class PlaceTAN(Localizer):
         self.inside = nn.Linear(params.hidden_dim, 1)
         self.span_map = SpanMap(params.hidden_dim, params.map_dim)
         self.grid = DenseGrid(params.num_cells)
+        self.beside = nn.ModuleList(nn.Linear(join_dims(dims, [name]).dim, params.hidden_dim) for name in beside)
 
     def forward(self, video: VideoFeatures, text: TextFeatures) -> Candidates:
         """Return all N (N + 1) / 2 spans of the dense grid."""
-        mask = video.mask[..., None].to(video.features.dtype)  # (B, N, 1)
+        places = join_streams(video.streams, self.streams[:1])  # (B, N, P, D)
+        mask = video.mask[..., None].to(places.dtype)  # (B, N, 1)
         slots, summary = self.slots(text)
-        hidden = F.relu(self.enter(self._look(video.features, slots, mask))) * mask  # (B, N, C)
+        hidden = self.enter(self._look(places, slots, mask))  # (B, N, C)
+        for name, linear in zip(self.streams[1:], self.beside, strict=True):
+            hidden = hidden + linear(join_streams(video.streams, [name]).mean(dim=2))
+        hidden = F.relu(hidden) * mask
         for layer in self.layers:
             hidden = layer(hidden, summary, mask)
         scores = self.span_map(hidden * mask)[:, self.grid.first, self.grid.last]  # (B, M)
@@ -107,7 +119,7 @@ class PlaceTAN(Localizer):
         return Candidates(spans, scores, self.grid.find_valid(video.mask), saliency=self.inside(hidden)[..., 0])
 
     def _look(self, places: Tensor, slots: Tensor, mask: Tensor) -> Tensor:
-        """Let each slot look at the places of each cell: (B, N, P, D), (B, K, D) -> (B, N, K * (D + 1))."""
+        """Attend from each slot to the places of each cell: (B, N, P, D), (B, K, D) -> (B, N, K * (D + 1))."""
         match = torch.einsum("bnpd,bkd->bnkp", places, slots) * self.scale[:, None]
         attended = torch.einsum("bnkp,bnpd->bnkd", match.softmax(-1), places)
         scores = match.logsumexp(-1)  # (B, N, K)
@@ -116,7 +128,7 @@ class PlaceTAN(Localizer):
 
 
 class PlaceTANParams(LocalizerParams):
-    """Values of PlaceTAN; the defaults suit half-minute videos of small frames."""
+    """Values of PlaceTAN. Defaults suit half-minute videos with small frames."""
 
     name: Literal["place_tan"]
     num_cells: PositiveInt = 32

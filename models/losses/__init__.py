@@ -1,4 +1,4 @@
-"""The registry of losses: one line per loss in `LossParams`."""
+"""Registry of losses: one line per loss in `LossParams`."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Binary cross entropy whose negatives count by how near they come to the score of the best candidate.
+"""Anchor loss: binary cross entropy that weighs negatives by their closeness to the score of the best candidate.
 
 Letters: B rows, M candidates.
 """
@@ -10,20 +10,20 @@ from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.exchange.batches import LossDims
+from models.contracts.batches import LossDims
 from models.losses.base import LossTerm, TermParams
 
 
 class AnchorBCELoss(LossTerm):
-    """Anchor loss on candidates: sum of -log p_t and of the non-targets' modulated -log(1 - p_j), averaged over rows, in nats.
+    """Anchor loss on candidates: -log p_t plus the modulated -log(1 - p_j) of non-targets, averaged over rows, in nats.
 
-    p = sigmoid(score). The target t of a row is its valid candidate of highest IoU, its non-targets are the other valid
-    candidates with IoU below `min_iou`; those between take no part. With `anchor="neg"` a non-target is multiplied by
+    p = sigmoid(score). The target t of a row is its valid candidate of highest IoU. Its non-targets are the other valid
+    candidates with IoU below `min_iou`; the rest is ignored. With `anchor="neg"` a non-target is multiplied by
     (1 + p_j - p*)^gamma, p* = max(p_t - slack, 0); with `anchor="pos"` the target is multiplied by (1 - p_t + p*)^gamma, p* =
-    min(max_j p_j + slack, 1), and non-targets stay plain. No gradient flows through p*. Before `warmup_epochs` are done,
-    and with gamma 0, it is the plain sum.
-    Source: Ryou et al. 2019 (arXiv:1909.11155), section 3. Deviation: one target and its non-targets are candidates of a
-    video, not classes.
+    min(max_j p_j + slack, 1), and non-targets stay plain. No gradient flows through p*. During the `warmup_epochs`, and with
+    gamma 0, it is the plain sum.
+    Source: Ryou et al. 2019 (arXiv:1909.11155), section 3. Deviation: target and non-targets are candidates of a video
+    instead of classes.
     """
 
     inputs = ("scores", "iou", "valid", "epoch")
@@ -40,7 +40,7 @@ class AnchorBCELoss(LossTerm):
         self.warmup_epochs = warmup_epochs
 
     def forward(self, scores: Tensor, iou: Tensor, valid: Tensor, epoch: float) -> Tensor:
-        """Return a scalar from logits, IoU and validity, each (B, M), and the epochs done; 0 where no candidate is valid."""
+        """Return a scalar from logits, IoU and validity, each (B, M), and finished epochs; 0 without valid candidates."""
         best = iou.masked_fill(~valid, -1.0).argmax(1, keepdim=True)  # (B, 1)
         others = (valid & (iou < self.min_iou)).scatter(1, best, False)  # (B, M)
         target = scores.gather(1, best)  # (B, 1)
@@ -51,7 +51,7 @@ class AnchorBCELoss(LossTerm):
 
     def _modulate(self, target: Tensor, scores: Tensor, others: Tensor) -> tuple[Tensor | float, Tensor | float]:
         """Return the factors of the target (B, 1) and of the non-targets (B, M)."""
-        near_0 = torch.finfo(scores.dtype).eps  # where the power would have no finite gradient
+        near_0 = torch.finfo(scores.dtype).eps  # the power has no finite gradient at 0
         if self.anchor == "neg":
             anchor = (torch.sigmoid(target) - self.slack).clamp_min(0).detach()
             return 1.0, (1 + torch.sigmoid(scores) - anchor).clamp_min(near_0) ** self.gamma
@@ -61,7 +61,7 @@ class AnchorBCELoss(LossTerm):
 
 
 class AnchorBCEParams(TermParams):
-    """Values of the anchor loss; gamma and slack are the paper's."""
+    """Values of the anchor loss; the defaults of gamma and slack are the paper's."""
 
     name: Literal["anchor_bce"]
     gamma: NonNegativeFloat = 0.5

@@ -9,7 +9,7 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
 from corpus.params import Params
-from models.exchange.batches import LossContext, LossDims
+from models.contracts.batches import LossContext, LossDims
 
 NO_DIMS = LossDims(embedding_dim=None, num_labels={})
 
@@ -17,7 +17,7 @@ NO_DIMS = LossDims(embedding_dim=None, num_labels={})
 class LossTerm(nn.Module, ABC):
     """One loss. `inputs` names the fields of `LossContext` that `forward` takes, in order.
 
-    A term that depends on its values for what it reads sets `inputs` on itself.
+    A term whose inputs depend on its values sets `inputs` on the instance.
     """
 
     inputs: tuple[str, ...]
@@ -27,7 +27,7 @@ class LossTerm(nn.Module, ABC):
         """Return a scalar."""
 
     def collect_report(self) -> dict[str, float]:
-        """Return what the term tracked since it was last asked, such as what a miner found, and start anew."""
+        """Return the figures tracked since the last call, such as those of a miner, and reset them."""
         return {}
 
 
@@ -42,7 +42,7 @@ class TermParams(Params, ABC):
 
 
 class LearnedTermParams(TermParams, ABC):
-    """Schema of terms with parameters of their own, such as proxies, which learn at a rate of their own."""
+    """Schema of terms with their own parameters, such as proxies, and their own learning rate."""
 
     learning_rate: PositiveFloat = 0.01
 
@@ -50,7 +50,7 @@ class LearnedTermParams(TermParams, ABC):
         """Return the width of the model's embeddings.
 
         Raises:
-            ValueError: when the model gives none.
+            ValueError: when the model has no embeddings.
         """
         if dims.embedding_dim is None:
             raise ValueError(f"the loss {getattr(self, 'name')!r} needs embeddings, which this model does not give")  # noqa: B009
@@ -72,7 +72,7 @@ class LossValue(NamedTuple):
 
 
 class WeightedLosses(nn.Module):
-    """The weighted sum of loss terms. A term of weight 0 is not built, so it is bit-equal to its absence."""
+    """Weighted sum of loss terms. A term of weight 0 is not built, so it is bit-equal to leaving it out."""
 
     def __init__(self, terms: Sequence[TermParams], dims: LossDims = NO_DIMS) -> None:
         """Build the terms for a model; `terms` are members of the registry `models.losses.LossParams`."""
@@ -80,30 +80,30 @@ class WeightedLosses(nn.Module):
         used = [term for term in terms if term.weight > 0]
         if not used:
             raise ValueError("a model needs at least one loss with weight > 0")
-        self.names = _number_names([str(getattr(term, "name")) for term in used])  # noqa: B009 - each member declares it
+        self.names = _number_names([str(getattr(term, "name")) for term in used])  # noqa: B009 - every member declares it
         self.weights = [term.weight for term in used]
         self.terms = nn.ModuleList(term.build(dims) for term in used)
         self._rates = [term.learning_rate if isinstance(term, LearnedTermParams) else None for term in used]
 
     def needs(self, field: str) -> bool:
-        """Whether a term reads this field of the context: what costs time is computed only then."""
+        """Tell whether a term reads this field of the context, so that costly fields are computed only on demand."""
         return any(field in term.inputs for _, term in self._list_terms())
 
     def list_learned(self) -> list[LearnedGroup]:
-        """Return the terms' own parameters, with the learning rate of each term that has some."""
+        """Return the parameters of terms that have some, with the learning rate of each term."""
         groups = zip(self._list_terms(), self._rates, strict=True)
         return [LearnedGroup(list(term.parameters()), rate) for (_, term), rate in groups if rate is not None]
 
     def collect_reports(self) -> dict[str, float]:
-        """Return what the terms tracked since they were last asked, as `<term>/<figure>`."""
+        """Return the figures that terms tracked since the last call, as `<term>/<figure>`."""
         reports = [(name, term.collect_report()) for name, term in self._list_terms()]
         return {f"{name}/{figure}": value for name, report in reports for figure, value in report.items()}
 
     def forward(self, context: LossContext) -> LossValue:
-        """Return the weighted sum, reading each term's inputs from the context.
+        """Return the weighted sum; each term reads its inputs from the context.
 
         Raises:
-            ValueError: when a term needs a field that this model's role does not provide.
+            ValueError: when a term needs a field that the role does not compute.
         """
         parts = {}
         for name, term in self._list_terms():
@@ -120,6 +120,6 @@ class WeightedLosses(nn.Module):
 
 
 def _number_names(names: Sequence[str]) -> list[str]:
-    """Return the names with a number behind each repeated one: triplet, triplet_2."""
+    """Return the names with a number after each repeated one: triplet, triplet_2."""
     counts = [names[: index + 1].count(name) for index, name in enumerate(names)]
     return [name if count == 1 else f"{name}_{count}" for name, count in zip(names, counts, strict=True)]

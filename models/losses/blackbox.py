@@ -1,4 +1,4 @@
-"""What the losses on ranks share: which rankings they read, and with what the ranks are differentiated.
+"""Base of losses on ranks: their input rankings, and the differentiation of ranks.
 
 Letters: B pairs or rows, E embedding width, M candidates, Q rankings, C items of a ranking.
 """
@@ -16,7 +16,7 @@ from models.losses.base import LossTerm, TermParams
 
 
 class Rankings(NamedTuple):
-    """Items to rank by score, and which of them should come first."""
+    """Items to rank by score, and the mask of relevant items, which should come first."""
 
     scores: Tensor  # (Q, C)
     relevant: Tensor  # (Q, C) bool
@@ -26,21 +26,21 @@ class Rankings(NamedTuple):
 class BlackboxParams(TermParams):
     """Schema of losses on ranks.
 
-    `on="pairs"` ranks the moments of a batch for each query, by cosine; those that match it are relevant.
-    `on="candidates"` ranks the candidates of each row by score; those with IoU >= `min_iou` are relevant.
+    `on="pairs"` ranks the moments of a batch for each query by cosine; matching moments are relevant.
+    `on="candidates"` ranks the candidates of each row by score; candidates with IoU >= `min_iou` are relevant.
     """
 
     on: Literal["pairs", "candidates"] = "pairs"
-    interpolation: PositiveFloat = 4.0  # how far scores are moved along the gradient to see the ranks change
-    margin: NonNegativeFloat = 0.02  # by which relevant items must be ahead
+    interpolation: PositiveFloat = 4.0  # step along the gradient at which the change of ranks is measured
+    margin: NonNegativeFloat = 0.02  # lead that relevant items must have
     min_iou: float = Field(default=0.5, gt=0, le=1)  # of a relevant candidate
 
 
 class BlackboxTerm(LossTerm):
-    """A loss on the ranks of the relevant items, averaged over those of a ranking, then over rankings that have one."""
+    """Loss on the ranks of relevant items, averaged over the items of a ranking, then over rankings with relevant items."""
 
     def __init__(self, params: BlackboxParams) -> None:
-        """Store the values and choose what is read."""
+        """Store the values and choose the inputs."""
         super().__init__()
         self.params = params
         on_pairs = params.on == "pairs"
@@ -48,12 +48,12 @@ class BlackboxTerm(LossTerm):
 
     @abstractmethod
     def score_ranks(self, ranks: Ranks) -> Tensor:
-        """Return the loss of each item, (Q, C), should it be relevant."""
+        """Return the loss of each item, (Q, C), as if it were relevant."""
 
     def forward(self, first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
-        """Return a scalar; 0 where no item is relevant.
+        """Return a scalar; 0 without relevant items.
 
-        Reads moments and queries (B, E) with the pairs that match too (B, B), or scores, IoU and validity, each (B, M).
+        Inputs are moments and queries (B, E) with the further matching pairs (B, B), or scores, IoU and validity, each (B, M).
         """
         rank = self.rank_pairs if self.params.on == "pairs" else self.rank_candidates
         return self.compute(rank(first, second, mask))

@@ -1,4 +1,4 @@
-"""Average precision as a loss, by blackbox differentiation of ranks.
+"""Average-precision loss by blackbox differentiation of ranks.
 
 Letters: Q rankings, C items of a ranking.
 """
@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from models.exchange.batches import LossDims
+from models.contracts.batches import LossDims
 from models.layers.blackbox_rank import Ranks
 from models.losses.blackbox import BlackboxParams, BlackboxTerm
 
@@ -15,9 +15,9 @@ from models.losses.blackbox import BlackboxParams, BlackboxTerm
 class BlackboxMAPLoss(BlackboxTerm):
     """1 - mAP: 1 minus the mean over relevant items of (rank among the relevant / rank among all).
 
-    Without margin its value is exactly 1 - mean average precision.
-    Source: Rolinek et al. 2020 (arXiv:1912.03500), section 3. Deviation: no memory of earlier batches and no mixing of
-    rankings of single classes and of all.
+    Without margin, its value is exactly 1 - mean average precision.
+    Source: Rolinek et al. 2020 (arXiv:1912.03500), section 3. Deviation: no memory of earlier batches, and no mixing of
+    rankings of single classes with rankings of all.
     """
 
     def score_ranks(self, ranks: Ranks) -> Tensor:
@@ -26,7 +26,7 @@ class BlackboxMAPLoss(BlackboxTerm):
 
 
 class BlackboxMAPParams(BlackboxParams):
-    """Values of the loss on average precision."""
+    """Values of the average-precision loss."""
 
     name: Literal["blackbox_map"]
 

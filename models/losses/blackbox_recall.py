@@ -1,4 +1,4 @@
-"""Recall as a loss, by blackbox differentiation of ranks.
+"""Recall loss by blackbox differentiation of ranks.
 
 Letters: Q rankings, C items of a ranking.
 """
@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from models.exchange.batches import LossDims
+from models.contracts.batches import LossDims
 from models.layers.blackbox_rank import Ranks
 from models.losses.blackbox import BlackboxParams, BlackboxTerm
 
@@ -17,8 +17,8 @@ class BlackboxRecallLoss(BlackboxTerm):
     """Mean over relevant items of w(r), r the number of irrelevant items ranked before it; w(r) = log(1 + log(1 + r)).
 
     With `weighting="log"`, w(r) = log(1 + r).
-    Source: Rolinek et al. 2020 (arXiv:1912.03500), section 3. Deviations: no memory of earlier batches; right for
-    rankings that are not square, where the authors' code multiplies by the number of rankings instead of their length.
+    Source: Rolinek et al. 2020 (arXiv:1912.03500), section 3. Deviations: no memory of earlier batches; correct for rankings
+    that are not square, for which the authors' code multiplies by the number of rankings instead of their length.
     """
 
     def __init__(self, params: "BlackboxRecallParams") -> None:

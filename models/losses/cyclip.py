@@ -1,4 +1,4 @@
-"""Consistency of similarities between and across both kinds of embeddings, to stand beside a contrastive loss.
+"""CyCLIP regularisers: consistent similarities within and across both kinds of embeddings, beside a contrastive loss.
 
 Letters: B pairs, E embedding width.
 """
@@ -9,17 +9,17 @@ from pydantic import NonNegativeFloat
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.exchange.batches import LossDims
+from models.contracts.batches import LossDims
 from models.losses.base import LossTerm, TermParams
 
 
 class CyCLIPLoss(LossTerm):
     """a * B * mean_ij (v_i.v_j - t_i.t_j)^2 + b * B * mean_ij (v_i.t_j - v_j.t_i)^2 on unit vectors.
 
-    The first asks that two moments are as alike as their queries, the second that a moment is as near to another's query
-    as that moment to its query. Both are 0 where each moment equals its query.
+    The first part demands that two moments are as similar as their queries; the second, that moment i is as similar to query j
+    as moment j to query i. Both are 0 if each moment equals its query.
     Source: Goel et al. 2022 (arXiv:2205.14459), eq. 2 and 3; the authors' code multiplies the mean by B, as here. Deviation:
-    none in the formula; the contrastive loss is another term.
+    none in the formula; the contrastive loss is a separate term.
     """
 
     inputs = ("moments", "queries")
@@ -40,7 +40,7 @@ class CyCLIPLoss(LossTerm):
 
 
 class CyCLIPParams(TermParams):
-    """Values of CyCLIP's two regularisers; the defaults are the paper's."""
+    """Values of the two regularisers of CyCLIP; the defaults are the paper's."""
 
     name: Literal["cyclip"]
     in_modal_weight: NonNegativeFloat = 0.25

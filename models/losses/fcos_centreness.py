@@ -1,4 +1,4 @@
-"""Cross entropy of how central points lie in the true moments.
+"""Centreness loss of FCOS: cross entropy of the predicted centreness of points in true moments.
 
 Letters: B rows, M points.
 """
@@ -8,15 +8,15 @@ from typing import Literal
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.exchange.batches import LossDims, PointAnswers, Targets
+from models.contracts.batches import LossDims, PointAnswers, Targets
 from models.layers.point_targets import assign_points
 from models.losses.base import LossTerm, TermParams
 
 
 class FCOSCentrenessLoss(LossTerm):
-    """Mean over positive points of BCE(centreness, sqrt(min(l, r) / max(l, r))), in nats; 0 where no point is positive.
+    """Mean over positive points of BCE(centreness, sqrt(min(l, r) / max(l, r))), in nats; 0 without positive points.
 
-    Source: FCOS (arXiv:1904.01355), section 3.2; `models.layers.point_targets` says which points are positive.
+    Source: FCOS (arXiv:1904.01355), section 3.2; `models.layers.point_targets` defines positive points.
     """
 
     inputs = ("points", "targets", "valid")
@@ -29,7 +29,7 @@ class FCOSCentrenessLoss(LossTerm):
 
 
 class FCOSCentrenessParams(TermParams):
-    """Values of the centreness loss: only its weight."""
+    """Values of the centreness loss: only the weight."""
 
     name: Literal["fcos_centreness"]
 

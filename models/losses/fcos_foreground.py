@@ -1,4 +1,4 @@
-"""Focal loss of points inside and outside the true moments.
+"""Foreground loss of FCOS: focal loss of points inside and outside the true moments.
 
 Letters: B rows, M points.
 """
@@ -10,17 +10,17 @@ from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.exchange.batches import LossDims, PointAnswers, Targets
+from models.contracts.batches import LossDims, PointAnswers, Targets
 from models.layers.point_targets import assign_points
 from models.losses.base import LossTerm, TermParams
 
 
 class FCOSForegroundLoss(LossTerm):
-    """Sum over valid points of the focal loss of their foreground logits, by the number of positive points, in nats.
+    """Sum over valid points of the focal loss of foreground logits, divided by the number of positive points, in nats.
 
     FL = a (1 - p_t)^gamma BCE, a = alpha at positive points and 1 - alpha elsewhere; a batch without positives divides by 1.
     Source: Lin et al. 2017 (arXiv:1708.02002), eq. 5, as FCOS (arXiv:1904.01355), eq. 2, uses it; `models.layers.point_targets`
-    says which points are positive. Deviation: one class, inside the moment that the sentence tells.
+    defines positive points. Deviation: a single class, inside the moment of the sentence.
     """
 
     inputs = ("points", "targets", "valid")
@@ -42,7 +42,7 @@ class FCOSForegroundLoss(LossTerm):
 
 
 class FCOSForegroundParams(TermParams):
-    """Values of the foreground's focal loss; the defaults are those of FCOS."""
+    """Values of the foreground loss; the defaults are those of FCOS."""
 
     name: Literal["fcos_foreground"]
     alpha: float = Field(default=0.25, gt=0, lt=1)

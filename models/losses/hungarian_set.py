@@ -1,4 +1,4 @@
-"""Set prediction: each true moment is matched with one candidate, all others are background.
+"""Set-prediction loss: matches each true moment with one candidate; all other candidates are background.
 
 Letters: B rows, M candidates, G true moments, K matched pairs.
 """
@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.exchange.batches import Candidates, LossDims, Targets
+from models.contracts.batches import Candidates, LossDims, Targets
 from models.layers.spans import compute_generalized_iou
 from models.losses.base import LossTerm, TermParams
 
@@ -20,7 +20,7 @@ PARTS = ("span", "generalized_iou", "class", "align")
 
 
 class Pairs(NamedTuple):
-    """Which candidate of which row stands for which of its true moments, (K,) each."""
+    """Matched pairs as row, candidate and true moment, (K,) each."""
 
     row: Tensor
     candidate: Tensor
@@ -28,17 +28,17 @@ class Pairs(NamedTuple):
 
 
 class HungarianSetLoss(LossTerm):
-    """Losses of the matched pairs and of the class of every candidate, summed over the decoder's layers.
+    """Loss of matched pairs and of the class of every candidate, summed over decoder layers.
 
-    Spans are read as shares of the video. The matching minimises `span_weight` * L1 of (centre, width) +
+    Spans are fractions of the video. The matching minimises `span_weight` * L1 of (centre, width) +
     `generalized_iou_weight` * (1 - gIoU) - `class_weight` * p(foreground). Per layer the loss is `span_weight` * mean L1
     (over both numbers) + `generalized_iou_weight` * mean (1 - gIoU), over all matched pairs of the batch, +
-    `class_weight` * mean over all valid candidates of the cross entropy of foreground and background, in which
-    background counts `background_weight`. With `align_weight`, plus that times the mean over rows with a true moment of
-    logsumexp(a) - mean(a of the matched), a = `features` @ `query` / `align_temperature`, over a row's candidates.
+    `class_weight` * mean over all valid candidates of the cross entropy of foreground and background, with background
+    weighted by `background_weight`. `align_weight` adds the weighted mean, over rows with a true moment, of logsumexp(a) -
+    mean(a of matched candidates), with a = `features` @ `query` / `align_temperature` over the candidates of a row.
     Source: Moment-DETR (arXiv:2107.09609), section 4, and the authors' `SetCriterion` and `HungarianMatcher`, after DETR
-    (arXiv:2005.12872). Deviations: one score per candidate stands for the difference of both logits; a batch without true
-    moments gives the class loss alone; the weights of matching and loss are the same numbers, as in their settings.
+    (arXiv:2005.12872). Deviations: one score per candidate replaces the difference of both logits; a batch without true
+    moments has only the class loss; matching and loss share the same weights, as in the authors' settings.
     """
 
     inputs = ("candidates", "targets", "duration_s")
@@ -47,13 +47,13 @@ class HungarianSetLoss(LossTerm):
         """Store the weights."""
         super().__init__()
         self.params = params
-        self._tracked: list[Tensor] = []  # (4,) of each batch, of the last layer
+        self._tracked: list[Tensor] = []  # (4,) per batch, from the last layer
 
     def forward(self, candidates: Candidates, targets: Targets, duration_s: Tensor) -> Tensor:
-        """Return a scalar; `auxiliary` candidates are matched and judged each on their own.
+        """Return a scalar; each layer of `auxiliary` candidates has its own matching and loss.
 
         Raises:
-            ValueError: when an alignment is asked of candidates without vectors.
+            ValueError: when `align_weight` > 0 and candidates have no vectors.
         """
         true = _normalize(targets.spans, duration_s)  # (B, G, 2)
         parts = [self._judge(layer, true, targets.mask, duration_s) for layer in (candidates, *candidates.auxiliary)]
@@ -63,7 +63,7 @@ class HungarianSetLoss(LossTerm):
         return (torch.stack(parts).sum(0) * torch.tensor(weights, device=duration_s.device)).sum()
 
     def collect_report(self) -> dict[str, float]:
-        """Return the means of the last layer's unweighted parts, and forget them."""
+        """Return the mean unweighted parts of the last layer, and reset them."""
         tracked, self._tracked = self._tracked, []
         if not tracked:
             return {}
@@ -85,7 +85,7 @@ class HungarianSetLoss(LossTerm):
 
     @torch.no_grad()
     def _compute_cost(self, spans: Tensor, scores: Tensor, true: Tensor) -> Tensor:
-        """Return what it costs to let a candidate (B, M, 2) stand for a true moment (B, G, 2): (B, M, G)."""
+        """Return the cost of matching candidates (B, M, 2) with true moments (B, G, 2): (B, M, G)."""
         distance = (to_centre_width(spans)[:, :, None] - to_centre_width(true)[:, None]).abs().sum(-1)
         overlap = compute_generalized_iou(spans, true)
         chosen = self.params
@@ -114,10 +114,10 @@ class HungarianSetLoss(LossTerm):
 
 
 def match(cost: Tensor, valid: Tensor, mask: Tensor) -> Pairs:
-    """Return the cheapest assignment in each row between valid candidates (B, M) and true moments (B, G), by cost (B, M, G).
+    """Return the cheapest assignment of valid candidates (B, M) to true moments (B, G) in each row, by cost (B, M, G).
 
-    As many are matched as there are of the rarer kind. A cost that is not finite counts as 0, so that a network that has
-    diverged is reported by its loss.
+    The number of pairs is the smaller of both counts. A non-finite cost counts as 0, so that the loss reports a diverged
+    network.
     """
     table = torch.nan_to_num(cost, posinf=0.0, neginf=0.0).cpu().numpy()
     pairs = []
@@ -130,7 +130,7 @@ def match(cost: Tensor, valid: Tensor, mask: Tensor) -> Pairs:
 
 
 def to_centre_width(spans: Tensor) -> Tensor:
-    """Turn (start, end) into (centre, width): (..., 2) -> (..., 2)."""
+    """Convert (start, end) to (centre, width): (..., 2) -> (..., 2)."""
     start, end = spans.unbind(-1)
     return torch.stack([(start + end) / 2, end - start], dim=-1)
 
@@ -146,15 +146,15 @@ class HungarianSetParams(TermParams):
     span_weight: NonNegativeFloat = 10.0
     generalized_iou_weight: NonNegativeFloat = 1.0
     class_weight: NonNegativeFloat = 4.0
-    background_weight: float = Field(default=0.1, gt=0, le=1)  # of a candidate that stands for nothing, in the class loss
-    align_weight: NonNegativeFloat = 0.0  # the authors' is 0.02 where it is used
+    background_weight: float = Field(default=0.1, gt=0, le=1)  # of unmatched candidates, in the class loss
+    align_weight: NonNegativeFloat = 0.0  # the authors use 0.02 when they use it
     align_temperature: PositiveFloat = 0.07
 
     def build(self, dims: LossDims) -> HungarianSetLoss:
         """Return the loss.
 
         Raises:
-            ValueError: when an alignment is asked of a model without embeddings.
+            ValueError: when `align_weight` > 0 and the model has no embeddings.
         """
         if self.align_weight and dims.embedding_dim is None:
             raise ValueError(

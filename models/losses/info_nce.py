@@ -1,4 +1,4 @@
-"""Contrast of matched moments and queries against all others of the batch.
+"""InfoNCE: contrasts matched moments and queries with all others of the batch.
 
 Letters: B pairs, E embedding width.
 """
@@ -10,17 +10,17 @@ from pydantic import PositiveFloat
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.exchange.batches import LossDims
+from models.contracts.batches import LossDims
 from models.losses.base import LossTerm, TermParams
 
 
 class InfoNCELoss(LossTerm):
     """Symmetric InfoNCE over matched (moment, query) pairs, averaged over both directions and rows, in nats.
 
-    Row i of both inputs is a positive pair; all other rows are negatives, except those marked as matches too, which
-    are left out of the denominator.
+    Row i of both inputs is a positive pair; all other rows are negatives. Rows marked as further matches are left out of the
+    denominator.
     Source: van den Oord et al. 2018 (arXiv:1807.03748), eq. 4, in both directions.
-    Deviations: the mask of false negatives, since one sentence can be true in several moments of a batch.
+    Deviation: the mask of false negatives, because a sentence can be true in several moments of a batch.
     """
 
     inputs = ("moments", "queries", "false_negatives")

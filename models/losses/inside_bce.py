@@ -1,4 +1,4 @@
-"""Binary cross entropy of each cell's score against the share of it that lies inside a true moment.
+"""Cell loss: binary cross entropy of cell scores against the share of each cell inside a true moment.
 
 Letters: B rows, N cells.
 """
@@ -8,15 +8,15 @@ from typing import Literal
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.exchange.batches import LossDims
+from models.contracts.batches import LossDims
 from models.losses.base import LossTerm, TermParams
 
 
 class InsideBCELoss(LossTerm):
     """Mean BCE over the cells of a video, then over rows, in nats. For localizers that score cells (`Candidates.saliency`).
 
-    Source: the inside/outside (foreground) term of proposal-free localizers, for instance LGI (arXiv:2004.07514), here on
-    soft targets: a cell that a moment covers by half has target 0.5.
+    Source: the inside/outside (foreground) term of proposal-free localizers, for instance LGI (arXiv:2004.07514), with soft
+    targets: a half-covered cell has target 0.5.
     """
 
     inputs = ("saliency", "inside", "cell_mask")
@@ -29,7 +29,7 @@ class InsideBCELoss(LossTerm):
 
 
 class InsideBCEParams(TermParams):
-    """Values of the inside BCE: only its weight."""
+    """Values of the inside BCE: only the weight."""
 
     name: Literal["inside_bce"]
 

@@ -1,4 +1,4 @@
-"""Binary cross entropy of candidate scores against a threshold on IoU.
+"""Thresholded loss: binary cross entropy of candidate scores against a threshold on IoU.
 
 Letters: B rows, M candidates.
 """
@@ -9,15 +9,15 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.exchange.batches import LossDims
+from models.contracts.batches import LossDims
 from models.losses.base import LossTerm, TermParams
 
 
 class IoUBCELoss(LossTerm):
     """Mean over all valid candidates of the batch of BCE(score, iou >= min_iou), in nats.
 
-    Source: own. It asks exactly for what R@1 at that IoU counts, where `scaled_iou_bce` also rewards tight spans and so
-    favours short ones in a model that cannot see the video.
+    Source: own. It optimises exactly R@1 at that IoU. `scaled_iou_bce` also rewards tight spans, which makes a model without
+    video input prefer short ones.
     """
 
     inputs = ("scores", "iou", "valid")
@@ -28,7 +28,7 @@ class IoUBCELoss(LossTerm):
         self.min_iou = min_iou
 
     def forward(self, scores: Tensor, iou: Tensor, valid: Tensor) -> Tensor:
-        """Return a scalar from logits, IoU and validity, each (B, M); 0 where no candidate is valid."""
+        """Return a scalar from logits, IoU and validity, each (B, M); 0 without valid candidates."""
         mask = valid.to(scores.dtype)
         targets = (iou >= self.min_iou).to(scores.dtype)
         losses = F.binary_cross_entropy_with_logits(scores, targets, reduction="none")

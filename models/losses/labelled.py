@@ -1,6 +1,6 @@
-"""The rows of labelled embeddings that metric losses read: which vectors, and what makes two of them one class.
+"""Labelled embeddings, the input of metric losses: choice of vectors, and definition of their classes.
 
-Letters: B rows of a batch, M candidates, E embedding width, R vectors that are read.
+Letters: B rows of a batch, M candidates, E embedding width, R chosen vectors.
 """
 
 from abc import abstractmethod
@@ -13,7 +13,7 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
 from corpus.params import Params
-from models.exchange.batches import Labels, LossDims
+from models.contracts.batches import Labels, LossDims
 from models.losses.base import LearnedTermParams, LossTerm, TermParams
 
 On = Literal["moments", "queries", "pairs", "candidates"]
@@ -32,16 +32,16 @@ class LabelledRows(NamedTuple):
 
     vectors: Tensor  # (R, E)
     classes: Tensor  # (R,)
-    sentences: Tensor  # (R,), equal where two vectors belong to one sentence
-    batch_rows: Tensor  # (R,), the row of the batch that each vector comes from
+    sentences: Tensor  # (R,), equal for vectors of the same sentence
+    batch_rows: Tensor  # (R,), the batch row of each vector
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Which vectors of a batch are read, and under which labels.
+    """Choice of the vectors of a batch and of their labels.
 
-    `on`: moments | queries | pairs (both, under one label a row) | candidates (every valid candidate under its row's
-    label; of those only the ones whose IoU is at least `min_iou`, and of those the `per_row` best of a row).
+    `on`: moments | queries | pairs (both, with one label per row) | candidates (valid candidates with the label of their row,
+    limited to IoU >= `min_iou` and to the `per_row` best of a row).
     """
 
     on: On
@@ -55,7 +55,7 @@ class Reading:
         return (*FIELDS[self.on], "labels")
 
     def read(self, *inputs: Any) -> LabelledRows:
-        """Return the vectors that a batch holds, none where no candidate is good enough."""
+        """Return the chosen vectors of a batch, possibly none."""
         *parts, labels = inputs
         if self.on == "candidates":
             features, valid, iou = parts
@@ -76,16 +76,16 @@ class Reading:
 
 
 class LabelledTerm(LossTerm):
-    """A loss on labelled embeddings."""
+    """Base of losses on labelled embeddings."""
 
     def __init__(self, reading: Reading) -> None:
-        """Store what is read."""
+        """Store the choice of vectors."""
         super().__init__()
         self.reading = reading
         self.inputs = reading.inputs
 
     def forward(self, *inputs: Any) -> Tensor:
-        """Return a scalar, 0 where there is no vector to read."""
+        """Return a scalar, 0 without any vector."""
         return evaluate_rows(self.compute, self.reading.read(*inputs))
 
     @abstractmethod
@@ -94,16 +94,16 @@ class LabelledTerm(LossTerm):
 
 
 def evaluate_rows(compute: Callable[[LabelledRows], Tensor], rows: LabelledRows) -> Tensor:
-    """Return a loss of the rows, 0 where there are none."""
+    """Return a loss of the rows, 0 without rows."""
     return compute(rows) if len(rows.vectors) else rows.vectors.sum()
 
 
 class LabelledValues(Params):
-    """What all losses on labelled embeddings share."""
+    """Values shared by all losses on labelled embeddings."""
 
     on: On = "pairs"
     labels: Kind = "verb"
-    min_iou: float | None = Field(default=None, ge=0, le=1)  # of candidates that are read; none: all valid ones
+    min_iou: float | None = Field(default=None, ge=0, le=1)  # of the chosen candidates; null: all valid ones
 
     @model_validator(mode="after")
     def _check_candidates(self) -> Self:
@@ -113,22 +113,22 @@ class LabelledValues(Params):
 
 
 class PairwiseTermParams(LabelledValues, TermParams):
-    """Schema of losses that compare vectors with each other, so cost and memory grow with the cube of their number."""
+    """Schema of losses that compare vectors with each other; cost and memory grow with the cube of their number."""
 
-    candidates_per_row: PositiveInt = 4  # with on: candidates, the best of a row at most
+    candidates_per_row: PositiveInt = 4  # with on: candidates, the maximum number of best candidates of a row
 
     def choose_reading(self) -> Reading:
-        """Return what the loss reads."""
+        """Return the choice of vectors."""
         return Reading(self.on, self.labels, self.min_iou, self.candidates_per_row)
 
 
 class ProxyTermParams(LabelledValues, LearnedTermParams):
-    """Schema of losses that compare vectors with learned ones, the proxies of the classes."""
+    """Schema of losses that compare vectors with learned proxies of the classes."""
 
     def choose_reading(self) -> Reading:
-        """Return what the loss reads."""
+        """Return the choice of vectors."""
         return Reading(self.on, self.labels, self.min_iou)
 
     def count_classes(self, dims: LossDims) -> int:
-        """Return how many classes the training data have."""
+        """Return the number of classes in the training data."""
         return dims.num_labels[self.labels]

@@ -1,4 +1,4 @@
-"""Clusters within classes: a vector stays nearer to its own cluster than to those of other classes.
+"""Magnet loss: keeps a vector nearer to its own cluster than to the clusters of other classes.
 
 Letters: R vectors, C clusters, K clusters of a class, E embedding width.
 """
@@ -10,7 +10,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.exchange.batches import LossDims
+from models.contracts.batches import LossDims
 from models.losses.labelled import LabelledRows, LabelledTerm, PairwiseTermParams
 
 ITERATIONS = 10  # of k-means on the vectors of one class in a batch
@@ -19,13 +19,12 @@ ITERATIONS = 10  # of k-means on the vectors of one class in a batch
 class MagnetLoss(LabelledTerm):
     """Mean over vectors of relu(gap + |r - mu|^2 / 2s + log sum_{mu'} exp(-|r - mu'|^2 / 2s)); mu' of other classes.
 
-    mu are the clusters' means in the batch, s = sum |r - mu|^2 / (R - 1), so neither rotating nor rescaling all vectors
-    changes the loss.
+    mu are the cluster means in the batch and s = sum |r - mu|^2 / (R - 1), so rotating or rescaling all vectors does not
+    change the loss.
     Source: Rippel et al. 2015 (arXiv:1511.05939), eqs. 4 and 5.
-    Deviations: clusters are found in the batch by k-means, not in the whole training set once an epoch, and batches are
-    not drawn around a seed cluster, so that the loss can be a term beside others on their batches; instead of it, only
-    the `num_impostors` nearest clusters of other classes count for a vector. A class has at most one cluster for
-    `rows_per_cluster` vectors.
+    Deviations: k-means finds clusters in the batch, not in the whole training set once per epoch, and batches are not drawn
+    around a seed cluster, so that the loss can be combined with others. Instead, only the `num_impostors` nearest clusters of
+    other classes count for a vector. A class has at most one cluster per `rows_per_cluster` vectors.
     """
 
     def __init__(self, params: "MagnetParams") -> None:
@@ -37,7 +36,7 @@ class MagnetLoss(LabelledTerm):
         self.num_impostors = params.num_impostors
 
     def compute(self, rows: LabelledRows) -> Tensor:
-        """Return a scalar; 0 where there is one class, or no cluster of two different vectors."""
+        """Return a scalar; 0 with a single class, or without a cluster of two different vectors."""
         clusters, owners = self.find_clusters(rows.vectors.detach(), rows.classes)  # (R,), (C,)
         distances = measure_distances(rows.vectors, average(rows.vectors, clusters, len(owners)))  # (R, C)
         own = distances.gather(1, clusters[:, None])[:, 0]
@@ -49,7 +48,7 @@ class MagnetLoss(LabelledTerm):
         return F.relu(self.gap - logits.gather(1, clusters[:, None])[:, 0] + torch.logsumexp(nearest, dim=1)).mean()
 
     def find_clusters(self, vectors: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the cluster of each vector (R,), numbered from 0 on without gaps, and the class of each cluster (C,)."""
+        """Return the cluster of each vector (R,), numbered from 0 without gaps, and the class of each cluster (C,)."""
         keys = torch.zeros_like(classes)
         for label in torch.unique(classes):
             members = (classes == label).nonzero()[:, 0]
@@ -60,7 +59,7 @@ class MagnetLoss(LabelledTerm):
 
 
 def split(vectors: Tensor, count: int) -> Tensor:
-    """Return the cluster of each vector (R,) by k-means, started from vectors that lie far from each other."""
+    """Return the k-means cluster of each vector (R,), started from vectors far from each other."""
     centers = average(vectors, torch.zeros(len(vectors), dtype=torch.int64, device=vectors.device), 1)
     nearest = torch.zeros(len(vectors), dtype=torch.int64, device=vectors.device)
     for number in range(count):
@@ -74,7 +73,7 @@ def split(vectors: Tensor, count: int) -> Tensor:
 
 
 def average(vectors: Tensor, clusters: Tensor, count: int) -> Tensor:
-    """Return the mean of each cluster's vectors: (R, E) and (R,) -> (C, E), zero for an empty one."""
+    """Return the mean vector of each cluster: (R, E) and (R,) -> (C, E), zero for an empty cluster."""
     members = F.one_hot(clusters, count).to(vectors.dtype)  # (R, C)
     return members.T @ vectors / members.sum(0)[:, None].clamp_min(1)
 
@@ -88,7 +87,7 @@ class MagnetParams(PairwiseTermParams):
     """Values of the magnet loss."""
 
     name: Literal["magnet"]
-    gap: PositiveFloat = 1.0  # wanted between own and foreign clusters, in units of log likelihood
+    gap: PositiveFloat = 1.0  # between own and other clusters, in units of log likelihood
     clusters_per_class: PositiveInt = 3
     rows_per_cluster: PositiveInt = 4
     num_impostors: PositiveInt = 11

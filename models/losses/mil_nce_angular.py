@@ -1,4 +1,4 @@
-"""MIL-NCE with an angular term that grows in during the first epochs.
+"""MIL-NCE with an angular term that ramps up during the first epochs.
 
 Letters: B pairs, E embedding width.
 """
@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.exchange.batches import LossDims
+from models.contracts.batches import LossDims
 from models.layers.multiple_instance_nce import compute_joint_nce, find_matches
 from models.losses.base import LossTerm, TermParams
 
@@ -19,8 +19,8 @@ from models.losses.base import LossTerm, TermParams
 class MILNCEAngularLoss(LossTerm):
     """MIL-NCE + beta * mean_i log(1 + sum_n exp(4 t (v_i + q_i).n - 2 (1 + t) v_i.q_i)), t = tan(angle)^2, in nats.
 
-    v_i is a moment, q_i the best-scoring query of its bag, n the queries outside the bag, all unit vectors in this term
-    only; beta grows evenly from 0 over `ramp_epochs`. With beta 0 the value is that of `mil_nce`, bit for bit.
+    v_i is a moment, q_i the best-scoring query of its bag, n the queries outside the bag; all are unit vectors in this term
+    only. beta grows linearly from 0 over `ramp_epochs`. With beta 0, the value equals `mil_nce` bit for bit.
     Source: own combination of MIL-NCE (arXiv:1912.06430, eq. 1, the paper's denominator) with the angular loss of Wang et
     al. 2017 (arXiv:1708.01682), eq. 8.
     """
@@ -36,7 +36,7 @@ class MILNCEAngularLoss(LossTerm):
         self.ramp_epochs = ramp_epochs
 
     def forward(self, moments: Tensor, queries: Tensor, false_negatives: Tensor, epoch: float) -> Tensor:
-        """Return a scalar from embeddings (B, E), the pairs that match too (B, B) bool and the epochs done."""
+        """Return a scalar from embeddings (B, E), the further matching pairs (B, B) bool and the finished epochs."""
         matches = find_matches(false_negatives)
         scores = moments @ queries.T / self.temperature  # (B, B)
         loss = compute_joint_nce(scores, matches)
@@ -47,12 +47,12 @@ class MILNCEAngularLoss(LossTerm):
         return loss + weight * self.compute_angular(F.normalize(moments, dim=-1), F.normalize(queries, dim=-1), best, matches)
 
     def compute_angular_weight(self, epoch: float) -> float:
-        """Return beta after some epochs."""
+        """Return beta at an epoch."""
         share = min(1.0, epoch / self.ramp_epochs) if self.ramp_epochs else 1.0
         return self.angular_weight * share
 
     def compute_angular(self, moments: Tensor, queries: Tensor, best: Tensor, matches: Tensor) -> Tensor:
-        """Return the angular term of unit vectors (B, E), whose positives are the queries `best` (B,)."""
+        """Return the angular term of unit vectors (B, E) with the positive queries `best` (B,)."""
         positives = queries[best]  # (B, E)
         pull = (moments * positives).sum(1, keepdim=True)  # (B, 1)
         exponents = 4 * self.slope * ((moments + positives) @ queries.T) - 2 * (1 + self.slope) * pull  # (B, B)

@@ -1,4 +1,4 @@
-"""Which triplets of a batch a loss is computed on, and what is tracked about them.
+"""Mining of triplets in a batch, and figures about them.
 
 Letters: R vectors, T triplets, P pairs of one class, E embedding width.
 """
@@ -17,7 +17,7 @@ MinerName = Literal["random", "semi_hard", "hardest", "distance_weighted"]
 Mine = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 COLLAPSED_STD, COLLAPSED_RANGE = 0.01, 1e-3
-NUM_FIGURES = 9  # that are summed over batches
+NUM_FIGURES = 9  # summed over batches
 
 
 class Triplets(NamedTuple):
@@ -28,16 +28,16 @@ class Triplets(NamedTuple):
     negatives: Tensor
 
     def keep(self, mask: Tensor) -> "Triplets":
-        """Return the triplets where the mask (T,) is True."""
+        """Return the triplets selected by the mask (T,)."""
         return Triplets(*(part[mask] for part in self))
 
 
 def build_miner(name: MinerName, margin: float) -> Mine:
     """Return a miner of pytorch-metric-learning: vectors (R, E) and classes (R,) to triplets; distances of unit vectors.
 
-    random: one for each vector that has a partner; semi_hard: all with d(a,p) < d(a,n) <= d(a,p) + margin; hardest: the
-    farthest partner with the nearest of another class; distance_weighted: negatives drawn evenly over distances (Wu et
-    al. 2017, arXiv:1706.07567), between 0.5 and 1.4.
+    random: one for each vector with a partner; semi_hard: all with d(a,p) < d(a,n) <= d(a,p) + margin; hardest: the farthest
+    partner with the nearest vector of another class; distance_weighted: negatives drawn uniformly over distances between
+    0.5 and 1.4 (Wu et al. 2017, arXiv:1706.07567).
     """
     from pytorch_metric_learning import miners
     from pytorch_metric_learning.utils.loss_and_miner_utils import get_random_triplet_indices
@@ -52,21 +52,21 @@ def build_miner(name: MinerName, margin: float) -> Mine:
 
 
 class MiningTracker:
-    """Figures of an epoch about triplets, and the alarm for embeddings that have collapsed into one point."""
+    """Figures about the triplets of an epoch, and the warning about embeddings that collapsed into one point."""
 
     def __init__(self, margin: float) -> None:
-        """Start with nothing tracked."""
+        """Start with empty figures."""
         self.margin = margin
         self._steps: list[Tensor] = []
 
     @torch.no_grad()
     def record(self, rows: LabelledRows, mined: Triplets) -> None:
-        """Take in one batch and the triplets mined from it."""
+        """Add one batch and its mined triplets."""
         units = F.normalize(rows.vectors.detach(), dim=-1)
         distances = torch.cdist(units, units, compute_mode="donot_use_mm_for_euclid_dist")  # (R, R)
         suspected = rows.sentences[mined.anchors] == rows.sentences[mined.negatives]
         others = distances[~torch.eye(len(units), dtype=torch.bool, device=units.device)]
-        judged = len(units) > 2  # two vectors have one distance, whatever it is
+        judged = len(units) > 2  # two vectors have only one distance
         spread = others.amax() - others.amin() if judged else others.new_tensor(torch.inf)
         std = units.std(0).mean() if judged else units.new_tensor(torch.inf)
         self._steps.append(
@@ -92,11 +92,11 @@ class MiningTracker:
         return easy.to(distances), (len(gaps) - easy - hard).to(distances), hard.to(distances)
 
     def report(self) -> dict[str, float]:
-        """Return the figures since the last report and start anew; warn when most batches had collapsed.
+        """Return the figures since the last report and reset them; warn if most batches collapsed.
 
-        easy, semi_hard, hard: how many triplets the batches offered; mined: how many were used; positive_distance and
-        negative_distance: their mean d(a,p) and d(a,n), 0 where none was mined; suspected_false: the share of their
-        negatives that have the anchor's sentence; empty: the share of batches without any; collapsed: 1 or 0.
+        easy, semi_hard, hard: numbers of available triplets; mined: number of used triplets; positive_distance and
+        negative_distance: mean d(a,p) and d(a,n) of used triplets, 0 without any; suspected_false: the share of their
+        negatives with the sentence of the anchor; empty: the share of batches without mined triplets; collapsed: 1 or 0.
         """
         table = torch.stack(self._steps) if self._steps else torch.zeros(1, NUM_FIGURES)
         easy, semi_hard, hard, mined, positive, negative, suspected, empty, collapsed = table.sum(0).tolist()

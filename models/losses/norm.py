@@ -1,4 +1,4 @@
-"""What the regularisers of norms share: which vectors they read, and a warning where these are unit vectors.
+"""Base of norm regularisers: choice of vectors, and a warning about unit vectors.
 
 Letters: B rows, M candidates, E width, R vectors.
 """
@@ -16,15 +16,15 @@ TOLERANCE = 1e-4  # of the norm of a unit vector
 
 
 class NormParams(TermParams):
-    """Schema of regularisers of norms: `on` chooses the vectors. A small weight is usual: they stand beside other losses."""
+    """Schema of norm regularisers: `on` chooses the vectors. Use a small weight beside other losses."""
 
     on: Literal["moments", "queries", "features"] = "queries"
 
 
 class NormTerm(LossTerm):
-    """The mean of a penalty over the norms of all vectors; of candidates' features, over those of valid candidates.
+    """Mean penalty on the norms of all vectors, or of the features of valid candidates.
 
-    Warns once where the first batch holds unit vectors only: a model that normalises its vectors gets no gradient from it.
+    It warns once if the first batch has only unit vectors, because a model that normalises its vectors gets no gradient.
     """
 
     def __init__(self, params: NormParams) -> None:
@@ -39,7 +39,7 @@ class NormTerm(LossTerm):
         """Return the mean penalty of vectors (R, E), R > 0."""
 
     def forward(self, vectors: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Return a scalar from vectors (B, E), or (B, M, E) with their validity (B, M); 0 where there are none."""
+        """Return a scalar from vectors (B, E), or (B, M, E) with their validity (B, M); 0 without vectors."""
         used = vectors if valid is None else vectors[valid]  # (R, E)
         if not len(used):
             return vectors.sum() * 0.0

@@ -1,17 +1,17 @@
-"""A penalty on the length of embeddings."""
+"""Penalty on the length of embeddings."""
 
 from typing import Literal
 
 from torch import Tensor
 
-from models.exchange.batches import LossDims
+from models.contracts.batches import LossDims
 from models.losses.norm import NormParams, NormTerm
 
 
 class NormL2Loss(NormTerm):
-    """Mean |x|. For losses on raw dot products, where longer vectors are always better.
+    """Mean |x|, for losses on raw dot products, which always reward longer vectors.
 
-    Source: `LpRegularizer` of pytorch-metric-learning, which computes it.
+    Source: `LpRegularizer` of pytorch-metric-learning.
     """
 
     def __init__(self, params: "NormL2Params") -> None:

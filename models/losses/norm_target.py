@@ -1,4 +1,4 @@
-"""A penalty on the distance of embeddings from a sphere."""
+"""Penalty on the distance of embeddings from a sphere."""
 
 from typing import Literal
 
@@ -6,12 +6,12 @@ import torch
 from pydantic import PositiveFloat
 from torch import Tensor
 
-from models.exchange.batches import LossDims
+from models.contracts.batches import LossDims
 from models.losses.norm import NormParams, NormTerm
 
 
 class NormTargetLoss(NormTerm):
-    """Mean (|x| - radius)^2. Own formula: it holds lengths near a value instead of drawing them to 0, as `norm_l2` does."""
+    """Mean (|x| - radius)^2. Own formula: it keeps lengths near a value, whereas `norm_l2` pulls them to 0."""
 
     def __init__(self, params: "NormTargetParams") -> None:
         """Store the radius."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from models.exchange.batches import LossDims, Targets
+from models.contracts.batches import LossDims, Targets
 from models.layers.margin_ranking import MarginValues
 from models.layers.multiple_instance_nce import find_matches
 from models.layers.spans import compute_pairwise_iou
@@ -15,14 +15,14 @@ from models.losses.base import LossTerm, TermParams
 
 
 class PairIntraInterMarginLoss(LossTerm):
-    """The loss `intra_inter_margin` on embeddings, with squared distances between queries and the moments of the batch.
+    """The loss `intra_inter_margin` on embeddings, with squared distances between queries and moments of the batch.
 
-    For the query of a row, the negatives of its video are the rows of that video whose true moments overlap the row's by
-    less than `max_negative_iou`; the negatives of other videos are the rows of those. Rows that match although not
-    paired are neither. One negative of each kind is drawn per row and step, or all are averaged; rows without one are left
-    out of that mean. Small `videos_per_batch` gives rows more negatives of their own video.
+    For the query of a row, negatives of its video are rows of that video whose true moments have IoU below
+    `max_negative_iou` with those of the row. Negatives of other videos are the rows of other videos. Unpaired rows that match
+    are neither. One negative of each kind is drawn per row and step, or all are averaged; rows without negatives are left
+    out of that mean. A small `videos_per_batch` gives rows more negatives of their own video.
     Source: Hendricks et al. 2017 (arXiv:1708.01641), eq. 2-4, and Escorcia et al. 2019 (arXiv:1907.12763), where moments and
-    sentences share a space. Deviation: the negative of another video is one of its annotated moments, not the same span.
+    sentences share a space. Deviation: the negative of another video is an annotated moment instead of the same span.
     """
 
     inputs = ("moments", "queries", "targets", "false_negatives")
@@ -33,7 +33,7 @@ class PairIntraInterMarginLoss(LossTerm):
         self.values = values
 
     def forward(self, moments: Tensor, queries: Tensor, targets: Targets, false_negatives: Tensor) -> Tensor:
-        """Return a scalar from embeddings (B, E), the rows' true moments and the pairs that match too, (B, B) bool."""
+        """Return a scalar from embeddings (B, E), true moments of rows and further matching pairs, (B, B) bool."""
         lengths = queries.square().sum(1)[:, None] + moments.square().sum(1)[None, :]
         distances = lengths - 2 * queries @ moments.T  # (B, B) squared, query by moment
         same_video = targets.video_index[:, None] == targets.video_index[None, :]
@@ -44,7 +44,7 @@ class PairIntraInterMarginLoss(LossTerm):
 
 
 def compute_row_iou(targets: Targets) -> Tensor:
-    """Return the highest IoU between true moments of every two rows, (B, B), whatever their videos."""
+    """Return the highest IoU between the true moments of any two rows, (B, B), regardless of their videos."""
     num_rows, num_spans = targets.mask.shape
     spans = (targets.spans * targets.mask[..., None]).flatten(0, 1)  # (B * G, 2), empty spans where masked
     iou = compute_pairwise_iou(spans, spans).reshape(num_rows, num_spans, num_rows, num_spans)

@@ -1,11 +1,11 @@
-"""Every proxy is an anchor: all vectors of its class are drawn near, all others pushed away, hard ones most."""
+"""Proxy-Anchor: each proxy attracts the vectors of its class and repels all others, hard ones most."""
 
 from typing import Literal
 
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
-from models.exchange.batches import LossDims
+from models.contracts.batches import LossDims
 from models.losses.labelled import LabelledRows, LabelledTerm, ProxyTermParams, Reading
 
 
@@ -31,14 +31,14 @@ class ProxyAnchorLoss(LabelledTerm):
 
 
 class ProxyAnchorParams(ProxyTermParams):
-    """Values of Proxy-Anchor, the defaults the paper's."""
+    """Values of Proxy-Anchor; the defaults are the paper's."""
 
     name: Literal["proxy_anchor"]
     margin: float = Field(default=0.1, ge=0, lt=1)  # of cosines
-    alpha: PositiveFloat = 32.0  # sharpness: the larger, the more the hardest vector decides
+    alpha: PositiveFloat = 32.0  # sharpness; larger values give hard vectors more weight
 
     def build(self, dims: LossDims) -> ProxyAnchorLoss:
-        """Return the loss with one proxy a class."""
+        """Return the loss with one proxy per class."""
         return ProxyAnchorLoss(
             self.choose_reading(),
             num_classes=self.count_classes(dims),

@@ -1,4 +1,4 @@
-"""Distances to the proxy of one's own class against those to the proxies of others.
+"""ProxyNCA: distance to the proxy of the own class against distances to the proxies of other classes.
 
 Letters: R vectors, E embedding width, C classes.
 """
@@ -10,7 +10,7 @@ from pydantic import PositiveFloat
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.exchange.batches import LossDims
+from models.contracts.batches import LossDims
 from models.losses.labelled import LabelledRows, LabelledTerm, ProxyTermParams, Reading
 
 
@@ -18,8 +18,8 @@ class ProxyNCALoss(LabelledTerm):
     """Mean over vectors of -log(exp(-d_y) / sum_z exp(-d_z)), d = |scale * (x - p)|^2 of unit vectors, in nats.
 
     Source: Movshovitz-Attias et al. 2017 (arXiv:1703.07464), eq. 6; proxies and distances by pytorch-metric-learning.
-    z runs over the other classes as in the paper, so the loss can be negative, or over all of them (`denominator`) as in
-    most code. Deviation: both vectors are scaled after normalisation, as in the authors' and all later code.
+    z runs over the other classes as in the paper, so the loss can be negative, or over all classes (`denominator`) as in most
+    code. Deviation: both vectors are scaled after normalisation, as in the authors' code and all later code.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class ProxyNCALoss(LabelledTerm):
         self.library = Library(num_classes, embedding_dim, softmax_scale=scale**2)
 
     def compute(self, rows: LabelledRows) -> Tensor:
-        """Return a scalar; 0 where there is one class only."""
+        """Return a scalar; 0 with a single class."""
         if self.denominator == "all":
             value: Tensor = self.library(rows.vectors, rows.classes)
             return value
@@ -49,10 +49,10 @@ class ProxyNCAParams(ProxyTermParams):
 
     name: Literal["proxy_nca"]
     scale: PositiveFloat = 3.0  # length of vectors and proxies
-    denominator: Literal["others", "all"] = "others"  # the classes that a vector's own is compared with
+    denominator: Literal["others", "all"] = "others"  # the classes that the own class is compared with
 
     def build(self, dims: LossDims) -> ProxyNCALoss:
-        """Return the loss with one proxy a class."""
+        """Return the loss with one proxy per class."""
         return ProxyNCALoss(
             self.choose_reading(),
             num_classes=self.count_classes(dims),

@@ -1,4 +1,4 @@
-"""The probability that a vector is assigned to the proxy of its class.
+"""ProxyNCA++: cross entropy of assigning a vector to the proxy of its class.
 
 Letters: B rows of a batch, R vectors, E embedding width.
 """
@@ -9,7 +9,7 @@ import torch
 from pydantic import PositiveFloat, model_validator
 from torch import Tensor
 
-from models.exchange.batches import LossDims
+from models.contracts.batches import LossDims
 from models.losses.labelled import LabelledRows, LabelledTerm, ProxyTermParams, Reading
 
 Pool = Literal["each", "max"]
@@ -21,8 +21,8 @@ class ProxyNCAPPLoss(LabelledTerm):
     Source: ProxyNCA++, Teh et al. 2020 (arXiv:2004.01113), eq. 3 with its low temperature, and its global maximum pooling
     (`pool: max`), here over the candidates of a row; computed by pytorch-metric-learning. `pool: each` compares every
     candidate and averages.
-    Deviations: layer norm before the embedding and batches balanced by class belong to network and sampler, not here;
-    proxies learn at a rate of their own, but the paper's ratio to the network's is a value, not a rule.
+    Deviations: layer norm before the embedding and class-balanced batches are left to network and sampler; proxies have
+    their own learning rate, without a fixed ratio to that of the network.
     """
 
     def __init__(self, reading: Reading, *, num_classes: int, embedding_dim: int, temperature: float, pool: Pool) -> None:
@@ -41,7 +41,7 @@ class ProxyNCAPPLoss(LabelledTerm):
 
 
 def pool_rows(rows: LabelledRows) -> LabelledRows:
-    """Return one vector a row of the batch that has any, the maximum of its vectors in every channel."""
+    """Return one vector per batch row with vectors: their maximum in every channel."""
     batch_rows, place = torch.unique(rows.batch_rows, return_inverse=True)  # (B,), (R,)
     index = place[:, None].expand_as(rows.vectors)
     empty = rows.vectors.new_zeros(len(batch_rows), rows.vectors.shape[1])
@@ -55,7 +55,7 @@ class ProxyNCAPPParams(ProxyTermParams):
 
     name: Literal["proxy_nca_pp"]
     temperature: PositiveFloat = 1 / 9
-    pool: Pool = "each"  # candidate by candidate, or the maximum of a row's candidates
+    pool: Pool = "each"  # each candidate, or the maximum over the candidates of a row
 
     @model_validator(mode="after")
     def _check_pool(self) -> Self:
@@ -64,7 +64,7 @@ class ProxyNCAPPParams(ProxyTermParams):
         return self
 
     def build(self, dims: LossDims) -> ProxyNCAPPLoss:
-        """Return the loss with one proxy a class."""
+        """Return the loss with one proxy per class."""
         return ProxyNCAPPLoss(
             self.choose_reading(),
             num_classes=self.count_classes(dims),

@@ -1,4 +1,4 @@
-"""Hinge between the saliency of cells inside a true moment and of those outside.
+"""Saliency hinge between cells inside and cells outside a true moment.
 
 Letters: B rows, N cells.
 """
@@ -9,19 +9,19 @@ from pydantic import PositiveFloat
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.exchange.batches import LossDims
+from models.contracts.batches import LossDims
 from models.losses.base import LossTerm, TermParams
 
-INSIDE_SHARE = 0.5  # of a cell that lies in a true moment, from which on the cell is a positive
+INSIDE_SHARE = 0.5  # of a cell: a cell with at least this share in a true moment is a positive
 
 
 class SaliencyHingeLoss(LossTerm):
-    """Mean over all pairs (positive, negative) of a row of max(0, margin + negative - positive), then over rows that have both.
+    """Mean of max(0, margin + negative - positive) over the pairs of a row, then over rows with both kinds of cells.
 
-    Positives are cells at least half inside true moments, or the row's most covered ones where there is none such;
-    negatives are cells of the video that no true moment touches.
-    Source: Moment-DETR (arXiv:2107.09609), eq. 5, second term. Deviations: the first term needs saliency that people
-    rated, which spans do not give; all pairs of a row instead of a few drawn at random, of which this is the expectation.
+    Positives are cells at least half inside true moments, or the most covered cells of a row without such a cell. Negatives are
+    cells of the video that no true moment touches.
+    Source: Moment-DETR (arXiv:2107.09609), eq. 5, second term. Deviations: the first term is left out, because it needs
+    human saliency ratings; all pairs of a row, which is the expectation of the authors' few random pairs.
     """
 
     inputs = ("saliency", "inside", "cell_mask")
@@ -32,7 +32,7 @@ class SaliencyHingeLoss(LossTerm):
         self.margin = margin
 
     def forward(self, saliency: Tensor, inside: Tensor, cell_mask: Tensor) -> Tensor:
-        """Return a scalar from logits, shares in [0, 1] and the mask of cells, each (B, N); 0 where no row has both kinds."""
+        """Return a scalar from logits, shares in [0, 1] and the mask of cells, each (B, N); 0 if no row has both kinds."""
         inside = inside.masked_fill(~cell_mask, 0.0)
         enough = inside.amax(1, keepdim=True).clamp_max(INSIDE_SHARE)  # (B, 1)
         positive = (inside >= enough) & (inside > 0)

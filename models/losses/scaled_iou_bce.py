@@ -1,4 +1,4 @@
-"""Binary cross entropy of candidate scores against their scaled IoU.
+"""Scaled-IoU loss of 2D-TAN: binary cross entropy of candidate scores against scaled IoU.
 
 Letters: B rows, M candidates.
 """
@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.exchange.batches import LossDims
+from models.contracts.batches import LossDims
 from models.layers.iou_targets import IoUBand, scale_iou
 from models.losses.base import LossTerm, TermParams
 
@@ -25,14 +25,14 @@ class ScaledIoUBCELoss(LossTerm):
     inputs = ("scores", "iou", "valid")
 
     def __init__(self, *, min_iou: float, max_iou: float, bias: float) -> None:
-        """Store the band of IoU that is stretched to [0, 1]."""
+        """Store the IoU range that maps to [0, 1]."""
         super().__init__()
         self.min_iou = min_iou
         self.max_iou = max_iou
         self.bias = bias
 
     def forward(self, scores: Tensor, iou: Tensor, valid: Tensor) -> Tensor:
-        """Return a scalar from logits, IoU and validity, each (B, M); 0 where no candidate is valid."""
+        """Return a scalar from logits, IoU and validity, each (B, M); 0 without valid candidates."""
         mask = valid.to(scores.dtype)
         targets = scale_iou(iou, min_iou=self.min_iou, max_iou=self.max_iou, bias=self.bias)
         losses = F.binary_cross_entropy_with_logits(scores, targets, reduction="none")

@@ -1,4 +1,4 @@
-"""Cross entropy over all spans of a video, with the better spans as soft targets.
+"""Span softmax: cross entropy over all spans of a video, with good spans as soft targets.
 
 Letters: B rows, M candidates.
 """
@@ -9,15 +9,15 @@ import torch
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
-from models.exchange.batches import LossDims
+from models.contracts.batches import LossDims
 from models.losses.base import LossTerm, TermParams
 
 
 class SpanSoftmaxLoss(LossTerm):
-    """Softmax over the valid candidates of a row against targets that grow with IoU, averaged over rows, in nats.
+    """Cross entropy of a softmax over the valid candidates of a row and IoU targets, averaged over rows, in nats.
 
-    Target of a candidate: IoU ** power where IoU > min_iou, else 0, normalised to sum to 1 in its row; a row without such
-    a candidate takes its best one. Own formula: the map of 2D-TAN (arXiv:1912.03590) read as one distribution.
+    The target of a candidate is IoU ** power if IoU > min_iou, else 0, normalised to sum 1 in its row. A row without such a
+    candidate takes its best one. Own formula: the map of 2D-TAN (arXiv:1912.03590) as one distribution.
     """
 
     inputs = ("scores", "iou", "valid")

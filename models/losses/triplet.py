@@ -1,4 +1,4 @@
-"""A margin between the distances to a positive and a negative, on triplets that a miner chooses.
+"""Triplet loss: a margin between the distances to a positive and a negative, on mined triplets.
 
 Letters: B rows of a batch, R vectors, T triplets.
 """
@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
-from models.exchange.batches import LossDims
+from models.contracts.batches import LossDims
 from models.layers.spans import find_near_moments
 from models.losses.base import LossTerm
 from models.losses.labelled import LabelledRows, PairwiseTermParams, evaluate_rows
@@ -18,10 +18,10 @@ from models.losses.mining import MinerName, MiningTracker, Triplets, build_miner
 class TripletLoss(LossTerm):
     """Mean over mined triplets of relu(d(a,p) - d(a,n) + margin), d between unit vectors.
 
-    No negative is of the anchor's video with moments of IoU >= `max_negative_iou`: such a triplet is dropped after mining.
-    Each epoch's `collect_report` tells what was mined (`MiningTracker`).
-    Source: FaceNet, Schroff et al. 2015 (arXiv:1503.03832), eq. 3, with distances instead of their squares; loss and
-    miners by pytorch-metric-learning.
+    After mining, triplets are dropped if the negative is in the anchor's video and their moments have IoU >=
+    `max_negative_iou`. `collect_report` returns the mining figures of an epoch (`MiningTracker`).
+    Source: FaceNet, Schroff et al. 2015 (arXiv:1503.03832), eq. 3, with distances instead of squared distances; loss and
+    miners come from pytorch-metric-learning.
     """
 
     def __init__(self, params: "TripletParams") -> None:
@@ -38,7 +38,7 @@ class TripletLoss(LossTerm):
         self.library = TripletMarginLoss(margin=params.margin, reducer=MeanReducer())
 
     def forward(self, *inputs: Any) -> Tensor:
-        """Return a scalar, 0 where nothing is mined; `inputs` are those of the reading and the targets."""
+        """Return a scalar, 0 without mined triplets; `inputs` are those of the reading, and the targets."""
         *labelled, targets = inputs
         rows = self.reading.read(*labelled)
         mined = self._choose_triplets(rows, find_near_moments(targets, self.max_negative_iou))
@@ -52,7 +52,7 @@ class TripletLoss(LossTerm):
         return found.keep(~near[rows.batch_rows[found.anchors], rows.batch_rows[found.negatives]])
 
     def collect_report(self) -> dict[str, float]:
-        """Return the figures of the triplets since the last report."""
+        """Return the triplet figures since the last report."""
         return self.tracker.report()
 
 

@@ -1,4 +1,4 @@
-"""Average precision of ranked spans, as detection is scored: each true moment is found once, by the best answer left to it.
+"""Average precision of ranked spans by the rules of detection: each true moment is matched once, by its best free answer.
 
 Source: the interpolated average precision of Pascal VOC 2010 and after, with the matching of ActivityNet's detection task
 (Caba Heilbron et al. 2015), as QVHighlights uses it (Lei et al. 2021, arXiv:2107.09609, section 4.1).
@@ -17,7 +17,7 @@ from models.metrics.spans import Bools, PaddedSpans, RankedSpans, compute_rowwis
 def compute_average_precision(answers: RankedSpans, truth: PaddedSpans, *, thresholds: Sequence[float], rule: IoURule) -> Floats:
     """Return the average precision of each query at each IoU threshold: (Q, T), NaN without true moments, 0 without answers.
 
-    Answers are taken by falling score, equal ones in the order given.
+    Answers are taken by descending score, ties in the given order.
     """
     order = np.argsort(np.where(answers.valid, -answers.scores, np.inf), axis=1, kind="stable")
     spans, valid = np.take_along_axis(answers.spans, order[..., None], axis=1), np.take_along_axis(answers.valid, order, axis=1)
@@ -29,10 +29,10 @@ def compute_average_precision(answers: RankedSpans, truth: PaddedSpans, *, thres
 
 
 def match_greedily(iou: Floats, valid: Bools, mask: Bools, *, thresholds: Sequence[float], rule: IoURule) -> Bools:
-    """Return which answers find a true moment: iou (Q, K, G), valid (Q, K), mask (Q, G) -> (Q, T, K).
+    """Return the mask of answers that match a true moment: iou (Q, K, G), valid (Q, K), mask (Q, G) -> (Q, T, K).
 
-    In their order, answers take the true moment that they overlap most of those not taken yet, where that is a hit; of equal
-    ones the last. The public code leaves that choice to an unstable sort, which is this one for few true moments.
+    In order, each answer takes the free true moment with the highest IoU, if that is a hit; ties go to the last moment. The
+    public code breaks ties by an unstable sort, which agrees with this rule for few true moments.
     """
     levels = np.asarray(thresholds)
     free = np.repeat(mask[:, None], len(levels), axis=1)  # (Q, T, G)
@@ -49,7 +49,7 @@ def match_greedily(iou: Floats, valid: Bools, mask: Bools, *, thresholds: Sequen
 
 
 def _interpolate(found: Bools, num_true: Ints) -> Floats:
-    """Sum, over the steps of recall, the best precision at that recall or a higher one: (Q, T, K), (Q,) -> (Q, T)."""
+    """Sum, over the steps of recall, the best precision at that or a higher recall: (Q, T, K), (Q,) -> (Q, T)."""
     num_found = np.cumsum(found, axis=2)
     precision = num_found / np.arange(1, found.shape[2] + 1)
     envelope = np.maximum.accumulate(np.where(found, precision, 0.0)[..., ::-1], axis=2)[..., ::-1]

@@ -1,4 +1,4 @@
-"""Search over a collection: an answer is (video, span), right when it overlaps a true moment of the query in that video.
+"""Collection search metrics: an answer (video, span) is right if it overlaps a true moment of the query in that video.
 
 Letters: Q queries, K answers of a query, G true moments of a query in all videos, V videos of the collection.
 """
@@ -17,7 +17,7 @@ RANKS = (1, 10, 100)
 
 
 class CollectionTruth(NamedTuple):
-    """Every moment where a query is true, in its own video and elsewhere."""
+    """All true moments of each query, in its own video and in others."""
 
     videos: Ints  # (Q, G) index of the video, -1 where masked
     spans: Floats  # (Q, G, 2)
@@ -26,12 +26,12 @@ class CollectionTruth(NamedTuple):
 class CollectionAnswers(NamedTuple):
     """The answers of a search, best first."""
 
-    videos: Ints  # (Q, K) index of the video, -1 behind the last answer
+    videos: Ints  # (Q, K) index of the video, -1 after the last answer
     spans: Floats  # (Q, K, 2)
 
 
 def compute_collection_hits(answers: CollectionAnswers, truth: CollectionTruth, *, threshold: float, rule: IoURule) -> Bools:
-    """Return which answers are right: (Q, K)."""
+    """Return the mask of right answers: (Q, K)."""
     hits = np.zeros(answers.videos.shape, dtype=bool)
     for column in range(truth.videos.shape[1]):
         there = (answers.videos == truth.videos[:, None, column]) & (answers.videos >= 0)
@@ -41,7 +41,7 @@ def compute_collection_hits(answers: CollectionAnswers, truth: CollectionTruth, 
 
 
 def compute_first_ranks(hits: Bools) -> Floats:
-    """Return the rank, from 1, of the first right answer: (Q, K) -> (Q,), infinity where none is right."""
+    """Return the rank, from 1, of the first right answer: (Q, K) -> (Q,), infinity without any."""
     first = hits.argmax(axis=1) + 1.0
     return np.where(hits.any(axis=1), first, np.inf)
 
@@ -52,17 +52,17 @@ def compute_collection_figures(first_ranks: Floats) -> Figures:
 
 
 def compute_right_video(answers: CollectionAnswers, truth: CollectionTruth) -> Floats:
-    """Return 1.0 where a video with a true moment is among the answers: (Q,)."""
+    """Return 1.0 if a video with a true moment is among the answers, else 0.0: (Q,)."""
     same = (answers.videos[:, :, None] == truth.videos[:, None, :]) & (truth.videos[:, None, :] >= 0)
     right: Bools = same.any(axis=(1, 2))
     return right.astype(np.float64)
 
 
 def compute_collection_chance(num_hits: Ints, *, num_candidates: int, num_kept: int) -> Figures:
-    """Return the exact expected recall of a uniformly random search, per query. `num_hits` (Q, V) are a video's right candidates.
+    """Return the exact expected recall per query of a uniformly random search. `num_hits` (Q, V) counts right candidates.
 
-    Every video gives `num_kept` of its `num_candidates` candidates, drawn uniformly without suppression, and the
-    V * num_kept answers are ranked in random order: the same cut-off per video as the search, and no first stage.
+    Every video contributes `num_kept` of its `num_candidates` candidates, drawn uniformly without suppression. The V * num_kept
+    answers are ranked in random order: the same cut-off per video as the search, without a first stage.
     """
     kept = min(num_kept, num_candidates)
     figures = {f"R{rank}": np.zeros(len(num_hits)) for rank in RANKS}
@@ -75,10 +75,10 @@ def compute_collection_chance(num_hits: Ints, *, num_candidates: int, num_kept: 
 
 @lru_cache(maxsize=4096)
 def _compute_miss(hits: tuple[int, ...], num_videos: int, num_candidates: int, kept: int, rank: int) -> float:
-    """Return the chance that the first `rank` answers hold no hit.
+    """Return the probability that the first `rank` answers contain no hit.
 
-    The places that each video has among the first ones follow a multivariate hypergeometric law, and a video with n
-    places misses with C(M - h, n) / C(M, n). The sum over all distributions is a coefficient of a product of polynomials.
+    The number of first places per video follows a multivariate hypergeometric distribution, and a video with n places misses
+    with probability C(M - h, n) / C(M, n). The sum over all distributions is a coefficient of a product of polynomials.
     """
     drawn = min(rank, num_videos * kept)
     product = np.ones(1)

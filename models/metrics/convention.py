@@ -1,7 +1,7 @@
-"""What a public evaluation convention must state: how candidates become answers, and when an answer counts.
+"""Interface of public evaluation conventions, which turn candidates into answers and decide which answers count.
 
-Figures are a mapping from metric name to one value per query (Q,), NaN where a query has no part in a figure, such as one
-of moments of another length; a table's figure is the mean of the other values.
+Figures map metric names to one value per query (Q,). NaN marks a query outside a figure, such as a figure for moments of
+another length. The figure of a table is the mean of the other values.
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ Figures = Mapping[str, Floats]
 
 
 class IoURule(Enum):
-    """When an overlap counts as a hit. There is no default: published tables differ in it."""
+    """Comparison that makes an overlap a hit. There is no default, because published tables differ."""
 
     ABOVE = ">"  # 2D-TAN
     AT_LEAST = ">="  # Moment-DETR, QVHighlights, CAL, TVR
@@ -30,7 +30,7 @@ class IoURule(Enum):
 
 
 class Convention(ABC):
-    """One way of turning candidates into figures. `max_kept` is the number of answers that count."""
+    """Evaluation convention that turns candidates into figures. `max_kept` is the number of answers that count."""
 
     name: str
     iou_rule: IoURule
@@ -38,16 +38,17 @@ class Convention(ABC):
 
     @abstractmethod
     def rank(self, candidates: RankedSpans) -> RankedSpans:
-        """Turn the candidates of each query into its answers, best first."""
+        """Return the answers of each query, best first."""
 
     @abstractmethod
     def compute_figures(self, answers: RankedSpans, truth: PaddedSpans) -> Figures:
         """Score the answers of each query against its true moments."""
 
     def compute_chance(self, candidates: Floats, truth: PaddedSpans) -> Figures:
-        """Return the expected figures of an answer list drawn uniformly from (Q, M, 2) candidates.
+        """Return the expected figures of answers drawn uniformly from (Q, M, 2) candidates.
 
-        Here the mean over `CHANCE_DRAWS` lists a query, the same in every call; conventions with a closed form give that.
+        The default is the mean over `CHANCE_DRAWS` lists per query, the same in every call. Conventions with a closed form
+        override it.
         """
         rng = np.random.default_rng(0)
         sums: dict[str, Floats] = {}
@@ -58,7 +59,7 @@ class Convention(ABC):
 
 
 def _shuffle(candidates: Floats, num_drawn: int, rng: np.random.Generator) -> RankedSpans:
-    """Draw different candidates of each query, with falling scores: (Q, M, 2) -> (Q, K)."""
+    """Draw distinct candidates of each query, with descending scores: (Q, M, 2) -> (Q, K)."""
     keys = rng.random(candidates.shape[:2], dtype=np.float32)
     chosen = np.argsort(keys, axis=1)[:, :num_drawn]  # (Q, K)
     scores = np.broadcast_to(-np.arange(chosen.shape[1], dtype=np.float64), chosen.shape)
@@ -67,7 +68,7 @@ def _shuffle(candidates: Floats, num_drawn: int, rng: np.random.Generator) -> Ra
 
 
 def compute_means(figures: Figures) -> dict[str, float]:
-    """Return the figures of a table: the mean of each column over the queries that have part in it, NaN where none has."""
+    """Return the figures of a table: the mean of each column without NaN; NaN for a column without values."""
     return {name: _compute_mean(values[~np.isnan(values)]) for name, values in figures.items()}
 
 
@@ -76,6 +77,6 @@ def _compute_mean(values: Floats) -> float:
 
 
 def compute_hits(best_iou: Floats, *, rank: int, threshold: float, rule: IoURule) -> Floats:
-    """Return 1.0 where one of the first `rank` answers is a hit: best_iou (Q, K) -> (Q,)."""
+    """Return 1.0 if one of the first `rank` answers is a hit, else 0.0: best_iou (Q, K) -> (Q,)."""
     hits: Bools = np.any(rule.is_hit(best_iou[:, :rank], threshold), axis=1)
     return np.asarray(hits, dtype=np.float64)

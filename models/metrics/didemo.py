@@ -1,10 +1,10 @@
-"""The convention of DiDeMo (Hendricks et al. 2017, arXiv:1708.01641, section 4): Rank@1, Rank@5 and mIoU against several people.
+"""Convention of DiDeMo (Hendricks et al. 2017, arXiv:1708.01641, section 4): Rank@1, Rank@5 and mIoU of several annotators.
 
-A video is six chunks of 5 s, an answer one of its 21 runs of chunks, and all of them are ranked. Every person marked one; the
-rank of a query is the mean of the three best ranks of people's moments, Rank@k whether it is at most k, and mIoU the mean of
-the three largest IoUs of the first answer with people's moments. So people who disagree with the rest do not count.
-Deviation: candidates that are no runs of chunks are moved to the nearest one, which takes the place of its best candidate.
-Letters: Q queries, K answers, A people.
+A video is six chunks of 5 s. An answer is one of its 21 runs of chunks, and all runs are ranked. Each annotator marked one run.
+The rank of a query is the mean of the three best ranks of annotated moments, and Rank@k tells whether it is at most k. mIoU is
+the mean of the three largest IoUs of the first answer with annotated moments. Annotators who disagree thus do not count.
+Deviation: candidates that are not runs of chunks move to the nearest run, which takes the rank of its best candidate.
+Letters: Q queries, K answers, A annotators.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ NUM_BEST = 3  # people that count
 
 @dataclass(frozen=True)
 class DiDeMoConvention(Convention):
-    """Rank@{1, 5} and mIoU. The truth holds one span a person; a hit is the same run of chunks."""
+    """Rank@{1, 5} and mIoU. The truth has one span per annotator; a hit is the same run of chunks."""
 
     iou_rule: IoURule = IoURule.AT_LEAST
     max_kept: int = NUM_SEGMENTS
@@ -47,7 +47,7 @@ class DiDeMoConvention(Convention):
         return RankedSpans(np.where(valid[..., None], spans, 0.0), np.where(valid, scores, 0.0), valid)
 
     def compute_figures(self, answers: RankedSpans, truth: PaddedSpans) -> Figures:
-        """Return Rank@k as 0 or 1 per query, and the mean IoU. A moment that is no answer has an infinite rank."""
+        """Return Rank@k as 0 or 1 per query, and the mean IoU. A moment that is not an answer has an infinite rank."""
         found = np.where(answers.valid, encode_segments(answers.spans), -1)  # (Q, K)
         marked = np.where(truth.mask, encode_segments(truth.spans), -2)  # (Q, A)
         same = found[:, :, None] == marked[:, None]  # (Q, K, A)
@@ -69,7 +69,7 @@ def encode_segments(spans: Floats) -> Ints:
 
 
 def decode_segments(codes: Ints) -> Floats:
-    """Return the spans of runs of chunks, as if every chunk were whole: (...) -> (..., 2) seconds."""
+    """Return the spans of runs of chunks, with a full last chunk: (...) -> (..., 2) seconds."""
     return np.stack([codes // NUM_CHUNKS, codes % NUM_CHUNKS + 1], axis=-1) * CHUNK_S
 
 

@@ -1,4 +1,4 @@
-"""Floors that need no model: candidates of a grid, the most frequent moments of training, the whole video, another video.
+"""Floors without a model: random candidates of a grid, the most frequent training moments, the whole video, another video.
 
 Letters: Q queries, M cells of the grid, K answers. Source: the baselines of TALL (Gao et al. 2017, arXiv:1705.02101) and after.
 """
@@ -25,8 +25,8 @@ def normalise_truth(truth: PaddedSpans, durations_s: Floats) -> PaddedSpans:
 
 
 def count_best_cells(unit_truth: PaddedSpans, unit_cells: Floats) -> Ints:
-    """Count how often each cell is the best match of a true moment: (M,). Ties go to the first cell."""
-    spans = unit_truth.spans[unit_truth.mask]  # (T, 2), every true moment of its own
+    """Count the true moments with each cell as best match: (M,). Ties go to the first cell."""
+    spans = unit_truth.spans[unit_truth.mask]  # (T, 2), one row per true moment
     counts = np.zeros(len(unit_cells), dtype=np.int64)
     for rows in iterate_chunks(len(spans), len(unit_cells)):
         part = spans[rows, None]
@@ -59,13 +59,13 @@ def build_whole_video_answers(durations_s: Floats) -> RankedSpans:
 
 
 def draw_derangement(num_videos: int, seed: int) -> Ints:
-    """Return another video for every video, each used once: (V,), no entry is its own index.
+    """Return another video for every video, each used once: (V,), without fixed points.
 
     Raises:
         ValueError: when there are fewer than two videos.
     """
     if num_videos < 2:
-        raise ValueError(f"a shuffle of videos needs at least two of them, got {num_videos}")
+        raise ValueError(f"a shuffle of videos needs at least two videos, got {num_videos}")
     order = np.random.default_rng(seed).permutation(num_videos)
     others = np.empty(num_videos, dtype=np.int64)
     others[order] = np.roll(order, 1)  # one cycle through all videos

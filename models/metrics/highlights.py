@@ -1,10 +1,10 @@
-"""Highlight detection as QVHighlights scores it (Lei et al. 2021, arXiv:2107.09609, section 4.1): HIT@1 and average precision.
+"""Highlight detection metrics of QVHighlights (Lei et al. 2021, arXiv:2107.09609, section 4.1): HIT@1 and average precision.
 
-A clip is a highlight for a person who rated it at least Fair (2), Good (3) or Very Good (4) of 0 to 4. HIT@1 is whether the
-clip with the highest predicted score is one for anybody; the average precision is taken for each person and then averaged.
-Clips that a prediction leaves out have score 0, those behind the last clip of the video are left out of the precision, and
-a highest score behind it is no hit.
-Letters: Q queries, P predicted clips, C clips of a video, A people.
+A clip is a highlight for an annotator who rated it at least Fair (2), Good (3) or Very Good (4) of 0 to 4. HIT@1 tells whether
+the clip with the highest predicted score is a highlight for any annotator. Average precision is computed per annotator and
+averaged. Clips missing in a prediction have score 0. Clips after the end of the video are left out of the precision; if the
+highest score is there, HIT@1 is 0.
+Letters: Q queries, P predicted clips, C clips of a video, A annotators.
 """
 
 from types import MappingProxyType
@@ -22,21 +22,21 @@ MIN_RATINGS = MappingProxyType({"fair": 2, "good": 3, "very_good": 4})
 class Saliency(NamedTuple):
     """Predicted scores of the clips of each query's video."""
 
-    scores: Floats  # (Q, P), anything where masked
-    mask: Bools  # (Q, P), False behind the last predicted clip
+    scores: Floats  # (Q, P), arbitrary where masked
+    mask: Bools  # (Q, P), False after the last predicted clip
 
 
 class Ratings(NamedTuple):
-    """How salient people found each clip."""
+    """Saliency ratings of each clip by annotators."""
 
-    ratings: Floats  # (Q, C, A), 0 where nobody was asked
+    ratings: Floats  # (Q, C, A), 0 without a rating
     num_clips: Ints  # (Q,) of the video, at most C
 
 
 def compute_highlight_figures(predicted: Saliency, truth: Ratings) -> Figures:
     """Return `highlight_NAME_mAP` and `highlight_NAME_hit1` for each of `MIN_RATINGS`.
 
-    Without a highlight for a person the precision is 0. Every query needs a predicted clip.
+    Without a highlight for an annotator, the precision is 0. Every query needs a predicted clip.
     """
     best = np.where(predicted.mask, predicted.scores, -np.inf).argmax(axis=1)  # (Q,), the first of equal ones
     clips = np.arange(truth.ratings.shape[1])
@@ -52,7 +52,7 @@ def compute_highlight_figures(predicted: Saliency, truth: Ratings) -> Figures:
 
 
 def _fit(predicted: Saliency, num_clips: int) -> Floats:
-    """Cut or fill with 0 to the same number of clips: (Q, P) -> (Q, C)."""
+    """Cut or zero-fill to the same number of clips: (Q, P) -> (Q, C)."""
     fitted = np.zeros((len(predicted.scores), num_clips))
     width = min(num_clips, predicted.scores.shape[1])
     fitted[:, :width] = np.where(predicted.mask, predicted.scores, 0.0)[:, :width]
@@ -62,8 +62,8 @@ def _fit(predicted: Saliency, num_clips: int) -> Floats:
 def compute_clip_precision(scores: Floats, inside: Bools, is_highlight: Bools) -> Floats:
     """Return the average precision of ranked clips: scores and inside (Q, C), is_highlight (Q, C, A) -> (Q, A).
 
-    The mean, over the scores that bring a highlight, of the best precision among all clips scored at least a score up to
-    this one: clips of equal score count as one step.
+    It is the interpolated precision, averaged over the scores at which highlights appear. Clips of equal score count as one
+    step.
     """
     order = np.argsort(np.where(inside, -scores, np.inf), axis=1, kind="stable")  # (Q, C)
     ranked, real = np.take_along_axis(scores, order, axis=1), np.take_along_axis(inside, order, axis=1)

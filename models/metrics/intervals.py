@@ -1,4 +1,4 @@
-"""Percentile intervals by bootstrap over videos: queries of one video are not independent, so whole videos are drawn.
+"""Bootstrap percentile intervals over videos. Queries of one video are not independent, so whole videos are drawn.
 
 Letters: S bootstrap samples, V videos, Q queries, F figures.
 """
@@ -15,7 +15,7 @@ CONFIDENCE = 0.95
 
 
 class Estimate(NamedTuple):
-    """A figure with its 95 % interval; the bounds are None where fewer than two videos were scored."""
+    """A figure with its 95 % interval; the bounds are None with fewer than two scored videos."""
 
     value: float
     low: float | None
@@ -25,8 +25,8 @@ class Estimate(NamedTuple):
 class Comparison(NamedTuple):
     """A figure of two systems on the same queries, and right minus left with its paired 95 % interval.
 
-    `p_value` is the two-sided share of bootstrap differences on the other side of 0. None where fewer than two videos were
-    scored.
+    `p_value` is the two-sided share of bootstrap differences on the other side of 0. It is None with fewer than two scored
+    videos.
     """
 
     left: float
@@ -38,7 +38,7 @@ class Comparison(NamedTuple):
 
 
 def draw_video_weights(num_videos: int, *, num_samples: int, seed: int) -> Ints:
-    """Draw videos with replacement and return how often each one is in each sample: (S, V), every row sums to V."""
+    """Draw videos with replacement and return their counts per sample: (S, V), every row sums to V."""
     drawn = np.random.default_rng(seed).integers(num_videos, size=(num_samples, num_videos))  # (S, V)
     cells = drawn + num_videos * np.arange(num_samples)[:, None]
     return np.bincount(cells.ravel(), minlength=num_samples * num_videos).reshape(num_samples, num_videos)
@@ -47,7 +47,7 @@ def draw_video_weights(num_videos: int, *, num_samples: int, seed: int) -> Ints:
 def resample_means(values: Floats, videos: Ints, weights: Ints) -> Floats:
     """Return the mean over the queries of every bootstrap sample: (Q, F), (Q,), (S, V) -> (S, F).
 
-    `videos` are indices below V. NaN has no part in a mean; the mean of nothing is NaN.
+    `videos` are indices below V. Means ignore NaN; the mean of no values is NaN.
     """
     num_videos, real = weights.shape[1], ~np.isnan(values)
 
@@ -62,9 +62,9 @@ def resample_means(values: Floats, videos: Ints, weights: Ints) -> Floats:
 
 
 def estimate_means(figures: Figures, videos: Ints, *, num_samples: int, seed: int) -> dict[str, Estimate]:
-    """Return every figure's mean with its interval. `videos` (Q,) says which video each query is of.
+    """Return the mean of every figure with its interval. `videos` (Q,) holds the video of each query.
 
-    Figures scored with one seed on the same queries share their samples, so differences of columns are paired.
+    Figures with the same seed and queries share their samples, so differences of columns are paired.
 
     Raises:
         ValueError: when there are no queries.
@@ -77,7 +77,7 @@ def estimate_means(figures: Figures, videos: Ints, *, num_samples: int, seed: in
 
 
 def draw_means(figures: Figures, videos: Ints, *, num_samples: int, seed: int) -> Floats | None:
-    """Return the means of every bootstrap sample over videos: (S, F), None where fewer than two videos were scored.
+    """Return the means of every bootstrap sample over videos: (S, F), None with fewer than two scored videos.
 
     Raises:
         ValueError: when there are no queries.
@@ -93,10 +93,10 @@ def draw_means(figures: Figures, videos: Ints, *, num_samples: int, seed: int) -
 
 
 def compare_means(left: Figures, right: Figures, videos: Ints, *, num_samples: int, seed: int) -> dict[str, Comparison]:
-    """Compare the figures that both have: the same videos are drawn for both sides. `videos` (Q,) as in `estimate_means`.
+    """Compare common figures of two systems with the same samples for both. `videos` (Q,) as in `estimate_means`.
 
     Raises:
-        ValueError: when there are no queries, or the two share no figure.
+        ValueError: when there are no queries, or no common figure.
     """
     differences = subtract_figures(right, left)
     if not differences:
@@ -112,14 +112,14 @@ def compare_means(left: Figures, right: Figures, videos: Ints, *, num_samples: i
 
 
 def _compute_p_value(differences: Floats) -> float:
-    """Return twice the smaller share of (S,) differences on one side of 0, which counts to both; never 0."""
+    """Return twice the smaller share of (S,) differences on one side of 0; 0 counts on both sides. Never 0."""
     real = differences[~np.isnan(differences)]
     beyond = min(int((real <= 0).sum()), int((real >= 0).sum()))
     return min(1.0, 2 * (beyond + 1) / (len(real) + 1))
 
 
 def compute_bounds(samples: Floats) -> tuple[Floats, Floats]:
-    """Return the lower and upper percentile of bootstrap samples: (S, F) -> (F,), (F,). Samples without a mean do not count."""
+    """Return the lower and upper percentile of bootstrap samples: (S, F) -> (F,), (F,). NaN samples do not count."""
     tail = 100 * (1 - CONFIDENCE) / 2
     bounds = np.full((2, samples.shape[1]), np.nan)
     some = ~np.isnan(samples).all(axis=0)
@@ -137,12 +137,12 @@ def estimate_median(values: Floats, videos: Ints, *, num_samples: int, seed: int
         return Estimate(point, None, None)
     weights = draw_video_weights(int(dense.max()) + 1, num_samples=num_samples, seed=seed)
     totals = np.cumsum(weights[:, dense[ordered]], axis=1)  # (S, Q), queries drawn up to each value
-    middle = (totals < (totals[:, -1:] + 1) // 2).sum(axis=1)  # (S,), the first value that reaches the half
+    middle = (totals < (totals[:, -1:] + 1) // 2).sum(axis=1)  # (S,), the first value that reaches half of the weight
     medians = np.sort(values[ordered][middle])
     tail = round(len(medians) * (1 - CONFIDENCE) / 2)
     return Estimate(point, float(medians[tail]), float(medians[-1 - tail]))
 
 
 def subtract_figures(left: Figures, right: Figures) -> Mapping[str, Floats]:
-    """Return the per-query differences of the figures that both tables have: the input of a paired interval."""
+    """Return the per-query differences of common figures, the input of a paired interval."""
     return {name: left[name] - right[name] for name in left if name in right}

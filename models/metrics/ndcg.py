@@ -1,8 +1,8 @@
-"""Normalised discounted cumulative gain of moments found in a collection, where several may be right in different degrees.
+"""Normalised discounted cumulative gain of collection search, with several moments of graded relevance.
 
 Source: NDCG@K, IoU = m of TVR-Ranking (Liang et al. 2024, arXiv:2407.06597), with gain 2^relevance - 1 (Burges et al. 2005).
-In their order, answers take the moment of their video that they overlap most of those not taken yet; where that is a hit,
-its relevance is the answer's. Deviation: the rule of a hit is an argument; the published code counts IoU > m.
+In order, each answer takes the free moment of its video with the highest IoU; if that is a hit, the answer gets its relevance.
+Deviation: the hit rule is an argument; the published code counts IoU > m.
 Letters: Q queries, K answers, G true moments.
 """
 
@@ -17,7 +17,7 @@ from models.metrics.spans import compute_rowwise_iou
 def compute_ndcg(
     answers: CollectionAnswers, truth: CollectionTruth, relevance: Floats, *, rank: int, threshold: float, rule: IoURule
 ) -> Floats:
-    """Return the NDCG of the first `rank` answers: (Q,) in [0, 1], 0 where no moment is relevant. `relevance` is (Q, G)."""
+    """Return the NDCG of the first `rank` answers: (Q,) in [0, 1], 0 without relevant moments. `relevance` is (Q, G)."""
     gains = np.where(truth.videos >= 0, 2.0**relevance - 1.0, 0.0)  # (Q, G)
     free = truth.videos >= 0
     rows = np.arange(len(free))

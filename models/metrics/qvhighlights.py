@@ -1,10 +1,10 @@
-"""The convention of QVHighlights (Lei et al. 2021, arXiv:2107.09609, section 4.1) for moments: R1 and mean average precision.
+"""Convention of QVHighlights (Lei et al. 2021, arXiv:2107.09609, section 4.1) for moments: R1 and mean average precision.
 
-A hit is IoU >= m. R1 takes the first answer as listed, whatever its score, and its IoU with the true moment that it overlaps
-most; the average precision takes the first ten answers as listed, by score. Nothing is suppressed or clipped. Each figure is
-given for all true moments ("full") and for those of a length: short (0, 10], middle (10, 30], long (30, 150] s; there a
-query counts with its moments of that length, and has no part in the figure without one.
-Evaluators in use differ in what they report of R1 (from IoU 0.3 or 0.5 on) and of the mean IoU; here is all of it.
+A hit is IoU >= m. R1 takes the first listed answer, regardless of its score, and its highest IoU with a true moment. Average
+precision takes the first ten listed answers, ordered by score. Nothing is suppressed or clipped. Each figure exists for all
+true moments ("full") and by length: short (0, 10], middle (10, 30], long (30, 150] s. A query counts there with its moments of
+that length, and not at all without one.
+Evaluators differ in the range of R1 (from IoU 0.3 or 0.5 on) and in the mean IoU; this module reports all of them.
 """
 
 from dataclasses import dataclass
@@ -37,11 +37,11 @@ class QVHighlightsConvention(Convention):
     name: str = "QVHighlights"
 
     def rank(self, candidates: RankedSpans) -> RankedSpans:
-        """Take the first candidates as they are listed."""
+        """Take the first listed candidates."""
         return candidates.keep(self.max_kept)
 
     def compute_figures(self, answers: RankedSpans, truth: PaddedSpans) -> Figures:
-        """Return the figures of every length range. Without an answer, all of a query's are 0."""
+        """Return the figures of every length range. All figures of a query without answers are 0."""
         kept = self.rank(answers)
         figures = self._compute_range(FULL, kept, truth)
         lengths_s = truth.spans[..., 1] - truth.spans[..., 0]  # (Q, G)
@@ -63,7 +63,7 @@ class QVHighlightsConvention(Convention):
 
 
 def compute_first_iou(answers: RankedSpans, truth: PaddedSpans) -> Floats:
-    """Return the IoU of each query's first answer with the true moment it overlaps most: (Q,), 0 without one of both."""
+    """Return the highest IoU of each query's first answer with a true moment: (Q,), 0 without answer or moment."""
     first = answers.spans[:, 0]
     iou = np.where(truth.mask, compute_rowwise_iou(first[:, None], truth.spans), -1.0)  # (Q, G)
     best = np.take_along_axis(truth.spans, iou.argmax(axis=1)[:, None, None], axis=1)[:, 0]  # (Q, 2)

@@ -1,6 +1,6 @@
-"""How well scores tell what is there from what is not: the receiver operating characteristic, its area, a threshold.
+"""Receiver operating characteristic: curve, area, and the threshold for a given hit rate.
 
-Letters: Q answers, K thresholds. `present` says of each answer whether there was something to find.
+Letters: Q answers, K thresholds. `present` tells for each answer whether there was something to find.
 """
 
 from typing import NamedTuple
@@ -15,26 +15,26 @@ class RocCurve(NamedTuple):
     """The shares of answers at or above each threshold, from above the highest score down to the lowest."""
 
     thresholds: Floats  # (K,), the first is infinity
-    hit_rates: Floats  # (K,) of what is present
-    false_alarm_rates: Floats  # (K,) of what is absent
+    hit_rates: Floats  # (K,) among present cases
+    false_alarm_rates: Floats  # (K,) among absent cases
 
     @property
     def area(self) -> float:
-        """The chance that something present scores higher than something absent; ties count half."""
+        """The probability that a present case scores higher than an absent one; ties count half."""
         return float(np.trapezoid(self.hit_rates, self.false_alarm_rates))
 
 
 def compute_roc(scores: Floats, present: Bools) -> RocCurve:
-    """Return the curve of scores (Q,), one point for each different score.
+    """Return the curve of scores (Q,), with one point per distinct score.
 
     Raises:
-        ValueError: when nothing is present or nothing is absent.
+        ValueError: unless there are both present and absent cases.
     """
     if present.all() or not present.any():
         raise ValueError(f"a ROC needs answers of both kinds, got {present.sum()} present of {len(present)}")
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
-    last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # of each different score
+    last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # of each distinct score
     hits, alarms = np.cumsum(present[order])[last], np.cumsum(~present[order])[last]
     return RocCurve(
         np.concatenate([[np.inf], ranked[last]]),
@@ -44,11 +44,11 @@ def compute_roc(scores: Floats, present: Bools) -> RocCurve:
 
 
 def choose_threshold(curve: RocCurve, *, hit_rate: float) -> float:
-    """Return the highest threshold that a share `hit_rate` in (0, 1] of what is present reaches."""
+    """Return the highest threshold that a share `hit_rate` in (0, 1] of the present cases reaches."""
     return float(curve.thresholds[np.flatnonzero(curve.hit_rates >= hit_rate)[0]])
 
 
 def compute_rates(scores: Floats, present: Bools, threshold: float) -> tuple[float, float]:
-    """Return the shares of what is present, and of what is absent, that reach a threshold: hits and false alarms."""
+    """Return the hit rate and the false alarm rate at a threshold."""
     reached = scores >= threshold
     return float(reached[present].mean()), float(reached[~present].mean())

@@ -1,4 +1,4 @@
-"""Spans of many queries at once: padding, overlap with the truth, suppression. NumPy only.
+"""Batched spans of many queries: padding, overlap with the truth, suppression. NumPy only.
 
 Letters: Q queries, K or M spans of a query, G true moments of a query.
 """
@@ -13,8 +13,8 @@ from corpus.moments import Floats, Ints, Moment
 
 Bools = NDArray[np.bool_]
 _ELEMENTS_PER_CHUNK = 2**17  # keeps the temporary arrays of a chunk in the processor's cache
-_SHARES = (1 / 24, 1 / 4, 1.0)  # of a query's candidates, among which suppression is tried in turn
-_SAMPLE_STEP = 4  # every so many candidates are sorted to find the score that a share lies above
+_SHARES = (1 / 24, 1 / 4, 1.0)  # of the candidates of a query, tried in turn for suppression
+_SAMPLE_STEP = 4  # one in this many candidates is sorted to estimate the score above which a share lies
 
 
 class PaddedSpans(NamedTuple):
@@ -25,18 +25,18 @@ class PaddedSpans(NamedTuple):
 
 
 class RankedSpans(NamedTuple):
-    """The answers to each query, best first."""
+    """The answers of each query, best first."""
 
     spans: Floats  # (Q, K, 2), zero where not valid
     scores: Floats  # (Q, K), 0 where not valid
-    valid: Bools  # (Q, K), True at answers; false ones stand behind all true ones
+    valid: Bools  # (Q, K), True at answers, which precede all False entries
 
     def take(self, rows: Ints) -> "RankedSpans":
-        """Return the answers of the chosen queries, in the order given."""
+        """Return the answers of the chosen queries, in the given order."""
         return RankedSpans(self.spans[rows], self.scores[rows], self.valid[rows])
 
     def widen(self) -> "RankedSpans":
-        """Return the answers in double precision, in which they are scored and written."""
+        """Return the answers in double precision, which scoring and writing use."""
         return RankedSpans(self.spans.astype(np.float64), self.scores.astype(np.float64), self.valid)
 
     def keep(self, count: int) -> "RankedSpans":
@@ -45,7 +45,7 @@ class RankedSpans(NamedTuple):
 
 
 def pad_moments(moments: Sequence[Sequence[Moment]]) -> PaddedSpans:
-    """Pad each query's moments to the largest number G of them, at least 1."""
+    """Pad the moments of each query to the largest number G, at least 1."""
     width = max([1, *map(len, moments)])
     spans = np.zeros((len(moments), width, 2))
     mask = np.zeros((len(moments), width), dtype=bool)
@@ -59,36 +59,36 @@ def pad_moments(moments: Sequence[Sequence[Moment]]) -> PaddedSpans:
 def compute_rowwise_iou(spans: Floats, others: Floats) -> Floats:
     """Return the temporal IoU of spans row by row: (..., 2) and (..., 2), broadcast -> (...).
 
-    The union is the true union, and two spans of length zero have IoU 0, as in `corpus.moments.compute_iou`.
+    It uses the true union; two spans of length zero have IoU 0, as in `corpus.moments.compute_iou`.
     """
     return _compute_overlap(spans[..., 0], spans[..., 1], others[..., 0], others[..., 1])
 
 
 def compute_hull_iou(spans: Floats, others: Floats) -> Floats:
-    """Return the intersection over the hull row by row: (..., 2) and (..., 2), broadcast -> (...), 0 where the hull is empty.
+    """Return the intersection over the hull row by row: (..., 2) and (..., 2), broadcast -> (...), 0 for an empty hull.
 
-    It equals the IoU where two spans overlap, but for rounding, and is 0 where they do not. Evaluators score with it, and
-    suppress with the true union; at a threshold the two can differ.
+    For overlapping spans it equals the IoU up to rounding; for disjoint spans it is 0. Evaluators score with it and suppress
+    with the true union; at a threshold the two can differ.
     """
     intersection = np.maximum(np.minimum(spans[..., 1], others[..., 1]) - np.maximum(spans[..., 0], others[..., 0]), 0)
     hull = np.maximum(spans[..., 1], others[..., 1]) - np.minimum(spans[..., 0], others[..., 0])
-    iou: Floats = intersection / np.maximum(hull, np.finfo(hull.dtype).tiny)  # where there is no hull there is no intersection
+    iou: Floats = intersection / np.maximum(hull, np.finfo(hull.dtype).tiny)  # an empty hull has no intersection
     return iou
 
 
 def _compute_overlap(starts: Floats, ends: Floats, other_starts: Floats, other_ends: Floats) -> Floats:
-    """In few passes and few temporary arrays: this is where the time of a suppression goes."""
+    """Return the IoU with few passes and few temporary arrays, because suppression spends its time here."""
     overlap: Floats = np.minimum(ends, other_ends) - np.maximum(starts, other_starts)
     np.maximum(overlap, 0, out=overlap)
     union = (ends - starts) + (other_ends - other_starts)
     union -= overlap
-    np.maximum(union, np.finfo(union.dtype).tiny, out=union)  # where there is no union there is no intersection
+    np.maximum(union, np.finfo(union.dtype).tiny, out=union)  # an empty union has no intersection
     overlap /= union
     return overlap
 
 
 def compute_best_iou(spans: Floats, truth: PaddedSpans) -> Floats:
-    """Return the IoU of each span with the true moment it overlaps most: (Q, K, 2) -> (Q, K), 0 without true moments."""
+    """Return the highest IoU of each span with a true moment: (Q, K, 2) -> (Q, K), 0 without true moments."""
     best = np.zeros(spans.shape[:2])
     for column in range(truth.mask.shape[1]):
         iou = compute_hull_iou(spans, truth.spans[:, None, column])
@@ -97,7 +97,7 @@ def compute_best_iou(spans: Floats, truth: PaddedSpans) -> Floats:
 
 
 def iterate_chunks(num_rows: int, row_size: int) -> Iterator[slice]:
-    """Yield slices that cover all rows, each of bounded `rows * row_size`, so that large tables fit into memory."""
+    """Yield slices that cover all rows, with bounded `rows * row_size`, so that large tables fit into memory."""
     step = max(1, _ELEMENTS_PER_CHUNK // max(1, row_size))
     for start in range(0, num_rows, step):
         yield slice(start, start + step)
@@ -106,8 +106,8 @@ def iterate_chunks(num_rows: int, row_size: int) -> Iterator[slice]:
 def rank_spans(candidates: RankedSpans, *, max_iou: float, max_kept: int) -> RankedSpans:
     """Rank each query's candidates by score with greedy non-maximum suppression: (Q, M) -> (Q, max_kept).
 
-    A candidate is dropped when its IoU with a better one kept is above `max_iou`; ties keep the earlier index. The order of
-    the given candidates does not matter otherwise.
+    A candidate is dropped when its IoU with a kept, better one is above `max_iou`; ties keep the earlier index. Otherwise, the
+    order of candidates does not matter.
 
     Raises:
         ValueError: when a valid candidate has a score that is not finite.
@@ -122,10 +122,10 @@ def rank_spans(candidates: RankedSpans, *, max_iou: float, max_kept: int) -> Ran
 
 
 def _choose(candidates: RankedSpans, *, max_iou: float, max_kept: int) -> Ints:
-    """Suppress among the best candidates of each query first, and among more of them where too few of those are kept.
+    """Suppress among the best candidates of each query first, and among more of them if too few are kept.
 
-    Greedy suppression looks at candidates from the best one down: what it keeps of all those above a score is what it keeps
-    of all, in the same order.
+    Greedy suppression proceeds from the best candidate down, so the candidates it keeps above a score are the same, in the
+    same order, as for all candidates.
     """
     chosen = np.full((len(candidates.scores), max_kept), -1, dtype=np.int64)
     rows: Ints = np.arange(len(chosen))
@@ -140,7 +140,7 @@ def _choose(candidates: RankedSpans, *, max_iou: float, max_kept: int) -> Ints:
 
 
 def _find_best(candidates: RankedSpans, share: float) -> Bools:
-    """Return which candidates lie above a score that about this share of each query's lies above: (Q, M); all for share 1."""
+    """Return the mask of about this share of best candidates of each query: (Q, M); all for share 1."""
     if share == 1:
         return candidates.valid
     sample = candidates.scores[:, ::_SAMPLE_STEP]
@@ -151,7 +151,7 @@ def _find_best(candidates: RankedSpans, share: float) -> Bools:
 
 
 def _suppress(candidates: RankedSpans, above: Bools, *, max_iou: float, max_kept: int) -> Ints:
-    """Return the indices (Q, max_kept) that greedy suppression keeps of the chosen candidates, -1 behind the last one."""
+    """Return the indices (Q, max_kept) that greedy suppression keeps among the chosen candidates, -1 after the last one."""
     places, is_real = _pack(above)  # (Q, P)
     remaining = np.where(is_real, candidates.scores.ravel().take(places), -np.inf)
     spans = candidates.spans.reshape(-1, 2).take(places, axis=0)
@@ -172,7 +172,7 @@ def _suppress(candidates: RankedSpans, above: Bools, *, max_iou: float, max_kept
 
 
 def _pack(chosen: Bools) -> tuple[Ints, Bools]:
-    """Return the flat indices of the chosen cells of each row, in order and padded with 0: (Q, M) -> (Q, P), (Q, P)."""
+    """Return the flat indices of the chosen cells of each row, in order, padded with 0: (Q, M) -> (Q, P), (Q, P)."""
     flat = np.flatnonzero(chosen)
     rows = flat // chosen.shape[1]
     counts = np.bincount(rows, minlength=len(chosen))  # (Q,)

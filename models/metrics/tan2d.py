@@ -1,4 +1,4 @@
-"""The convention of 2D-TAN (arXiv:1912.03590, AAAI 2020): R@n at IoU m after non-maximum suppression, and mIoU.
+"""Convention of 2D-TAN (arXiv:1912.03590, AAAI 2020): R@n at IoU m after non-maximum suppression, and mIoU.
 
 The published code counts IoU > m (strict), suppresses with IoU > a threshold that differs between data sets (0.4 to 0.5),
 and calls mIoU the mean IoU of the first answer after suppression. Several true moments: the best match counts.
@@ -37,7 +37,7 @@ class Tan2dConvention(Convention):
         return rank_spans(candidates, max_iou=self.max_iou, max_kept=self.max_kept)
 
     def compute_figures(self, answers: RankedSpans, truth: PaddedSpans) -> Figures:
-        """Return R@n at IoU m as 0 or 1 per query, and the IoU of the first answer. No answer is a miss."""
+        """Return R@n at IoU m as 0 or 1 per query, and the IoU of the first answer. A query without answers is a miss."""
         best = np.where(answers.valid, compute_best_iou(answers.spans, truth), -1.0)  # (Q, K)
         figures = {
             name_recall(rank, threshold): compute_hits(best, rank=rank, threshold=threshold, rule=self.iou_rule)
@@ -64,7 +64,7 @@ class Tan2dConvention(Convention):
 
 
 def compute_draw_recall(num_hits: Floats, num_candidates: int, num_drawn: int) -> Floats:
-    """Return the chance that a draw without replacement holds a hit: 1 - C(M - h, n) / C(M, n), for each h of (Q,)."""
+    """Return the probability that a draw without replacement contains a hit: 1 - C(M - h, n) / C(M, n), for each h of (Q,)."""
     drawn = np.arange(min(num_drawn, num_candidates))  # (n,)
     misses = np.clip(num_candidates - num_hits[:, None] - drawn, 0, None) / (num_candidates - drawn)  # (Q, n)
     recall: Floats = 1.0 - misses.prod(axis=1)

@@ -1,9 +1,9 @@
-"""The convention of TVR (Lei et al. 2020, arXiv:2001.09099, section 5): R@{1, 5, 10, 100} at IoU >= 0.5 and 0.7.
+"""Convention of TVR (Lei et al. 2020, arXiv:2001.09099, section 5): R@{1, 5, 10, 100} at IoU >= 0.5 and 0.7.
 
-SVMR searches the given video, VCMR all videos (a hit is in the right one), VR only looks for the right video. The first 100
-answers count, as listed. Where a query has the moments of four or more people, as in DiDeMo, a hit overlaps two of them.
-The public evaluator computes in single precision over the hull of both spans, and so does this.
-Letters: Q queries, K answers, G true moments or people.
+SVMR searches the given video, VCMR all videos (a hit is in the right video), and VR looks only for the right video. The first
+100 listed answers count. If a query has moments of four or more annotators, as in DiDeMo, a hit overlaps two of them.
+Like the public evaluator, this module computes in single precision over the hull of both spans.
+Letters: Q queries, K answers, G true moments or annotators.
 """
 
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from corpus.moments import Floats, Ints
 from models.metrics.convention import Convention, Figures, IoURule
 from models.metrics.spans import Bools, PaddedSpans, RankedSpans, compute_hull_iou, rank_spans
 
-NUM_PEOPLE, NUM_AGREEING = 4, 2  # with so many people, a hit overlaps the moments of so many of them
+NUM_PEOPLE, NUM_AGREEING = 4, 2  # with at least 4 annotators, a hit overlaps the moments of 2
 
 
 def count_needed(num_people: Ints) -> Ints:
-    """Return how many moments a hit must overlap, by the number of people who gave one each, 0 without people: (Q,)."""
+    """Return the number of moments that a hit must overlap, (Q,); `num_people` (Q,) counts annotators, 0 without any."""
     return np.where(num_people >= NUM_PEOPLE, NUM_AGREEING, 1)
 
 
 @dataclass(frozen=True)
 class TvrConvention(Convention):
-    """R@n at IoU m in the given video. `max_iou` is the threshold of a suppression, None for answers taken as listed."""
+    """R@n at IoU m in the given video. `max_iou` is the suppression threshold; None takes answers as listed."""
 
     max_iou: float | None = None
     iou_rule: IoURule = IoURule.AT_LEAST
@@ -34,21 +34,21 @@ class TvrConvention(Convention):
     name: str = "TVR"
 
     def rank(self, candidates: RankedSpans) -> RankedSpans:
-        """Suppress overlaps, where that is asked for, and take the first answers."""
+        """Suppress overlaps if `max_iou` is set, and take the first answers."""
         if self.max_iou is not None:
             return rank_spans(candidates, max_iou=self.max_iou, max_kept=self.max_kept)
         return candidates.keep(self.max_kept)
 
     def compute_figures(self, answers: RankedSpans, truth: PaddedSpans) -> Figures:
-        """Return R@n at IoU m as 0 or 1 per query; any of its true moments will do."""
+        """Return R@n at IoU m as 0 or 1 per query; any true moment counts."""
         return self.compute_recall(answers.spans, answers.valid, truth, np.ones(len(truth.mask), dtype=np.int64))
 
     def compute_video_figures(self, videos: Ints, own: Ints) -> Figures:
-        """Return whether the right video is among the first n, each video listed once: (Q, K), (Q,)."""
+        """Return whether the right video is among the first n distinct videos: (Q, K), (Q,)."""
         return self._count({"R{rank}": videos[:, : self.max_kept] == own[:, None]})
 
     def compute_recall(self, spans: Floats, may_hit: Bools, truth: PaddedSpans, needed: Ints) -> Figures:
-        """Return R@n at IoU m: spans (Q, K, 2) in videos that may be right (Q, K), a hit overlaps needed (Q,) moments."""
+        """Return R@n at IoU m: spans (Q, K, 2), mask of spans in the right video (Q, K), moments needed for a hit (Q,)."""
         spans, may_hit = spans[:, : self.max_kept].astype(np.float32), may_hit[:, : self.max_kept]
         hits = {f"R{{rank}}_iou{threshold:g}": np.zeros(may_hit.shape, dtype=np.int64) for threshold in self.thresholds}
         for person in range(truth.mask.shape[1]):

@@ -1,4 +1,4 @@
-"""The registry of pretraining objectives: one line per objective in `ObjectiveParams`."""
+"""Registry of pretraining objectives: one line per objective in `ObjectiveParams`."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Changes of clips that leave their content as it is: shift, brightness, mirror image.
+"""Augmentation of clips that preserves their content: shift, brightness, mirroring.
 
 Letters: B clips, K frames, H height, W width.
 """
@@ -13,15 +13,15 @@ Frames = NDArray[np.uint8]
 
 
 class AugmentationParams(Params):
-    """How far clips are changed; 0 leaves a change out."""
+    """Strengths of the augmentations; 0 turns one off."""
 
-    shift_px: NonNegativeInt = 4  # at most, in both directions; pixels at the edge are repeated
+    shift_px: NonNegativeInt = 4  # maximum along both axes; edge pixels are repeated
     brightness: float = Field(default=0.2, ge=0, lt=1)  # pixels are multiplied by 1 - brightness .. 1 + brightness
     flip_probability: float = Field(default=0.5, ge=0, le=1)
 
 
 def shift_clips(frames: Frames, *, max_px: int, generator: np.random.Generator) -> Frames:
-    """Move every clip of (B, K, H, W, 3) by its own offset, all its frames alike."""
+    """Shift every clip of (B, K, H, W, 3) by its own offset, equal for all its frames."""
     if max_px == 0:
         return frames
     height, width = frames.shape[2:4]
@@ -32,7 +32,7 @@ def shift_clips(frames: Frames, *, max_px: int, generator: np.random.Generator) 
 
 
 def brighten_clips(frames: Frames, *, amount: float, generator: np.random.Generator) -> Frames:
-    """Multiply every clip of (B, K, H, W, 3) by its own factor, all its frames alike; values end at 255."""
+    """Multiply every clip of (B, K, H, W, 3) by its own factor, equal for all its frames; values saturate at 255."""
     if amount == 0:
         return frames
     factors = generator.uniform(1 - amount, 1 + amount, size=len(frames))
@@ -41,5 +41,5 @@ def brighten_clips(frames: Frames, *, amount: float, generator: np.random.Genera
 
 
 def flip_clips(frames: Frames, flipped: NDArray[np.bool_]) -> Frames:
-    """Return the mirror image of the clips marked in `flipped` (B,), all frames of a clip alike."""
+    """Mirror all frames of the clips marked in `flipped` (B,)."""
     return np.where(flipped[:, None, None, None, None], frames[:, :, :, ::-1], frames)

@@ -1,91 +1,97 @@
-"""What a pretraining objective must do, and the training values that every objective brings.
+"""Interface of pretraining objectives, and their common training values.
 
-Letters: B clips of a batch, K frames of a clip, H height, W width, Q sentences.
+Letters: B clips of a batch, V videos of a batch, K frames of a clip, H height, W width, P places, D width, Q sentences, L tokens.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from corpus.params import Params
-from corpus.text import Tokenizer
-from models.exchange.roles import TextEncoder, VideoEncoder
+from models.contracts.roles import TextStart, VideoEncoder
+from models.training.schema import LoopParams
 
 
-@dataclass(frozen=True, slots=True)
-class ClipBatch:
-    """Clips of a few videos, and the sentences that are true in them."""
+class ClipBatch(NamedTuple):
+    """Clips of a few videos with their origin, and the sentences that are true in them."""
 
     frames: NDArray[np.uint8]  # (B, K, H, W, 3)
-    texts: tuple[str, ...]  # Q sentences, each once
-    covers: NDArray[np.bool_]  # (Q, B), True where the clip lies in a moment of the sentence
+    video_ids: tuple[str, ...]  # V videos
+    video_index: NDArray[np.int64]  # (B,), index of each clip's video in `video_ids`
+    spans_s: NDArray[np.float64]  # (B, 2), start and end of each clip's own time in its video, without overlap
+    texts: tuple[str, ...]  # Q distinct sentences
+    covers: NDArray[np.bool_]  # (Q, B), True if the clip lies in a moment of the sentence
 
 
 class ObjectiveStep(NamedTuple):
-    """The loss of one batch and the figures worth plotting."""
+    """The loss of one batch, and figures for plots."""
 
     loss: Tensor  # scalar
     figures: dict[str, Tensor]  # name -> scalar
 
 
 class Objective(nn.Module, ABC):
-    """Owns the encoders while they learn. In training mode it augments what it reads; in evaluation mode it does not."""
+    """Pretraining objective. It owns the video encoder during training, and its own state: projector, teacher, queue, clusters.
 
-    def __init__(self, video: VideoEncoder, text: TextEncoder) -> None:
-        """Store the encoders."""
+    It augments its inputs in training mode only. All state that must survive an interruption lies in parameters and buffers.
+    """
+
+    def __init__(self, video: VideoEncoder) -> None:
+        """Store the video encoder."""
         super().__init__()
         self.video = video
-        self.text = text
 
-    @abstractmethod
     def reads(self, text: str) -> bool:
-        """Tell whether this objective learns from a sentence."""
+        """Tell whether this objective learns from a sentence. An objective without a text encoder learns from none."""
+        return False
 
     @abstractmethod
     def forward(self, batch: ClipBatch, generator: np.random.Generator) -> ObjectiveStep:
-        """Return the loss of a batch; all randomness comes from `generator`."""
+        """Return the loss of a batch; all randomness comes from `generator` or torch's global one."""
 
-    def encode_clips(self, frames: NDArray[np.uint8]) -> Tensor:
-        """Encode clips one by one: (B, K, H, W, 3) -> (B, P, D)."""
+    def act_after_step(self, share_done: float) -> None:  # noqa: B027 - most objectives do nothing then
+        """Update a teacher, queue or clusters after an optimizer step. `share_done`, in (0, 1], is the progress of training."""
+
+    def encode_clips(self, frames: NDArray[np.uint8], hidden: Tensor | None = None) -> Tensor:
+        """Encode clips one by one: (B, K, H, W, 3) -> (B, P, D) float32, without the pixels of `hidden` places (B, P)."""
         device = next(self.video.parameters()).device
-        features: Tensor = self.video(torch.from_numpy(frames.reshape(1, -1, *frames.shape[2:])).to(device))
-        return features[0]
+        pixels = torch.from_numpy(frames.reshape(1, -1, *frames.shape[2:])).to(device)
+        features: Tensor = self.video(pixels) if hidden is None else self.video.encode_visible(pixels, hidden[None])
+        return features[0].float()
 
 
-class Schedule(Params):
-    """How long and how fast an objective learns. An epoch visits every training video once."""
+class ObjectiveTraining(LoopParams):
+    """Training values of an objective. An epoch visits every training video once; the last epoch is kept."""
 
-    epochs: PositiveInt
-    min_steps: NonNegativeInt = 0  # a small corpus gets more epochs until it has this many steps
-    videos_per_batch: PositiveInt = 4
-    clips_per_video: int = Field(default=20, ge=2)  # half of them in moments of sentences, where the video has so many
-    learning_rate: PositiveFloat = 5e-3  # of AdamW
-    weight_decay: NonNegativeFloat = 0.01
-    warmup_share: float = Field(default=0.05, ge=0, lt=1)  # of the steps; a cosine to zero follows
-    ema_decay: float = Field(default=0.998, ge=0, lt=1)  # of the average of the weights, which is what is kept
+    min_steps: NonNegativeInt = 0  # lower bound of batches; a small corpus gets more epochs
+    videos_per_batch: PositiveInt = 8
+    clips_per_video: int = Field(default=10, ge=2)  # half of them in moments of sentences, if the video has enough
+    validation_interval: PositiveInt = 1  # epochs between validations; the last epoch is always validated
 
     def count_epochs(self, num_videos: int) -> int:
-        """Return the epochs for this many training videos."""
-        steps = self.count_steps_per_epoch(num_videos)
-        return max(self.epochs, -(-self.min_steps // steps))
+        """Return the number of epochs for this many training videos."""
+        return max(self.max_epochs, -(-self.min_steps // self.count_batches(num_videos)))
 
-    def count_steps_per_epoch(self, num_videos: int) -> int:
-        """Return the steps of one epoch; the last may have fewer videos."""
+    def count_batches(self, num_videos: int) -> int:
+        """Return the number of batches of one epoch; the last may have fewer videos."""
         return -(-num_videos // self.videos_per_batch)
 
 
 class ObjectiveParams(Params, ABC):
-    """Schema shared by all objectives. Without a schedule nothing is learned."""
+    """Schema shared by all objectives. Without `training`, nothing is learned."""
 
-    schedule: Schedule | None = None
+    reads_sentences: ClassVar[bool] = False  # whether `build` needs the text encoder, and trains it
+    training: ObjectiveTraining | None = None
 
     @abstractmethod
-    def build(self, video: VideoEncoder, text: TextEncoder, tokenizer: Tokenizer, texts: Sequence[str]) -> Objective | None:
-        """Return the objective around both encoders; `texts` are all training sentences. None where nothing is learned."""
+    def build(self, video: VideoEncoder, text: TextStart | None, texts: Sequence[str]) -> Objective | None:
+        """Return the objective around the video encoder, None if nothing is learned.
+
+        `text` is the text encoder with its tokenizer if `reads_sentences`, else None. `texts` are all training sentences.
+        """

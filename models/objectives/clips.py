@@ -1,4 +1,4 @@
-"""Which clips a sentence covers, and batches of clips for pretraining.
+"""Batches of clips for pretraining, with the sentences that cover each clip.
 
 Letters: S clips of a video, B clips of a batch, Q sentences.
 """
@@ -18,7 +18,7 @@ LoadClips = Callable[[str, NDArray[np.int64]], NDArray[np.uint8]]  # video id, c
 
 @dataclass(frozen=True, slots=True)
 class PretrainingVideo:
-    """A video as pretraining sees it: its number of clips, and the clips that each sentence covers."""
+    """A pretraining video: its number of clips, and the clips covered by each sentence."""
 
     video_id: str
     num_clips: int
@@ -28,9 +28,9 @@ class PretrainingVideo:
 def build_pretraining_videos(
     num_clips: Mapping[str, int], queries: Iterable[Query], *, clip_rate_hz: float, reads: Callable[[str], bool]
 ) -> list[PretrainingVideo]:
-    """Find the clips whose centre lies in a moment of a sentence; `num_clips` names the videos, in their order.
+    """Find the clips with their centre in a moment of a sentence; `num_clips` lists the videos in order.
 
-    A sentence that is known to be true in other videos covers their clips too. Sentences that cover no clip are left out.
+    A sentence known to be true in other videos covers their clips too. Sentences without covered clips are left out.
     """
     covers: dict[str, dict[str, NDArray[np.bool_]]] = {video_id: {} for video_id in num_clips}
     for query in queries:
@@ -47,13 +47,13 @@ def build_pretraining_videos(
 
 
 def find_covered(moments: Sequence[Moment], num_clips: int, *, clip_rate_hz: float) -> NDArray[np.bool_]:
-    """Return (S,): True at clips whose centre (i + 0.5) / rate lies in one of the moments."""
+    """Return the mask (S,) of clips with their centre (i + 0.5) / rate in one of the moments."""
     centres = (np.arange(num_clips) + 0.5) / clip_rate_hz
     return _unite(((centres >= moment.start_s) & (centres < moment.end_s) for moment in moments), num_clips)
 
 
 def choose_clips(video: PretrainingVideo, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Choose `count` different clips (or all, where there are fewer), half of them covered by a sentence, in their order."""
+    """Choose `count` distinct clips in order (all if there are fewer), half of them covered by a sentence."""
     count = min(count, video.num_clips)
     covered = np.flatnonzero(_unite(video.covers.values(), video.num_clips))
     inside = generator.choice(covered, min(count // 2, len(covered)), replace=False)
@@ -61,17 +61,32 @@ def choose_clips(video: PretrainingVideo, count: int, generator: np.random.Gener
     return np.sort(np.concatenate([inside, generator.choice(others, count - len(inside), replace=False)])).astype(np.int64)
 
 
-def build_batch(
-    videos: Sequence[PretrainingVideo], load_clips: LoadClips, *, clips_per_video: int, generator: np.random.Generator
-) -> ClipBatch:
-    """Sample clips of the videos. A sentence that two of them share is one row, true in both."""
-    chosen = [choose_clips(video, clips_per_video, generator) for video in videos]
-    frames = np.concatenate([load_clips(video.video_id, clips) for video, clips in zip(videos, chosen, strict=True)])
-    texts = sorted({text for video in videos for text in video.covers})
-    rows = [_find_row(text, videos, chosen) for text in texts]
-    covers = np.stack(rows) if rows else np.zeros((0, len(frames)), dtype=bool)  # (Q, B)
-    seen = np.flatnonzero(covers.any(axis=1))
-    return ClipBatch(frames, tuple(texts[row] for row in seen), covers[seen])
+@dataclass(frozen=True, slots=True)
+class ClipData:
+    """The videos of a split, and the loader of their clips."""
+
+    videos: Sequence[PretrainingVideo]
+    load_clips: LoadClips
+    clip_rate_hz: float
+
+    def build_batch(self, rows: Sequence[int], *, clips_per_video: int, generator: np.random.Generator) -> ClipBatch:
+        """Sample clips of some videos. A sentence shared by two videos is one row, true in both."""
+        videos = [self.videos[row] for row in rows]
+        chosen = [choose_clips(video, clips_per_video, generator) for video in videos]
+        frames = [self.load_clips(video.video_id, clips) for video, clips in zip(videos, chosen, strict=True)]
+        starts = np.concatenate(chosen)[:, None] + np.array([0, 1])  # (B, 2) clips
+        texts = sorted({text for video in videos for text in video.covers})
+        found = [_find_row(text, videos, chosen) for text in texts]
+        covers = np.stack(found) if found else np.zeros((0, len(starts)), dtype=bool)  # (Q, B)
+        seen = np.flatnonzero(covers.any(axis=1))
+        return ClipBatch(
+            frames=np.concatenate(frames),
+            video_ids=tuple(video.video_id for video in videos),
+            video_index=np.repeat(np.arange(len(videos)), [len(clips) for clips in chosen]),
+            spans_s=starts / self.clip_rate_hz,
+            texts=tuple(texts[row] for row in seen),
+            covers=covers[seen],
+        )
 
 
 def _unite(parts: Iterable[NDArray[np.bool_]], num_clips: int) -> NDArray[np.bool_]:

@@ -1,10 +1,10 @@
-"""Text-aligned pretraining: a sentence must find its clips, and a clip its sentences, at some place of the picture.
+"""Text-aligned pretraining by MIL-NCE: matches sentences with clips, and clips with sentences, at any place of the picture.
 
 Letters: B clips, P places, D width, Q sentences, V predicted words, L tokens of a sentence.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -12,30 +12,19 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
-from corpus.text import Tokenizer, Vocabulary, replace_words, tokenize
-from models.exchange.roles import TextEncoder, VideoEncoder
+from corpus.text import Tokenizer, Vocabulary, fold, replace_words, tokenize
+from models.contracts.roles import TextStart, VideoEncoder
 from models.layers.multiple_instance_nce import compute_multiple_instance_nce
+from models.layers.place_alignment import compute_place_scores
 from models.objectives.augmentation import AugmentationParams, brighten_clips, flip_clips, shift_clips
-from models.objectives.base import ClipBatch, Objective, ObjectiveParams, ObjectiveStep, Schedule
-
-
-def compute_place_scores(places: Tensor, texts: Tensor) -> Tensor:
-    """Score texts against clips: logsumexp over places of the dot product. (B, P, D), (Q, D) -> (Q, B).
-
-    A sentence vector is the sum of its words, so all words of a sentence must agree at one place.
-    """
-    if places.shape[-1] != texts.shape[-1]:
-        raise ValueError(
-            f"mil_nce needs clip and sentence vectors of one width, got {places.shape[-1]} and {texts.shape[-1]}; "
-            "give the presets of encoder and text_encoder the same dim"
-        )
-    return torch.einsum("bpd,qd->qbp", places, texts).logsumexp(dim=-1)
+from models.objectives.base import ClipBatch, Objective, ObjectiveParams, ObjectiveStep, ObjectiveTraining
+from models.training.precision import single_precision
 
 
 def compute_word_loss(word_scores: Tensor, targets: Tensor) -> Tensor:
-    """Return the cross-entropy of a softmax over words against word weights, over the clips that have any.
+    """Return the cross entropy of a softmax over words against word weights, over clips with any weight.
 
-    `word_scores` (V, B) are logits, `targets` (V, B) weights >= 0, normalised here to sum 1 per clip.
+    `word_scores` (V, B) are logits; `targets` (V, B) are weights >= 0, normalised here to sum 1 per clip.
     """
     totals = targets.sum(dim=0)
     clips = totals > 0
@@ -46,7 +35,7 @@ def compute_word_loss(word_scores: Tensor, targets: Tensor) -> Tensor:
 
 
 def find_words(texts: Sequence[str], words: Sequence[str]) -> NDArray[np.bool_]:
-    """Return which sentences hold which words, (Q, V)."""
+    """Return the occurrence of words in sentences, (Q, V)."""
     columns = {word: column for column, word in enumerate(words)}
     found = np.zeros((len(texts), len(words)), dtype=bool)
     for row, text in enumerate(texts):
@@ -62,51 +51,52 @@ def compute_rarity(texts: Sequence[str], words: Sequence[str]) -> NDArray[np.flo
 
 
 class MILNCEObjective(Objective):
-    """Multiple-instance NCE between sentences and clips with places, and prediction of the words of a clip's sentences.
+    """Multiple-instance NCE between sentences and clips with places, plus prediction of the words of a clip's sentences.
 
-    Source: Miech et al. 2020 (arXiv:1912.06430), eq. 1. Deviations: a clip keeps its places and its score is the
-    logsumexp over them; both directions are separate ratios, each over one row of scores, so that a positive stands once in every
-    denominator (the paper has one joint denominator; the authors' code counts positives twice in it); positives are known
-    from annotated moments instead of being candidates close in time; the word loss is added.
+    Source: Miech et al. 2020 (arXiv:1912.06430), eq. 1. Deviations: a clip keeps its places and its score is the logsumexp
+    over them; both directions are separate ratios over one row of scores each, so that a positive occurs once in every
+    denominator (the paper has one joint denominator, and the authors' code counts positives twice there); positives come
+    from annotated moments instead of captions close in time; the word loss is added.
     """
 
-    def __init__(
-        self, video: VideoEncoder, text: TextEncoder, params: "MILNCEParams", tokenizer: Tokenizer, texts: Sequence[str]
-    ) -> None:
+    def __init__(self, video: VideoEncoder, text: TextStart, params: "MILNCEParams", texts: Sequence[str]) -> None:
         """Count the words of the training sentences `texts`; weights come with the encoders."""
-        super().__init__(video, text)
+        super().__init__(video)
+        self.text = text.encoder
         self.params = params
-        self.tokenizer = tokenizer
+        self.tokenizer = tokenizer = text.tokenizer
+        self.temporal = frozenset(map(fold, params.temporal_words))
         self.words = _choose_words(texts, tokenizer, params.max_predicted_words)
         rarity = compute_rarity([text for text in texts if self.reads(text)], self.words)
         self.register_buffer("word_ids", torch.from_numpy(tokenizer.encode(self.words)), persistent=False)  # (V, L)
         self.register_buffer("rarity", torch.from_numpy(rarity), persistent=False)  # (V,)
-        self.mirrored = {word: other for pair in params.mirrored_words for word, other in (pair, pair[::-1])}
+        self.mirrored = {fold(word): other for pair in params.mirrored_words for word, other in (pair, pair[::-1])}
 
     def reads(self, text: str) -> bool:
-        """Leave out sentences that speak of an order in time: one clip cannot show it."""
-        return not set(tokenize(text)) & set(self.params.temporal_words)
+        """Tell whether a sentence has no temporal word. A single clip cannot show an order in time."""
+        return not set(tokenize(text)) & self.temporal
 
     def forward(self, batch: ClipBatch, generator: np.random.Generator) -> ObjectiveStep:
-        """Return the loss; `accuracy` is the share of sentences whose best clip is a true one, `chance` that of a random clip."""
+        """Return the loss. `accuracy` is the share of sentences with a right best clip, `chance` the share for a random clip."""
         frames, texts = self._augment(batch, generator)
         places = self.encode_clips(frames)  # (B, P, D)
         covers = torch.from_numpy(batch.covers).to(places.device)  # (Q, B)
         ids = torch.from_numpy(self.tokenizer.encode(texts)).to(places.device)  # (Q, L)
-        scores = compute_place_scores(places, self.text(ids).pooled)  # (Q, B)
-        parts = {
-            "sentence_to_clips": compute_multiple_instance_nce(scores, covers),
-            "clip_to_sentences": compute_multiple_instance_nce(scores.T, covers.T),
-            "words": self._compute_word_loss(places, texts, covers),
-        }
+        sentences, words = self.text(ids).pooled, self.text(self.word_ids).pooled  # (Q, D), (V, D)
+        with single_precision(places.device):
+            scores = compute_place_scores(places, sentences.float())  # (Q, B)
+            parts = {
+                "sentence_to_clips": compute_multiple_instance_nce(scores, covers),
+                "clip_to_sentences": compute_multiple_instance_nce(scores.T, covers.T),
+                "words": self._compute_word_loss(compute_place_scores(places, words.float()), texts, covers),
+            }
         loss = parts["sentence_to_clips"] + parts["clip_to_sentences"] + self.params.word_weight * parts["words"]
         return ObjectiveStep(loss, {name: part.detach() for name, part in parts.items()} | _measure(scores, covers))
 
-    def _compute_word_loss(self, places: Tensor, texts: Sequence[str], covers: Tensor) -> Tensor:
-        vectors = self.text(self.word_ids).pooled  # (V, D)
-        holds = torch.from_numpy(find_words(texts, self.words)).to(places.device)  # (Q, V)
+    def _compute_word_loss(self, scores: Tensor, texts: Sequence[str], covers: Tensor) -> Tensor:
+        holds = torch.from_numpy(find_words(texts, self.words)).to(scores.device)  # (Q, V)
         targets = (holds.float().T @ covers.float()) * self.get_buffer("rarity")[:, None]  # (V, B)
-        return compute_word_loss(compute_place_scores(places, vectors), targets)
+        return compute_word_loss(scores, targets)
 
     def _augment(self, batch: ClipBatch, generator: np.random.Generator) -> tuple[NDArray[np.uint8], Sequence[str]]:
         texts = batch.texts
@@ -115,14 +105,14 @@ class MILNCEObjective(Objective):
         values = self.params.augmentation
         frames = shift_clips(batch.frames, max_px=values.shift_px, generator=generator)
         frames = brighten_clips(frames, amount=values.brightness, generator=generator)
-        if generator.random() < values.flip_probability:  # the whole batch, so that a sentence shared by videos stays true
+        if generator.random() < values.flip_probability:  # flips the whole batch, so that a sentence shared by videos stays true
             frames = flip_clips(frames, np.ones(len(frames), dtype=bool))
             texts = tuple(replace_words(text, self.mirrored) for text in texts)
         return frames, texts
 
 
 def _choose_words(texts: Sequence[str], tokenizer: Tokenizer, max_words: int) -> tuple[str, ...]:
-    """Return the most frequent words of the sentences that the tokenizer knows."""
+    """Return the most frequent words of the sentences among those known to the tokenizer."""
     words = Vocabulary.from_texts(texts).words
     return tuple(word for word in words if not tokenizer.find_unknown(word))[:max_words]
 
@@ -137,21 +127,24 @@ def _measure(scores: Tensor, covers: Tensor) -> dict[str, Tensor]:
 class MILNCEParams(ObjectiveParams):
     """Values of `MILNCEObjective`."""
 
+    reads_sentences: ClassVar[bool] = True
+
     name: Literal["mil_nce"]
     word_weight: NonNegativeFloat = 0.5
-    max_predicted_words: PositiveInt = 1000  # the most frequent ones; bounds memory on large vocabularies
-    temporal_words: tuple[str, ...] = ()  # sentences with one of them are left out
-    mirrored_words: tuple[tuple[str, str], ...] = ()  # words that change places in a mirror image
+    max_predicted_words: PositiveInt = 1000  # number of most frequent words; bounds memory on large vocabularies
+    temporal_words: tuple[str, ...] = ()  # sentences with any of them are left out
+    mirrored_words: tuple[tuple[str, str], ...] = ()  # pairs of words that a mirror image swaps
     augmentation: AugmentationParams = AugmentationParams()
-    schedule: Schedule
+    training: ObjectiveTraining
 
-    def build(self, video: VideoEncoder, text: TextEncoder, tokenizer: Tokenizer, texts: Sequence[str]) -> MILNCEObjective:
+    def build(self, video: VideoEncoder, text: TextStart | None, texts: Sequence[str]) -> MILNCEObjective:
         """Return the objective around both encoders.
 
         Raises:
-            ValueError: when there is no sentence to learn from.
+            ValueError: when no sentence is left.
         """
-        objective = MILNCEObjective(video, text, self, tokenizer, texts)
+        assert text is not None  # `reads_sentences`
+        objective = MILNCEObjective(video, text, self, texts)
         if not any(map(objective.reads, texts)):
             raise ValueError(
                 f"mil_nce needs training sentences without temporal_words, got none among {len(texts)} sentences; "

@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from corpus.text import Tokenizer
-from models.exchange.roles import TextEncoder, VideoEncoder
+from models.contracts.roles import TextStart, VideoEncoder
 from models.objectives.base import ObjectiveParams
 
 
 class NoneParams(ObjectiveParams):
-    """Nothing to choose."""
+    """Empty schema: the objective has no values."""
 
     name: Literal["none"]
-    schedule: None = None
+    training: None = None
 
-    def build(self, video: VideoEncoder, text: TextEncoder, tokenizer: Tokenizer, texts: Sequence[str]) -> None:
-        """Return no objective."""
+    def build(self, video: VideoEncoder, text: TextStart | None, texts: Sequence[str]) -> None:
+        """Return None."""
         return

@@ -1,4 +1,4 @@
-"""Self-supervised pretraining without sentences: two views of a clip must agree, and no dimension may collapse.
+"""Self-supervised pretraining by VICReg: matches two views of a clip without sentences, and prevents collapse.
 
 Letters: B clips, P places, D width of a clip vector, E width of an embedding.
 """
@@ -13,10 +13,10 @@ from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from corpus.text import Tokenizer
-from models.exchange.roles import TextEncoder, VideoEncoder
+from models.contracts.roles import TextStart, VideoEncoder
 from models.objectives.augmentation import AugmentationParams, brighten_clips, flip_clips, shift_clips
-from models.objectives.base import ClipBatch, Objective, ObjectiveParams, ObjectiveStep, Schedule
+from models.objectives.base import ClipBatch, Objective, ObjectiveParams, ObjectiveStep, ObjectiveTraining
+from models.training.precision import single_precision
 
 _EPSILON = 1e-4  # inside the square root of the standard deviation, as in the paper
 
@@ -56,14 +56,13 @@ class VICRegObjective(Objective):
     """VICReg on two augmented views of the same clip, on the mean of its places.
 
     Source: Bardes et al. 2022 (arXiv:2105.04906). Deviations: the projector is narrow (the paper has three layers of
-    8192), the optimiser is AdamW instead of LARS, batches hold tens of clips instead of 2048, and the views differ by
-    shift, brightness and mirror image only: cropping and colour jitter would remove what sentences speak of.
-    The text encoder learns nothing and keeps its first weights.
+    8192), the optimizer is AdamW instead of LARS, batches hold tens of clips instead of 2048, and views differ only by shift,
+    brightness and mirroring, because cropping and colour jitter would remove the content of sentences.
     """
 
-    def __init__(self, video: VideoEncoder, text: TextEncoder, params: "VICRegParams") -> None:
+    def __init__(self, video: VideoEncoder, params: "VICRegParams") -> None:
         """Build the projector with weights from torch's global generator; its first layer adapts to the clip vectors."""
-        super().__init__(video, text)
+        super().__init__(video)
         self.params = params
         feature_dim = self._find_feature_dim()
         self.projector = nn.Sequential(
@@ -73,19 +72,16 @@ class VICRegObjective(Objective):
             nn.Linear(params.projector_dim, params.projector_dim, bias=False),
         )
 
-    def reads(self, text: str) -> bool:
-        """Learn from no sentence."""
-        return False
-
     def forward(self, batch: ClipBatch, generator: np.random.Generator) -> ObjectiveStep:
-        """Return the loss of two views of every clip; in evaluation mode both views are augmented too."""
+        """Return the loss of two views of every clip; both views are augmented in evaluation mode too."""
         if len(batch.frames) < 2:
             raise ValueError(
-                f"vicreg needs at least 2 clips in a batch, got {len(batch.frames)}; raise schedule.videos_per_batch"
+                f"vicreg needs at least 2 clips in a batch, got {len(batch.frames)}; raise training.videos_per_batch"
             )
         first = self._embed(self._make_view(batch.frames, generator))
         second = self._embed(self._make_view(batch.frames, generator))
-        parts = compute_vicreg(first, second)
+        with single_precision(first.device):
+            parts = compute_vicreg(first.float(), second.float())
         weights = (self.params.invariance_weight, self.params.variance_weight, self.params.covariance_weight)
         loss = torch.stack([weight * part for weight, part in zip(weights, parts, strict=True)]).sum()
         return ObjectiveStep(loss, {name: part.detach() for name, part in parts._asdict().items()})
@@ -116,8 +112,8 @@ class VICRegParams(ObjectiveParams):
     covariance_weight: NonNegativeFloat = 1.0
     projector_dim: PositiveInt = 256
     augmentation: AugmentationParams = AugmentationParams()
-    schedule: Schedule
+    training: ObjectiveTraining
 
-    def build(self, video: VideoEncoder, text: TextEncoder, tokenizer: Tokenizer, texts: Sequence[str]) -> VICRegObjective:
-        """Return the objective around both encoders; tokenizer and sentences are not read."""
-        return VICRegObjective(video, text, self)
+    def build(self, video: VideoEncoder, text: TextStart | None, texts: Sequence[str]) -> VICRegObjective:
+        """Return the objective around the video encoder; it reads no sentences."""
+        return VICRegObjective(video, self)

@@ -1,4 +1,4 @@
-"""The registry of optimizers: one line per optimizer in `OptimizerParams`."""
+"""Registry of optimizers: one line per optimizer in `OptimizerParams`."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""AdamW: steps scaled by running moments of the gradient, with weight decay apart from them."""
+"""AdamW: steps scaled by running moments of the gradient, with decoupled weight decay."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ from models.optimizers.base import OptimizerParams, Trainees, group_parameters
 
 
 class AdamWParams(OptimizerParams):
-    """AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101); without decay it is Adam (arXiv:1412.6980)."""
+    """Values of AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101); without decay it is Adam (arXiv:1412.6980)."""
 
     name: Literal["adamw"] = "adamw"
     learning_rate: PositiveFloat

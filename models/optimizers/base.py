@@ -1,4 +1,4 @@
-"""What an optimizer of a preset must do: its schema, and the groups of parameters it is built for."""
+"""Interface of optimizers: the common schema, and parameter groups."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from models.losses.base import LearnedGroup
 
 
 class Trainees(NamedTuple):
-    """What is optimized, and how many optimizer steps an epoch has."""
+    """The parameters to optimize, and the number of optimizer steps of an epoch."""
 
     parameters: Sequence[nn.Parameter]  # of the model
     learned: Sequence[LearnedGroup]  # of losses, each with its own learning rate
@@ -20,10 +20,10 @@ class Trainees(NamedTuple):
 
 
 class OptimizerParams(Params, ABC):
-    """Schema shared by all optimizers. `remedy` is the value to lower when a loss is not finite."""
+    """Schema shared by all optimizers. `remedy` names the value to lower when a loss is not finite."""
 
     remedy: ClassVar[str] = "training.optimizer.learning_rate"
-    reads_loss: ClassVar[bool] = False  # its step follows from the loss of one batch and the gradients of that loss alone
+    reads_loss: ClassVar[bool] = False  # whether its step depends on the loss of one batch and its unmodified gradients
 
     @abstractmethod
     def build(self, trainees: Trainees) -> Optimizer:
@@ -40,5 +40,5 @@ def group_parameters(trainees: Trainees, *, weight_decay: float) -> list[dict[st
 
 
 def name_default(values: object) -> object:
-    """Return an optimizer's values with the name `adamw` where they give none."""
+    """Return the values of an optimizer, with the default name `adamw`."""
     return {"name": "adamw", **values} if isinstance(values, dict) else values

@@ -10,12 +10,12 @@ from models.optimizers.base import OptimizerParams, Trainees, group_parameters
 
 
 class SGDParams(OptimizerParams):
-    """SGD with momentum as in Sutskever et al. 2013, in torch's form: the rate multiplies the momentum's sum."""
+    """SGD with momentum (Sutskever et al. 2013) in torch's form: the rate multiplies the momentum buffer."""
 
     name: Literal["sgd"]
     learning_rate: PositiveFloat
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    nesterov: bool = False  # look ahead by the momentum
+    nesterov: bool = False  # use look-ahead momentum
     weight_decay: NonNegativeFloat = 0.0  # of matrices; vectors (biases, norms) do not decay
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""SPS, the stochastic Polyak step: gradient descent whose step length follows from the loss, without a learning rate.
+"""SPS, the stochastic Polyak step: gradient descent with a step length computed from the loss, without a learning rate.
 
 Letters: f the loss of a batch, f* its lowest value, g its gradient over all parameters, n steps of an epoch.
 """
@@ -15,12 +15,12 @@ from models.optimizers.base import OptimizerParams, Trainees
 
 
 class SPS(Optimizer):
-    """Steps along -g of length eta = (f - f*) / (c * |g|^2 + eps), bounded; the groups' `lr` multiplies it.
+    """Bounded steps along -g with the length eta = (f - f*) / (c * |g|^2 + eps); the `lr` of each group multiplies it.
 
     Source: Loizou et al., AISTATS 2021 (arXiv:2002.10542), equations 2 (SPS), 3 (SPS_max: eta <= max_step) and section 4
-    (smoothing: eta_t <= growth^(1/n) * eta_(t-1)), and the authors' code, whose eps is kept. Deviations: the last step
-    length lies in the groups, so `state_dict`, schedules and resuming work; a batch at f*, or without gradient, moves
-    nothing and leaves the last step length as it is, which smoothing would else keep at zero for good.
+    (smoothing: eta_t <= growth^(1/n) * eta_(t-1)), and the authors' code, whose eps is kept. Deviations: the groups
+    store the last step length, so that `state_dict`, schedules and resuming work; a batch at f*, or without gradient, moves
+    nothing and keeps the last step length, because smoothing would otherwise stay at zero forever.
     """
 
     def __init__(
@@ -34,13 +34,13 @@ class SPS(Optimizer):
         initial_step: float = 1.0,
         eps: float = 1e-8,
     ) -> None:
-        """Store c, f*, the bound of a step, its growth from one step to the next, and the length before the first."""
+        """Store c, f*, the maximum step, its growth between steps, and the length before the first step."""
         super().__init__(params, {"lr": 1.0, "step_length": initial_step})
         self._scale, self._lowest_loss, self._eps = scale, lowest_loss, eps
         self._max_step, self._growth = max_step, growth
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take one step and return the loss that `closure` gives; it must compute the gradients too.
+        """Take one step and return the loss of `closure`, which must compute the gradients too.
 
         Raises:
             TypeError: without a closure.
@@ -86,27 +86,27 @@ class SPS(Optimizer):
 
 
 class SPSParams(OptimizerParams):
-    """Values of `SPS`. It moves all parameters by one step length, so losses with a rate of their own are refused."""
+    """Values of `SPS`. It uses one step length for all parameters, so losses with their own learning rate are refused."""
 
     remedy: ClassVar[str] = "training.optimizer.max_step"
     reads_loss: ClassVar[bool] = True
 
     name: Literal["sps"]
-    scale: PositiveFloat = 0.5  # c; larger: shorter steps
+    scale: PositiveFloat = 0.5  # c; larger values give shorter steps
     lowest_loss: float = 0.0  # f*, of the weighted sum of losses
-    max_step: PositiveFloat | None = None  # bound of the step length; none: no bound
-    growth: Annotated[float, Field(ge=1)] | None = 2.0  # of the step length within an epoch, at most; none: any
-    initial_step: PositiveFloat = 1.0  # what the first step grows from
+    max_step: PositiveFloat | None = None  # maximum step length; null: unlimited
+    growth: Annotated[float, Field(ge=1)] | None = 2.0  # maximum growth of the step length within an epoch; null: unlimited
+    initial_step: PositiveFloat = 1.0  # step length before the first step
 
     def build(self, trainees: Trainees) -> Optimizer:
         """Return the optimizer.
 
         Raises:
-            ValueError: when a loss has parameters of its own.
+            ValueError: when a loss has its own parameters.
         """
         if trainees.learned:
             raise ValueError(
-                f"sps gives all parameters one step length, but {len(trainees.learned)} of the losses have parameters with a "
+                f"sps uses one step length for all parameters, but {len(trainees.learned)} of the losses have parameters with a "
                 "learning rate of their own; choose another optimizer or other losses"
             )
         return SPS(

@@ -1,4 +1,4 @@
-"""The registry of retrievers: one line per retriever in `RetrieverParams`."""
+"""Registry of retrievers: one line per retriever in `RetrieverParams`."""
 
 from typing import Annotated
 
@@ -6,5 +6,6 @@ from pydantic import Field
 
 from models.retrievers.cal import CALParams
 from models.retrievers.dual_encoder import DualEncoderParams
+from models.retrievers.shared_space import SharedSpaceParams
 
-RetrieverParams = Annotated[CALParams | DualEncoderParams, Field(discriminator="name")]
+RetrieverParams = Annotated[CALParams | DualEncoderParams | SharedSpaceParams, Field(discriminator="name")]

@@ -1,4 +1,4 @@
-"""The registry of schedules of the learning rate: one line per schedule in `ScheduleParams`."""
+"""Registry of learning-rate schedules: one line per schedule in `ScheduleParams`."""
 
 from typing import Annotated
 

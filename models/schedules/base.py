@@ -1,4 +1,4 @@
-"""What a schedule of the learning rate must do: a share of the rate for every optimizer step, after a common warm-up."""
+"""Interface of learning-rate schedules: a fraction of the rate for every optimizer step, after a common warm-up."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -11,17 +11,17 @@ from corpus.params import Params
 
 
 class Course(NamedTuple):
-    """How long a training is, in optimizer steps, and the validation metric that chooses its epoch."""
+    """The length of a training in optimizer steps, and the validation metric that selects its epoch."""
 
     num_steps: int
     num_warmup: int
-    metric: str  # its column of the curve; higher is better
+    metric: str  # column of the curve; higher is better
 
 
 class RateShare(ABC):
-    """The share of the learning rate at each optimizer step, the same for all groups of an optimizer.
+    """Fraction of the learning rate at each optimizer step, the same for all groups of an optimizer.
 
-    Its attributes are plain numbers and strings: they are saved and resumed with the training.
+    Its attributes are plain numbers and strings, which are saved and resumed with the training.
     """
 
     def __init__(self, course: Course) -> None:
@@ -29,7 +29,7 @@ class RateShare(ABC):
         self.num_warmup = course.num_warmup
 
     def __call__(self, step: int) -> float:
-        """Return the share of a step from 0: a straight line from above 0 to 1, then the schedule's own."""
+        """Return the share of a step, counted from 0: a linear warm-up from above 0 to 1, then the schedule's own share."""
         if step < self.num_warmup:
             return (step + 1) / self.num_warmup
         return self.compute_share(step)
@@ -38,8 +38,8 @@ class RateShare(ABC):
     def compute_share(self, step: int) -> float:
         """Return the share of a step after the warm-up."""
 
-    def end_epoch(self, row: Mapping[str, float]) -> None:  # noqa: B027 - most schedules look at no epoch
-        """Learn from an epoch's row of the curve."""
+    def end_epoch(self, row: Mapping[str, float]) -> None:  # noqa: B027 - most schedules ignore epochs
+        """Read the row of an epoch in the curve."""
 
 
 class ScheduleParams(Params, ABC):
@@ -61,14 +61,14 @@ class ScheduleParams(Params, ABC):
 
 
 class RateScheduler(LambdaLR):
-    """Sets the rates of all groups of an optimizer by one `RateShare`, step by step and at the end of an epoch."""
+    """Scheduler that sets the rates of all optimizer groups by one `RateShare`, per step and at the end of an epoch."""
 
     def __init__(self, optimizer: Optimizer, share: RateShare) -> None:
         """Set the rate of the first step."""
         super().__init__(optimizer, share)
 
     def end_epoch(self, row: Mapping[str, float]) -> None:
-        """Show the share an epoch's row of the curve, and set the rates of the next step anew."""
+        """Pass the row of an epoch to the share, and update the rates of the next step."""
         share = self.lr_lambdas[0]
         assert isinstance(share, RateShare)
         share.end_epoch(row)

@@ -1,4 +1,4 @@
-"""The full rate from the warm-up to the end."""
+"""Constant schedule: the full rate from the warm-up to the end."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ from models.schedules.base import Course, RateShare, ScheduleParams
 
 
 class ConstantShare(RateShare):
-    """Always the full rate."""
+    """The full rate at every step."""
 
     def compute_share(self, step: int) -> float:
         """Return 1."""
@@ -14,7 +14,7 @@ class ConstantShare(RateShare):
 
 
 class ConstantParams(ScheduleParams):
-    """The constant rate has no values."""
+    """Empty schema: the constant schedule has no values."""
 
     name: Literal["constant"]
 

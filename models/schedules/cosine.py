@@ -1,4 +1,4 @@
-"""A cosine from the full rate after the warm-up down to 0 at the end."""
+"""Cosine schedule: from the full rate after the warm-up down to 0 at the end."""
 
 import math
 from typing import Literal
@@ -10,7 +10,7 @@ class CosineShare(RateShare):
     """Half a cosine over the steps after the warm-up. Source: Loshchilov and Hutter 2017 (arXiv:1608.03983), without restarts."""
 
     def __init__(self, course: Course) -> None:
-        """Fall over all steps of a course."""
+        """Store the length of a course."""
         super().__init__(course)
         self.num_steps = course.num_steps
 
@@ -21,9 +21,9 @@ class CosineShare(RateShare):
 
 
 class CosineParams(ScheduleParams):
-    """The cosine has no values."""
+    """Empty schema: the cosine schedule has no values."""
 
-    name: Literal["cosine"]
+    name: Literal["cosine"] = "cosine"
 
     def build(self, course: Course) -> CosineShare:
         """Return the shares of a course."""

@@ -1,4 +1,4 @@
-"""The rate is multiplied by a factor when a figure of the epochs has not improved for a while."""
+"""Plateau schedule: multiplies the rate by a factor when a figure has not improved for some epochs."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -11,15 +11,15 @@ VALIDATION_LOSS, TRAIN_LOSS = "val/loss", "train/loss"
 
 
 class PlateauShare(RateShare):
-    """Falls after more than `patience_epochs` epochs in a row without improvement, as `ReduceLROnPlateau` of torch does.
+    """Share that falls after more than `patience_epochs` epochs without improvement, like torch's `ReduceLROnPlateau`.
 
-    An epoch improves when it is better than the best one so far by `min_improvement` of that one's value.
+    An epoch improves if it beats the best one so far by `min_improvement` of the best value.
     """
 
     def __init__(
         self, course: Course, *, column: str, factor: float, patience_epochs: int, min_improvement: float, min_share: float
     ) -> None:
-        """Watch a column of the curve: losses shall fall, other figures rise."""
+        """Watch a column of the curve: losses should fall, other figures should rise."""
         super().__init__(course)
         self.column = column
         self.sign = -1.0 if column in (VALIDATION_LOSS, TRAIN_LOSS) else 1.0
@@ -27,14 +27,14 @@ class PlateauShare(RateShare):
         self.min_improvement, self.min_share = min_improvement, min_share
         self.share = 1.0
         self.best = float("-inf")  # of sign * figure
-        self.num_idle = 0  # epochs in a row without improvement
+        self.num_idle = 0  # consecutive epochs without improvement
 
     def compute_share(self, step: int) -> float:
-        """Return the present share."""
+        """Return the current share."""
         return self.share
 
     def end_epoch(self, row: Mapping[str, float]) -> None:
-        """Compare the epoch with the best one."""
+        """Compare an epoch with the best one."""
         figure = self.sign * row[self.column]
         if self.best == float("-inf") or figure > self.best + self.min_improvement * abs(self.best):
             self.best, self.num_idle = figure, 0
@@ -45,23 +45,23 @@ class PlateauShare(RateShare):
 
 
 class PlateauParams(ScheduleParams):
-    """Values of `PlateauShare`; `metric` is the one that chooses the epoch: mIoU of localizers, recall of retrievers."""
+    """Values of `PlateauShare`; `metric` is the metric that selects the epoch: mIoU of localizers, recall of retrievers."""
 
     name: Literal["plateau"]
     monitor: Literal["metric", "validation_loss", "train_loss"] = "metric"
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
     patience_epochs: NonNegativeInt = 2
     min_improvement: NonNegativeFloat = 1e-4  # relative to the best value
-    min_share: Annotated[float, Field(ge=0, le=1)] = 0.0  # of the learning rate, below which it does not fall
+    min_share: Annotated[float, Field(ge=0, le=1)] = 0.0  # lower bound, as a fraction of the learning rate
 
     @property
     def reads_validation_loss(self) -> bool:
-        """Whether the validation loss is watched."""
+        """Whether the schedule watches the validation loss."""
         return self.monitor == "validation_loss"
 
     @property
     def reads_validation(self) -> bool:
-        """Whether something other than the training's own loss is watched."""
+        """Whether the schedule watches anything but the training loss."""
         return self.monitor != "train_loss"
 
     def build(self, course: Course) -> PlateauShare:

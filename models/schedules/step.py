@@ -1,4 +1,4 @@
-"""The rate is multiplied by a factor every few epochs."""
+"""Step schedule: multiplies the rate by a factor every few epochs."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -9,7 +9,7 @@ from models.schedules.base import Course, RateShare, ScheduleParams
 
 
 class StepShare(RateShare):
-    """A staircase: the share falls at the end of every `every_epochs`-th epoch, however many steps epochs have."""
+    """Staircase share that falls at the end of every `every_epochs`-th epoch, regardless of the steps of an epoch."""
 
     def __init__(self, course: Course, *, every_epochs: int, factor: float) -> None:
         """Start at the full rate."""
@@ -19,7 +19,7 @@ class StepShare(RateShare):
         self.num_epochs = 0  # that have ended
 
     def compute_share(self, step: int) -> float:
-        """Return the share of the present stair."""
+        """Return the share of the current stair."""
         return float(self.factor ** (self.num_epochs // self.every_epochs))
 
     def end_epoch(self, row: Mapping[str, float]) -> None:

@@ -1,1 +1,1 @@
-"""How roles are trained: the schema of a preset's `training`, the data side and the loop."""
+"""Training of roles and objectives: schema of a preset's `training`, data and loop."""

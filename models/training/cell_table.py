@@ -1,4 +1,4 @@
-"""The cells of all videos of a split as one table, in memory or, where it would take too much of that, in a file.
+"""Table of the cells of all videos of a split, in memory or, if too large, in a memory-mapped file.
 
 Letters: V videos, B rows, N cells, P places, D width.
 """
@@ -15,15 +15,15 @@ from torch import Tensor
 
 from corpus.store import Half
 
-UNHELD = 2  # references that `sys.getrefcount` counts to an array that only its list holds
-MEMORY_BYTES = 4 * 2**30  # a larger table lies in a temporary file, of which the system keeps in memory what is read
+UNHELD = 2  # `sys.getrefcount` of an array that only its list references
+MEMORY_BYTES = 4 * 2**30  # a larger table lies in a temporary file; the system caches the parts that are read
 
 
 def build_table(cells: Iterable[Half], num_videos: int) -> Tensor:
-    """Return the videos' cells, (V, N, P, D) float16, each read once and held once.
+    """Return the cells of all videos, (V, N, P, D) float16. Each is read once and stored once.
 
     Raises:
-        ValueError: when there are more or fewer videos than were expected.
+        ValueError: when the number of videos differs from `num_videos`.
     """
     videos = iter(cells)
     first = next(videos, None)
@@ -41,10 +41,10 @@ def build_table(cells: Iterable[Half], num_videos: int) -> Tensor:
 
 
 class BatchMemory:
-    """Memory of batches that no one holds any more, for the next ones: fresh pages cost more than what is written to them."""
+    """Pool of memory for batches, reused once unreferenced, because fresh pages cost more than writing to them."""
 
     def __init__(self) -> None:
-        """Start without memory."""
+        """Start with an empty pool."""
         self._arrays: list[NDArray[np.float32]] = []
 
     def gather(self, table: Tensor, rows: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ class BatchMemory:
         return found
 
     def _take(self, shape: tuple[int, ...]) -> Tensor:
-        """Return uninitialised memory: a tensor, and whatever shares its storage, holds a reference to its array."""
+        """Return uninitialised memory. A tensor, and all that shares its storage, holds a reference to its array."""
         free = [index for index in range(len(self._arrays)) if sys.getrefcount(self._arrays[index]) <= UNHELD]
         fitting = [index for index in free if self._arrays[index].shape[1:] == shape[1:] and len(self._arrays[index]) >= shape[0]]
         if not fitting:
@@ -68,5 +68,5 @@ class BatchMemory:
 def _allocate(shape: tuple[int, ...]) -> NDArray[np.float16]:
     if np.prod(shape, dtype=np.float64) * 2 <= MEMORY_BYTES:
         return np.empty(shape, dtype=np.float16)
-    with tempfile.TemporaryFile() as file:  # the map keeps it until it is let go
+    with tempfile.TemporaryFile() as file:  # the map keeps the file alive
         return np.memmap(file, dtype=np.float16, mode="w+", shape=shape)

@@ -1,4 +1,4 @@
-"""How Lightning writes its checkpoints: whole or not at all."""
+"""Atomic writing of Lightning checkpoints."""
 
 import io
 from pathlib import Path
@@ -11,17 +11,17 @@ from corpus.files import write_bytes
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint by temporary file, fsync and rename.
+    """Checkpoint plugin that writes by temporary file, fsync and rename.
 
-    Lightning's own goes through the folder for temporary files: where that is another disk, a full disk leaves a truncated
-    checkpoint under its final name.
+    Lightning's own plugin uses the system's temporary folder. If that is on another disk, a full disk leaves a truncated
+    checkpoint under the final name.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write a checkpoint.
 
         Raises:
-            NoRoomError: when it does not fit, naming the file, the bytes needed and the bytes free.
+            NoRoomError: when the file does not fit, naming it, the bytes needed and the bytes free.
         """
         content = io.BytesIO()
         torch.save(checkpoint, content)

@@ -1,9 +1,10 @@
-"""The data of one split in memory, and batches of it by index: nothing is looped over per item in Python.
+"""Data of one split in memory, with batches by index and without Python loops over items.
 
 Letters: V videos, Q queries, B rows of a batch, N cells, P places, D widths, L words, G true moments, S clips.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, Self
@@ -15,15 +16,15 @@ from torch import Tensor
 from corpus.moments import compute_clip_rate, find_clips
 from corpus.records import Corpus
 from corpus.store import Half
-from models.exchange.batches import Labels, Targets, TextFeatures, VideoFeatures
-from models.exchange.inputs import select_text
+from models.contracts.batches import Labels, Targets, TextFeatures, VideoFeatures
+from models.contracts.inputs import Cells, select_text
 from models.metrics.spans import pad_moments
 from models.training.cell_table import BatchMemory, build_table
 from models.training.labels import build_labels
 
 
 class LocalizerBatch(NamedTuple):
-    """What one step of a localizer reads."""
+    """The inputs of one training step of a localizer."""
 
     video: VideoFeatures
     text: TextFeatures
@@ -32,10 +33,10 @@ class LocalizerBatch(NamedTuple):
 
 
 class RetrieverBatch(NamedTuple):
-    """What one step of a retriever reads: the distinct clips of B moments, and how they make the moments."""
+    """The inputs of one training step of a retriever: the distinct clips of B moments, and their shares in the moments."""
 
-    clips: Tensor  # (S, P, D)
-    shares: Tensor  # (B, S), each row the share of every clip in the mean of a moment, summing to 1
+    clips: Mapping[str, Tensor]  # by stream, each (S, P, D)
+    shares: Tensor  # (B, S), weight of every clip in the mean of a moment; rows sum to 1
     text: TextFeatures
     targets: Targets  # one span per row
     query_index: Tensor  # (B,) of the queries in their split
@@ -47,7 +48,7 @@ class QueryTable:
 
     text: TextFeatures
     video_index: Tensor  # (Q,)
-    text_index: Tensor  # (Q,), equal where two queries have one sentence
+    text_index: Tensor  # (Q,), equal for queries with the same sentence
     spans: Tensor  # (Q, G, 2) seconds
     mask: Tensor  # (Q, G)
     sentences: tuple[str, ...]
@@ -73,7 +74,7 @@ class QueryTable:
 
     @cached_property
     def labels(self) -> Labels:
-        """The classes of the queries, (Q,) each; made when a loss asks for them."""
+        """The class labels of the queries, (Q,) each, computed on first access."""
         return build_labels(self.sentences, self.text, video_index=self.video_index, text_index=self.text_index)
 
     def targets(self, rows: Tensor) -> Targets:
@@ -86,46 +87,49 @@ class LocalizerData:
     """One split on a localizer's grid."""
 
     queries: QueryTable
-    cells: Tensor  # (V, N, P, D) float16
+    num_cells: int  # N
+    cells: Mapping[str, Tensor]  # by stream, each (V, N, P, D) float16
     durations_s: Tensor  # (V,)
-    memory: BatchMemory = field(default_factory=BatchMemory, compare=False)
+    memory: Mapping[str, BatchMemory] = field(default_factory=lambda: defaultdict(BatchMemory), compare=False)  # by stream
 
     @classmethod
-    def from_corpus(cls, corpus: Corpus, text: TextFeatures, cells: Iterable[Half]) -> Self:
-        """Gather the split's videos: their cells (N, P, D) and the queries' sentences, both in the corpus's order."""
-        table = build_table(cells, len(corpus.videos))
+    def from_corpus(cls, corpus: Corpus, text: TextFeatures, cells: Mapping[str, Iterable[Half]], num_cells: int) -> Self:
+        """Gather the cells (N, P, D) of the videos by stream, and the sentences of the queries, in corpus order."""
+        tables = {name: build_table(part, len(corpus.videos)) for name, part in cells.items()}
         durations = torch.tensor([video.duration_s for video in corpus.videos], dtype=torch.float32)
-        return cls(QueryTable.from_corpus(corpus, text), table, durations)
+        return cls(QueryTable.from_corpus(corpus, text), num_cells, tables, durations)
 
     def batch(self, rows: Tensor) -> LocalizerBatch:
         """Return the batch of some queries."""
         videos = self.queries.video_index[rows]
-        features = self.memory.gather(self.cells, videos)  # (B, N, P, D)
-        mask = torch.ones(features.shape[:2], dtype=torch.bool)
-        video = VideoFeatures(features, mask, self.durations_s[videos])
+        streams = {name: self.memory[name].gather(table, videos) for name, table in self.cells.items()}  # (B, N, P, D) each
+        mask = torch.ones((len(rows), self.num_cells), dtype=torch.bool)
+        video = VideoFeatures(streams, mask, self.durations_s[videos])
         return LocalizerBatch(video, select_text(self.queries.text, rows), self.queries.targets(rows), rows)
 
 
 @dataclass(frozen=True)
 class RetrieverData:
-    """One split clip by clip; a row is a query with one of its moments."""
+    """One split at clip level; a row is a query with one of its moments."""
 
     queries: QueryTable
-    clips: Tensor  # (all S, P, D) float16, video after video
-    first_clip: Tensor  # (V + 1,), where each video starts in `clips`
+    clips: Mapping[str, Tensor]  # by stream, each (all S, P, D) float16, video after video
+    first_clip: Tensor  # (V + 1,), start of each video in `clips`
     row_query: Tensor  # (R,), the query of each row
     row_span: Tensor  # (R, 2) seconds
     row_clips: Tensor  # (R, 2), first and last clip of each row's moment in `clips`
     durations_s: Tensor  # (V,)
 
     @classmethod
-    def from_corpus(cls, corpus: Corpus, text: TextFeatures, features: Sequence[Half], clip_rate_hz: float | None) -> Self:
-        """Pack the split's videos; `features` are their clips (S, P, D) and `text` the queries' sentences, in order.
+    def from_corpus(cls, corpus: Corpus, text: TextFeatures, features: Sequence[Cells], clip_rate_hz: float | None) -> Self:
+        """Pack the videos of a split; `features` are their clips by stream and `text` the sentences of queries, in order.
 
-        Without a clip rate, the clips of each video span it evenly.
+        All streams are aligned to the clips of the first one, whose rate is `clip_rate_hz`. Without a rate, the clips of each
+        video span it evenly.
         """
         queries = QueryTable.from_corpus(corpus, text)
-        lengths = np.array([len(clips) for clips in features])
+        first = next(iter(features[0]))
+        lengths = np.array([len(clips[first]) for clips in features])
         first_clip = np.concatenate([[0], np.cumsum(lengths)])
         row_query, column = queries.mask.nonzero(as_tuple=True)
         row_span = queries.spans[row_query, column]
@@ -140,7 +144,7 @@ class RetrieverData:
         row_clips = inside + first_clip[video][:, None]
         return cls(
             queries=queries,
-            clips=torch.from_numpy(np.concatenate(features)),
+            clips={name: torch.from_numpy(np.concatenate([clips[name] for clips in features])) for name in features[0]},
             first_clip=torch.from_numpy(first_clip),
             row_query=row_query,
             row_span=row_span,
@@ -162,7 +166,8 @@ class RetrieverData:
             video_index=self.queries.video_index[query],
             text_index=self.queries.text_index[query],
         )
-        return RetrieverBatch(self.clips[clips].float(), shares, select_text(self.queries.text, query), targets, query)
+        streams = {name: table[clips].float() for name, table in self.clips.items()}
+        return RetrieverBatch(streams, shares, select_text(self.queries.text, query), targets, query)
 
 
 def iterate_batches(num_rows: int, batch_size: int) -> Iterator[Tensor]:
@@ -173,10 +178,10 @@ def iterate_batches(num_rows: int, batch_size: int) -> Iterator[Tensor]:
 def shuffle_batches(
     video_index: Tensor, *, batch_size: int, videos_per_batch: int | None, generator: torch.Generator
 ) -> list[Tensor]:
-    """Return the rows of each batch of one epoch, every row once; row i belongs to video `video_index[i]` (R,).
+    """Return the rows of each batch of one epoch, each row once; row i belongs to video `video_index[i]` (R,).
 
-    With `videos_per_batch`, rows are taken from this many videos at a time, so that a batch holds several moments of
-    one video; its last batches may be small.
+    With `videos_per_batch`, rows come from this many videos at a time, so that a batch has several moments of the same
+    video; the last batch of each group may be small.
     """
     if videos_per_batch is None:
         return list(torch.split(torch.randperm(len(video_index), generator=generator), batch_size))

@@ -1,4 +1,4 @@
-"""The training loop of every role: Lightning runs it, an epoch can be resumed bit for bit, validation chooses the weights."""
+"""Training loop of roles and pretraining objectives on Lightning, with bit-exact resume at epochs."""
 
 import logging
 import warnings
@@ -13,29 +13,28 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from models.training.checkpoint_files import WholeCheckpointIO
+from models.training.learner import Learner, Metrics
 from models.training.precision import require_device
-from models.training.role_module import Metrics, RoleModule
-from models.training.schema import TrainingParams
 
 
 class FitResult(NamedTuple):
-    """A finished training; the module's model holds the best epoch's weights."""
+    """A finished training; the model of the module holds the weights of the best epoch."""
 
-    curve: list[Metrics]  # one row an epoch: epoch, train/loss, val/...
-    best: Metrics  # the row of the epoch that was kept
+    curve: list[Metrics]  # one row per epoch: epoch, train/loss, val/...
+    best: Metrics  # the row of the kept epoch
 
 
-def fit(module: RoleModule, *, state_dir: Path, device: torch.device, show_progress: bool = False) -> FitResult:
-    """Train a module, going on from the newest checkpoint of `state_dir` that is whole, and load its best weights.
+def fit(module: Learner, *, state_dir: Path, device: torch.device, show_progress: bool = False) -> FitResult:
+    """Train a module, resume from the newest intact checkpoint in `state_dir`, and load the best weights.
 
-    The state of the last two epochs is kept in `state_dir`; the caller removes the folder when its result is safe.
+    `state_dir` keeps the state of the last two epochs; the caller removes it when the result is saved.
 
     Raises:
         ValueError: when the device cannot train in the chosen precision, or the loss is not finite.
     """
     require_device(module.training_params.precision, device)
     with _hush_lightning():
-        trainer = _build_trainer(module.training_params, state_dir, device, show_progress)
+        trainer = _build_trainer(module, state_dir, device, show_progress)
         trainer.fit(module, ckpt_path=find_last_checkpoint(state_dir), weights_only=True)
     module.model.load_state_dict(module.best_state)
     module.model.to("cpu").eval()
@@ -44,22 +43,24 @@ def fit(module: RoleModule, *, state_dir: Path, device: torch.device, show_progr
 
 @contextmanager
 def _hush_lightning() -> Iterator[None]:
-    """Hide Lightning's advice and two warnings that describe what is meant: resuming, and its own deprecated calls."""
+    """Hide Lightning's tips and its warnings about intended behaviour: resume, frozen parts, its own deprecated calls."""
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+        warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of training")
         warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
         yield
 
 
-def _build_trainer(training: TrainingParams, state_dir: Path, device: torch.device, show_progress: bool) -> L.Trainer:
+def _build_trainer(module: Learner, state_dir: Path, device: torch.device, show_progress: bool) -> L.Trainer:
+    training = module.training_params
     on_gpu = device.type == "cuda"
     return L.Trainer(
-        max_epochs=training.max_epochs,
+        max_epochs=module.num_epochs,
         accelerator="gpu" if on_gpu else "cpu",
         devices=[device.index or 0] if on_gpu else 1,
-        deterministic="warn" if on_gpu else True,  # cumulative sums have no deterministic form on GPUs
+        deterministic="warn" if on_gpu else True,  # cumulative sums have no deterministic implementation on GPUs
         precision=training.precision,
         accumulate_grad_batches=training.accumulate_batches,
         gradient_clip_val=training.gradient_clip_norm,
@@ -87,7 +88,7 @@ def _build_checkpointing(state_dir: Path) -> ModelCheckpoint:
 
 
 def find_last_checkpoint(state_dir: Path) -> Path | None:
-    """Return the newest checkpoint whose bytes are whole; damaged ones are removed with a warning, none gives None."""
+    """Return the newest intact checkpoint or None; remove damaged ones with a warning."""
     for path in sorted(state_dir.glob("*.ckpt"), reverse=True):
         problem = _find_damage(path)
         if problem is None:

@@ -3,7 +3,7 @@
 Letters: B rows, S clips, V videos, N cells, M spans, Q queries, E embedding width.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,24 +12,25 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from corpus.moments import build_dense_cells, compute_cell_spans, resample_clips, score_spans
-from models.exchange.batches import LossContext
-from models.exchange.roles import Retriever
+from models.contracts.batches import LossContext
+from models.contracts.roles import Retriever
 from models.layers.spans import compute_target_iou, find_false_negatives
 from models.training.data import RetrieverBatch, RetrieverData, iterate_batches, shuffle_batches
-from models.training.role_module import Metrics, RoleModule, select_labels
+from models.training.learner import Metrics
+from models.training.role_module import RoleModule, select_labels
 
-NUM_CELLS = 32  # of the grid on which validation looks for moments
+NUM_CELLS = 32  # of the validation grid
 RANKS = (1, 10)
 MIN_IOU = 0.5  # of a found moment
 
 
 def embed_moments(clips: Tensor, shares: Tensor) -> Tensor:
-    """Return moment vectors, the normalised means of their clips' vectors: (S, E), (B, S) -> (B, E)."""
+    """Return moment vectors, the normalised means of clip vectors: (S, E), (B, S) -> (B, E)."""
     return F.normalize(shares @ clips, dim=-1)
 
 
 class RetrieverModule(RoleModule):
-    """Trains a retriever on pairs of moment and query, and validates it by searching the validation videos."""
+    """Training of a retriever on pairs of moment and query, with validation by searching the validation videos."""
 
     monitor = "val/recall"
 
@@ -46,7 +47,7 @@ class RetrieverModule(RoleModule):
         )
 
     def build_context(self, model: Retriever, batch: RetrieverBatch, data: RetrieverData) -> LossContext:
-        """Return what the losses may read of a retriever's pass over a batch of some data."""
+        """Return the loss context of a retriever's pass over a batch."""
         moments = embed_moments(model.embed_clips(batch.clips), batch.shares)
         context = LossContext(
             targets=batch.targets,
@@ -59,14 +60,14 @@ class RetrieverModule(RoleModule):
         return context
 
     def iterate_validation(self) -> Iterator[RetrieverBatch]:
-        """Yield the validation moments, as many at a time as in training."""
+        """Yield the validation moments in batches of the training size."""
         assert self.validation_data is not None
         for rows in iterate_batches(len(self.validation_data.row_query), self.training_params.batch_size):
             batch: RetrieverBatch = self.transfer_batch_to_device(self.validation_data.batch(rows), self.device, 0)
             yield batch
 
-    def validate(self, model: nn.Module) -> Metrics:
-        """Return the recalls of `measure_recall`; nothing without validation queries."""
+    def measure(self, model: nn.Module) -> Metrics:
+        """Return the recalls of `measure_recall`; empty without validation queries."""
         if self.validation_data is None:
             return {}
         assert isinstance(model, Retriever)
@@ -77,8 +78,8 @@ def measure_recall(retriever: Retriever, data: RetrieverData, device: torch.devi
     """Search all videos of a split for every query and return recalls in [0, 1].
 
     Each video answers with its best span of the dense grid (`corpus.moments.score_spans`). `val/R<k>_iou0.5`: the right
-    video is among the first k and its span has IoU >= 0.5; `val/video_R<k>`: the right video is among them;
-    `val/recall`: the mean of all of these, a steadier guide on small splits than one of them. Other videos where a
+    video is among the first k and its span has IoU >= 0.5. `val/video_R<k>`: the right video is among the first k.
+    `val/recall`: the mean of all of these, which is less noisy on small splits than a single one. Other videos in which a
     sentence happens to be true count as wrong.
     """
     cells = embed_cells(retriever, data, device)  # (V, N, E)
@@ -97,9 +98,18 @@ def measure_recall(retriever: Retriever, data: RetrieverData, device: torch.devi
     return _compute_recalls(torch.cat(ranks), torch.cat(overlaps))
 
 
+@torch.no_grad()
+def measure_retrievers(retrievers: Sequence[Retriever], data: RetrieverData) -> list[Metrics]:
+    """Return the recalls of `measure_recall` of several retrievers."""
+    return [measure_recall(retriever, data, torch.device("cpu")) for retriever in retrievers]
+
+
 def embed_cells(retriever: Retriever, data: RetrieverData, device: torch.device) -> Tensor:
-    """Embed every clip of a split and average each video's vectors into cells: (V, N, E)."""
-    parts = [retriever.embed_clips(part.float().to(device)).cpu() for part in torch.split(data.clips, 256)]
+    """Embed every clip of a split and average the vectors of each video into cells: (V, N, E)."""
+    parts = []
+    for rows in iterate_batches(int(data.first_clip[-1]), 256):
+        streams = {name: clips[rows].float().to(device) for name, clips in data.clips.items()}  # (256, P, D) each
+        parts.append(retriever.embed_clips(streams).cpu())
     vectors = torch.cat(parts).numpy()
     edges = data.first_clip.tolist()
     cells = [resample_clips(vectors[start:stop], NUM_CELLS) for start, stop in zip(edges[:-1], edges[1:], strict=True)]

@@ -1,4 +1,4 @@
-"""How a role is trained: the schema of a preset's `training`, and seeds."""
+"""Schema of a preset's `training`, and derivation of seeds."""
 
 import hashlib
 from typing import Annotated, Literal, Self
@@ -13,24 +13,22 @@ from models.schedules.cosine import CosineParams
 Precision = Literal[32, "bf16-mixed", "16-mixed"]
 
 
-class TrainingParams(Params):
-    """How long, in which batches and with which steps a role is trained, and which of its epochs is kept."""
+class LoopParams(Params):
+    """Values of every training loop: length, optimizer steps, and selection of the kept epoch."""
 
     max_epochs: PositiveInt
-    batch_size: PositiveInt  # queries
-    videos_per_batch: PositiveInt | None = None  # queries of this many videos share a batch; none: of any videos
-    accumulate_batches: PositiveInt = 1  # whose mean gradient makes one optimizer step
+    accumulate_batches: PositiveInt = 1  # batches per optimizer step, which uses their mean gradient
     optimizer: OptimizerParams
     schedule: ScheduleParams = CosineParams(name="cosine")  # of the learning rate, after the warm-up
-    warmup_share: Annotated[float, Field(ge=0, lt=1)] = 0.05  # of all optimizer steps, in which the rate rises to its full value
-    gradient_clip_norm: PositiveFloat | None = 10.0  # none: gradients are not clipped
-    precision: Precision = 32  # bits of the network's arithmetic; losses and validation are always computed in 32
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the averaged weights that are validated and kept; 0: none
-    patience_epochs: NonNegativeInt = 0  # epochs without improvement before it stops; 0: never
+    warmup_share: Annotated[float, Field(ge=0, lt=1)] = 0.05  # of all optimizer steps; the rate rises during them
+    gradient_clip_norm: PositiveFloat | None = 10.0  # null: no clipping
+    precision: Precision = 32  # bits of the network's arithmetic; losses and validation always use 32
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the averaged weights, which are validated and kept; 0: no averaging
+    patience_epochs: NonNegativeInt = 0  # epochs without improvement before early stopping; 0: never
 
     @model_validator(mode="after")
     def _check_what_an_optimizer_reads(self) -> Self:
-        """Refuse what changes gradients, but not the loss, where the step follows from both."""
+        """Refuse values that change gradients but not the loss, if the step of the optimizer depends on both."""
         if not self.optimizer.reads_loss:
             return self
         wrong = {
@@ -45,6 +43,13 @@ class TrainingParams(Params):
                 f"set {', '.join(remedies)}"
             )
         return self
+
+
+class TrainingParams(LoopParams):
+    """Training values of a role, with its batches."""
+
+    batch_size: PositiveInt  # queries
+    videos_per_batch: PositiveInt | None = None  # each batch has queries of this many videos; null: of any videos
 
 
 def derive_seed(seed: int, *parts: int | str) -> int:

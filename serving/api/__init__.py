@@ -1,1 +1,1 @@
-"""The HTTP side of the service: what is asked and answered, and who may ask how much."""
+"""The HTTP application of the service: endpoints, schemas, errors and metrics. The checks around it are in `serving.gate`."""

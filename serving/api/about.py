@@ -1,4 +1,4 @@
-"""The endpoints that say what is served, and the one that takes what people say about it."""
+"""Endpoints for versions, metrics, example sentences and feedback."""
 
 import secrets
 import time
@@ -14,8 +14,8 @@ from serving.api.json_route import JsonRoute
 from serving.api.metrics import ServiceMetrics
 from serving.api.openapi import REFUSALS
 from serving.api.schemas import ChallengerRow, Examples, FeedbackReceipt, FeedbackRequest, UploadLimits, VersionAnswer
-from serving.api.service_state import LoadedService, ServiceState, get_loaded
 from serving.library.catalogue import LimitError
+from serving.startup.service_state import LoadedService, ServiceState, get_loaded
 
 MAX_FEEDBACK_BYTES = 256_000_000
 
@@ -25,13 +25,13 @@ router = APIRouter(route_class=JsonRoute, tags=["about"], responses=REFUSALS)
 
 @router.post("/feedback", status_code=201)
 async def take_feedback(given: FeedbackRequest, loaded: Loaded) -> FeedbackReceipt:
-    """Keep what a person says about an answer; when this answers, it is on disk."""
+    """Keep a person's verdict on an answer. It is on disk before the response."""
     try:
         loaded.library.find_video(given.video_id)
     except KeyError as error:
         raise HTTPException(404, str(error.args[0])) from error
     if loaded.feedback.measure_bytes() > MAX_FEEDBACK_BYTES:
-        raise LimitError("the file of the feedback is full; its owner must move it away")
+        raise LimitError("the feedback file is full; its owner must move it away")
     feedback_id = secrets.token_hex(8)
     versions = (loaded.origins.find(given.answer_id) or loaded.describe_versions()).model_dump()
     row = {"feedback_id": feedback_id, "time_s": round(time.time(), 3), **given.model_dump(), "versions": versions}
@@ -41,7 +41,7 @@ async def take_feedback(given: FeedbackRequest, loaded: Loaded) -> FeedbackRecei
 
 @router.get("/examples")
 async def list_examples(loaded: Loaded) -> Examples:
-    """Return sentences that are worth a try; none for a collection that came without sentences."""
+    """Return sentences to try; none if the collection came without sentences."""
     return Examples(examples=loaded.examples)
 
 
@@ -55,6 +55,7 @@ async def show_version(loaded: Loaded) -> VersionAnswer:
     challenger = loaded.variants.describe_challenger()
     return VersionAnswer(
         versions=loaded.describe_versions(),
+        good_for=loaded.predictor.bundle.good_for,
         num_videos=loaded.library.count_videos(),
         limits=limits,
         challenger=ChallengerRow.model_validate(challenger._asdict()) if challenger else None,

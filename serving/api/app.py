@@ -1,4 +1,4 @@
-"""The HTTP application: every endpoint, one form of errors, and the page."""
+"""The HTTP application: every endpoint, one error format, and the page."""
 
 from fastapi import FastAPI
 
@@ -6,18 +6,18 @@ from serving.api import about, search, videos
 from serving.api.errors import add_error_handlers
 from serving.api.openapi import install_openapi
 from serving.api.pages import answer_nowhere, show_index, show_page_file
-from serving.api.service_state import ServiceState
+from serving.startup.service_state import ServiceState
 
 _METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
 
 
 def build_app(state: ServiceState) -> FastAPI:
-    """Return the application; it answers 503 until `state.loaded` is there."""
+    """Return the application; it answers 503 until `state.loaded` is set."""
     app = FastAPI(
         title="Cuepoint",
         version="1",
         description="A sentence goes in, (video, start, end) comes out.",
-        docs_url=None,  # their pages load scripts from elsewhere
+        docs_url=None,  # FastAPI's documentation pages load scripts from other hosts
         redoc_url=None,
         redirect_slashes=False,
     )

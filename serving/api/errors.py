@@ -1,10 +1,9 @@
-"""One form for everything that is refused: {"error": "what is wrong with which value, and what to do"}."""
+"""One error format for every refusal: {"error": "what is wrong with which value, and what to do"}."""
 
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastapi.exceptions import RequestValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -19,12 +18,14 @@ logger = logging.getLogger("bentoml.cuepoint")
 
 
 def answer_error(status_code: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Return the answer to a request that is refused."""
+    """Return the response to a refused request."""
     return JSONResponse({"error": message}, status_code, dict(headers or {}))
 
 
 def add_error_handlers(app: Starlette) -> None:
-    """Answer every exception in the one form."""
+    """Answer every exception in this format."""
+    from fastapi.exceptions import RequestValidationError  # noqa: PLC0415 # the gate needs no FastAPI
+
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
@@ -33,7 +34,7 @@ def add_error_handlers(app: Starlette) -> None:
 
 
 def describe_faults(faults: Sequence[Mapping[str, Any]]) -> str:
-    """Say what pydantic found wrong with which value; long values are cut."""
+    """Describe the faults that pydantic found, with their values; long values are cut."""
     shown = [_describe_fault(fault) for fault in faults[:_SHOWN_FAULTS]]
     more = len(faults) - len(shown)
     return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
@@ -49,16 +50,15 @@ def _describe_fault(fault: Mapping[str, Any]) -> str:
 
 
 def show_value(value: object) -> str:
-    """Return a value as it may stand in a message: printable ASCII, cut to a bounded length."""
+    """Return a value for a message: printable ASCII, cut to a bounded length."""
     if isinstance(value, (dict, list)):
         return f"an {'object' if isinstance(value, dict) else 'array'} of {len(value)}"
     text = ascii(value if isinstance(value, (str, int, float, bool)) else type(value).__name__)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}... ({len(text)} characters)"
 
 
-async def _answer_invalid(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    return answer_error(400, f"{describe_faults(error.errors())}; /openapi.json says what is taken")
+async def _answer_invalid(_: Request, error: Any) -> JSONResponse:
+    return answer_error(400, f"{describe_faults(error.errors())}; /openapi.json lists the accepted values")
 
 
 async def _answer_http(_: Request, error: Exception) -> JSONResponse:
@@ -67,7 +67,7 @@ async def _answer_http(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _answer_nobody(*_: object) -> JSONResponse:
-    return answer_error(499, "the client closed the connection before its request was whole")
+    return answer_error(499, "the client closed the connection before it had sent the whole request")
 
 
 async def _answer_limit(_: Request, error: Exception) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""Strict JSON: of the declared type, without names that stand twice, and never deeper than can be read."""
+"""Strict JSON bodies: the declared content type, no repeated names, bounded nesting."""
 
 import json
 from collections.abc import Callable, Coroutine
@@ -14,7 +14,7 @@ class JsonRoute(APIRoute):
     """A route whose body is JSON."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler, which reads a strict request."""
+        """Return the handler, which reads the body strictly."""
         handle = super().get_route_handler()
 
         async def handle_strictly(request: Request) -> Response:
@@ -30,11 +30,11 @@ class _StrictRequest(Request):
         try:
             return json.loads(await self.body(), object_pairs_hook=_build_object)
         except RecursionError as error:
-            raise HTTPException(400, "the body is nested too deeply to be read; send a flat JSON object") from error
+            raise HTTPException(400, "the body is nested too deeply; send a flat JSON object") from error
         except UnicodeDecodeError as error:
             raise HTTPException(400, "the body is not UTF-8; send JSON in UTF-8") from error
-        except ValueError as error:  # also numbers of thousands of digits
-            raise HTTPException(400, f"the body is not JSON as it is taken: {_shorten(error)}; send one JSON object") from error
+        except ValueError as error:  # includes numbers with thousands of digits
+            raise HTTPException(400, f"the body is not strict JSON: {_shorten(error)}; send one JSON object") from error
 
 
 def _require_json(content_type: str) -> None:
@@ -49,7 +49,7 @@ def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {ascii(twice)[:60]} stands twice")
+        raise ValueError(f"the name {ascii(twice)[:60]} occurs twice")
     return found
 
 

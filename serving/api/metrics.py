@@ -1,4 +1,4 @@
-"""What the service counts and measures, for Prometheus: by endpoint, never by path, so that clients cannot make it grow."""
+"""Prometheus metrics of the service, labelled by endpoint. Paths are not labels, so clients cannot grow the metrics."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,7 +10,7 @@ _BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2
 
 
 class _CollectionMetrics(Collector):
-    """What can be found, and by which versions: told when it is asked for."""
+    """Size of the collection and the served versions, reported on each scrape."""
 
     def __init__(self) -> None:
         self.described: tuple[int, str, str] | None = None
@@ -19,8 +19,8 @@ class _CollectionMetrics(Collector):
         if self.described is None:
             return
         num_videos, model, index = self.described
-        yield GaugeMetricFamily("cuepoint_videos", "Videos that can be found", num_videos)
-        version = GaugeMetricFamily("cuepoint_version_info", "Versions that answer", labels=("model", "index"))
+        yield GaugeMetricFamily("cuepoint_videos", "Videos that a search can find", num_videos)
+        version = GaugeMetricFamily("cuepoint_version_info", "Served versions", labels=("model", "index"))
         version.add_metric((model, index), 1)
         yield version
 
@@ -31,7 +31,7 @@ class ServiceMetrics:
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
     def __init__(self) -> None:
-        """Begin at zero."""
+        """Start at zero."""
         self.registry = CollectorRegistry()
         labels = ("endpoint", "method", "status")
         self._requests = Counter("cuepoint_requests", "Requests answered", labels, registry=self.registry)
@@ -42,10 +42,10 @@ class ServiceMetrics:
             buckets=_BUCKETS_S,
             registry=self.registry,
         )
-        self._running = Gauge("cuepoint_requests_running", "Requests that run", registry=self.registry)
+        self._running = Gauge("cuepoint_requests_running", "Running requests", registry=self.registry)
         self._recall = Gauge(
             "cuepoint_two_stage_recall",
-            "Share of the best moments in all videos that a search found; mean of the latest checks",
+            "Recall of the search: share of the best moments of all videos that it found, mean of the latest checks",
             registry=self.registry,
         )
         self._recall_checks = Gauge("cuepoint_two_stage_recall_checks", "Sentences checked", registry=self.registry)
@@ -53,23 +53,23 @@ class ServiceMetrics:
         self.registry.register(self._collection)
 
     def observe(self, endpoint: str, method: str, status: int, duration_s: float) -> None:
-        """Count a request that was answered."""
+        """Count an answered request."""
         self._requests.labels(endpoint, method, str(status)).inc()
         self._duration.labels(endpoint).observe(duration_s)
 
     def track_running(self, count: Callable[[], int]) -> None:
-        """Take the number of running requests from here."""
+        """Read the number of running requests from `count`."""
         self._running.set_function(count)
 
     def describe_collection(self, *, num_videos: int, model: str, index: str) -> None:
-        """Say what can be found, and by which versions."""
+        """Set the size of the collection and the served versions."""
         self._collection.described = (num_videos, model, index)
 
     def track_recall(self, recall: Callable[[], float], num_checks: Callable[[], int]) -> None:
-        """Take the recall of the search from here."""
+        """Read the recall of the search and its number of checks from these functions."""
         self._recall.set_function(recall)
         self._recall_checks.set_function(num_checks)
 
     def render(self) -> bytes:
-        """Return all metrics as Prometheus reads them."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self.registry)

@@ -1,4 +1,4 @@
-"""Forms with a file, written to disk while they arrive; memory holds one buffer, whatever the size of the file."""
+"""Parser of forms with a file. It writes the file to disk as it arrives, so memory holds one buffer for any size."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from serving.api.body import BodyTooLargeError
+from serving.gate.body import BodyTooLargeError
 from serving.library.content import HEAD_BYTES, find_container
 
 if TYPE_CHECKING:
@@ -26,31 +26,31 @@ _MAX_NAME_BYTES = 1024
 
 
 class ReceivedFile(NamedTuple):
-    """A file that has arrived and is on disk."""
+    """A received file, which is on disk."""
 
-    name: str  # as the client calls it
+    name: str  # given by the client
     sha256: str
     size_bytes: int
 
 
 class ReceivedForm(NamedTuple):
-    """A form that has arrived."""
+    """A received form."""
 
     file: ReceivedFile
     fields: dict[str, str]
 
 
 async def receive_form(request: Request, path: Path, *, max_bytes: int, fields: frozenset[str]) -> ReceivedForm:
-    """Receive a form with one file, which is written to `path`, and of the named fields.
+    """Receive a form with one file, which is written to `path`, and with no other fields than `fields`.
 
     Raises:
-        HTTPException: 400 for what is no such form, 413 for too large a file, 415 for a file that is no video.
+        HTTPException: 400 if the body is not such a form, 413 if the file is too large, 415 if the file is not a video.
         OSError: when the file cannot be written.
     """
     content_type, options = parse_options_header(request.headers.get("content-type", ""))
     boundary = options.get(b"boundary", b"")
     if content_type != b"multipart/form-data":
-        raise HTTPException(415, "send a form with the video in it, with Content-Type: multipart/form-data")
+        raise HTTPException(415, "the body is not a form; send the video in a form with Content-Type: multipart/form-data")
     if not 1 <= len(boundary) <= 70:
         raise HTTPException(400, "the form has no boundary of 1 to 70 characters in its Content-Type")
     with path.open("wb") as file:
@@ -58,7 +58,9 @@ async def receive_form(request: Request, path: Path, *, max_bytes: int, fields: 
         try:
             await _feed(request, boundary, receiver)
         except FormParserError as error:
-            raise HTTPException(400, "the body is no form as its Content-Type says; send multipart/form-data") from error
+            raise HTTPException(
+                400, "the body is not the form that its Content-Type declares; send multipart/form-data"
+            ) from error
         return await anyio.to_thread.run_sync(receiver.finish)
 
 
@@ -73,7 +75,7 @@ async def _feed(request: Request, boundary: bytes, receiver: "_Receiver") -> Non
 
 @dataclass
 class _Part:
-    """One part of a form; of a file, the content goes elsewhere."""
+    """One part of a form. The content of a file goes to the receiver's buffer instead."""
 
     name: str = ""
     file_name: str = ""
@@ -84,7 +86,7 @@ class _Part:
 
 
 class _Receiver:
-    """Takes what the parser finds: the file into `file`, fields into memory."""
+    """Receives the parts from the parser: writes the file to `file`, keeps fields in memory."""
 
     def __init__(self, file: BinaryIO, *, max_bytes: int, fields: frozenset[str]) -> None:
         self._file, self._max_bytes, self._names = file, max_bytes, fields
@@ -98,11 +100,11 @@ class _Receiver:
 
     @property
     def is_full(self) -> bool:
-        """Whether the buffer is to be written."""
+        """Whether the buffer must be written."""
         return len(self._buffer) >= _BUFFER_BYTES
 
     def build_callbacks(self) -> "MultipartCallbacks":
-        """Return what the parser calls."""
+        """Return the callbacks of the parser."""
         return {
             "on_part_begin": self._begin_part,
             "on_header_field": lambda data, start, end: self._part.header.extend(data[start:end]),
@@ -115,7 +117,7 @@ class _Receiver:
         }
 
     def flush(self) -> None:
-        """Write the buffer; the first time, look at what kind of file it is."""
+        """Write the buffer. The first call checks the type of the file."""
         if self._num_bytes == 0:
             _require_video(bytes(self._buffer[:HEAD_BYTES]))
         self._num_bytes += len(self._buffer)
@@ -124,10 +126,10 @@ class _Receiver:
         self._buffer.clear()
 
     def finish(self) -> ReceivedForm:
-        """Bring the file to disk and return the form.
+        """Sync the file to disk and return the form.
 
         Raises:
-            HTTPException: when the form is not whole, or has no file.
+            HTTPException: when the form is incomplete or has no file.
         """
         if not self._is_whole:
             raise HTTPException(400, "the form ends before its last boundary; send it again")
@@ -141,7 +143,7 @@ class _Receiver:
     def _begin_part(self) -> None:
         self._num_parts += 1
         if self._num_parts > _MAX_PARTS:
-            raise HTTPException(400, f"the form has more than {_MAX_PARTS} parts; send one file and the fields alone")
+            raise HTTPException(400, f"the form has more than {_MAX_PARTS} parts; send only one file and the fields")
         self._part = _Part()
 
     def _end_header(self) -> None:
@@ -160,7 +162,8 @@ class _Receiver:
             self._file_name = self._part.file_name
         elif self._part.name not in self._names or self._part.name in self._fields:
             known = ", ".join(sorted(self._names))
-            raise HTTPException(400, f"the form has the part {ascii(self._part.name[:60])}; it takes {FILE}, {known}, once each")
+            unknown = ascii(self._part.name[:60])
+            raise HTTPException(400, f"the form has an unknown or repeated part {unknown}; send {FILE}, {known}, once each")
 
     def _take(self, data: bytes, start: int, end: int) -> None:
         if self._part.name == FILE:
@@ -178,7 +181,7 @@ class _Receiver:
         try:
             self._fields[self._part.name] = self._part.content.decode()
         except UnicodeDecodeError as error:
-            raise HTTPException(400, f"the field {self._part.name} is not UTF-8") from error
+            raise HTTPException(400, f"the field {self._part.name} is not UTF-8; send it in UTF-8") from error
 
     def _end(self) -> None:
         self._is_whole = True
@@ -186,4 +189,4 @@ class _Receiver:
 
 def _require_video(head: bytes) -> None:
     if not find_container(head):
-        raise HTTPException(415, "the file does not begin as a video of a known container; send MP4, MOV, WebM, MKV, AVI or MPEG")
+        raise HTTPException(415, "the file does not start like a known video container; send MP4, MOV, WebM, MKV, AVI or MPEG")

@@ -1,4 +1,4 @@
-"""What /openapi.json says beyond the schemas of the endpoints: refusals, forms, access."""
+"""Additions to /openapi.json: refusals, forms and access."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from fastapi.openapi.utils import get_openapi
 from serving.api.schemas import ErrorAnswer
 
 _REASONS = {
-    400: "A value cannot be used",
+    400: "A value is invalid",
     401: "The token is missing or wrong",
     404: "There is no such video or page",
     413: "The body is too large",
-    429: "Too many requests, or too much to do; Retry-After says when to ask again",
-    503: "Not ready yet, converting, or ending; Retry-After says when to ask again",
+    429: "Too many requests, or the service is at capacity; try again after Retry-After seconds",
+    503: "Not ready yet, converting, or shutting down; try again after Retry-After seconds",
 }
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorAnswer, "description": reason} for status, reason in _REASONS.items()
@@ -23,13 +23,13 @@ FORM_REFUSALS: dict[int | str, dict[str, Any]] = {
     for status, reason in {
         408: "The body arrives too slowly",
         409: "The service takes no more uploads",
-        415: "The body is not of the type that is taken",
+        415: "The body has an unsupported type",
     }.items()
 }
 
 
 def describe_form(**fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the description of a form with a file and these fields; those without a default are required."""
+    """Return the description of a form with a file and these fields; fields with a `minLength` are required."""
     properties = {"file": {"type": "string", "format": "binary", "description": "the video"}, **fields}
     required = ["file", *(name for name, field in fields.items() if field.get("minLength"))]
     schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
@@ -37,7 +37,7 @@ def describe_form(**fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def install_openapi(app: FastAPI) -> None:
-    """Let the application describe itself with 400, where FastAPI says 422, for values that cannot be used."""
+    """Make the schema of the application declare 400 for invalid values, where FastAPI declares 422."""
 
     def build() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -52,4 +52,4 @@ def install_openapi(app: FastAPI) -> None:
             app.openapi_schema = schema
         return app.openapi_schema
 
-    app.openapi = build  # type: ignore[method-assign] # FastAPI's way to extend it
+    app.openapi = build  # type: ignore[method-assign] # the documented way to extend it

@@ -1,4 +1,4 @@
-"""The files of the page, and the answer to every path that is none."""
+"""Files of the page, and the response to unknown paths."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Match
 
-from serving.api.client_key import give_client_key
+from serving.api.page_dir import PAGE_DIR
+from serving.gate.client_key import give_client_key
 
 if TYPE_CHECKING:
-    from serving.api.service_state import ServiceState
+    from serving.startup.service_state import ServiceState
 
-PAGE_DIR = Path(__file__).resolve().parents[1] / "page"
 _INDEX = "index.html"
 _MEDIA_TYPES = {
     ".css": "text/css",
@@ -41,12 +41,12 @@ async def show_page_file(name: str) -> Response:
     """Return a file of the page."""
     path = PAGE_DIR / name
     if path.name != name or path.suffix not in _MEDIA_TYPES or name == _INDEX:
-        raise HTTPException(404, "there is no such file of the page; open /")
+        raise HTTPException(404, "the page has no such file; open /")
     return _send(path)
 
 
 async def answer_nowhere(request: Request) -> Response:
-    """Refuse a path that is none, or a method that a path does not know.
+    """Refuse an unknown path, or a method that a path does not support.
 
     Raises:
         HTTPException: 404 or 405.
@@ -56,11 +56,11 @@ async def answer_nowhere(request: Request) -> Response:
     known = {method for route in routes if route.matches(scope)[0] is Match.PARTIAL for method in route.methods or ()}
     if known:
         allowed = ", ".join(sorted(known))
-        raise HTTPException(405, f"{request.method} is not taken here; use {allowed}", {"Allow": allowed})
-    raise HTTPException(404, "there is nothing here; /openapi.json lists the endpoints")
+        raise HTTPException(405, f"this path does not support {request.method}; use {allowed}", {"Allow": allowed})
+    raise HTTPException(404, "this path does not exist; /openapi.json lists the endpoints")
 
 
 def _send(path: Path) -> Response:
     if not path.is_file():
-        raise HTTPException(404, "there is no such file of the page; open /")
+        raise HTTPException(404, "the page has no such file; open /")
     return FileResponse(path, media_type=_MEDIA_TYPES[path.suffix], headers=_FRESH)

@@ -1,9 +1,9 @@
-"""The endpoints that look for sentences."""
+"""Endpoints that search for sentences."""
 
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import anyio
 import anyio.to_thread
@@ -12,8 +12,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from serving.answers import MAX_QUERY_CHARACTERS, MAX_TOP_K, SearchQuery
-from serving.api.client_key import find_client_key
+from search.answers import MAX_QUERY_CHARACTERS, MAX_TOP_K, SearchQuery
 from serving.api.errors import describe_faults
 from serving.api.json_route import JsonRoute
 from serving.api.multipart import receive_form
@@ -29,11 +28,11 @@ from serving.api.schemas import (
     OneAnswer,
     SearchRequest,
 )
-from serving.api.service_state import LoadedService, get_loaded
-from serving.indexing import EncodedVideo
+from serving.gate.client_key import find_client_key
 from serving.library.catalogue import Brief
 from serving.library.once import encode_once
 from serving.library.uploads import ORIGINAL, clean_title
+from serving.startup.service_state import LoadedService, get_loaded
 from serving.variants.variant import Answered, Ask
 
 Loaded = Annotated[LoadedService, Depends(get_loaded)]
@@ -49,7 +48,7 @@ upload_router = APIRouter(tags=["search"], responses=REFUSALS)
 
 @router.post("/search")
 async def search(asked: SearchRequest, loaded: Loaded, request: Request) -> OneAnswer:
-    """Return the best moments of the collection for a sentence, best first, or the best guess where none is good enough."""
+    """Return the best moments of the collection for a sentence, best first, or a best guess if none reaches the threshold."""
     start_s = time.perf_counter()
     query = _build_query(asked.query, asked)
     answered = await _compute(loaded, lambda models: models.search(query), key=find_client_key(request, asked.query))
@@ -61,7 +60,7 @@ async def search(asked: SearchRequest, loaded: Loaded, request: Request) -> OneA
 
 @router.post("/search/batch")
 async def search_batch(asked: BatchRequest, loaded: Loaded, request: Request) -> BatchAnswer:
-    """Answer several sentences at once, which takes less time than one after the other."""
+    """Answer several sentences at once, which is faster than one by one."""
     start_s = time.perf_counter()
     queries = [_build_query(query, asked) for query in asked.queries]
     key = find_client_key(request, asked.queries[0])
@@ -73,7 +72,7 @@ async def search_batch(asked: BatchRequest, loaded: Loaded, request: Request) ->
 
 @router.post("/localize")
 async def localize(asked: LocalizeRequest, loaded: Loaded, request: Request) -> LocalizeAnswer:
-    """Return the best moments of one video for a sentence, and how well it fits over the time of the video."""
+    """Return the best moments of one video for a sentence, and the fit of the sentence over time."""
     start_s = time.perf_counter()
     key = find_client_key(request, asked.query)
     answered = await _compute(loaded, lambda models: [models.localize(asked.query, asked.video_id, asked.top_k)], key=key)
@@ -82,12 +81,12 @@ async def localize(asked: LocalizeRequest, loaded: Loaded, request: Request) -> 
 
 @upload_router.post("/localize/upload", openapi_extra=_ONCE_FORM, responses=FORM_REFUSALS)
 async def localize_upload(request: Request, loaded: Loaded) -> LocalizeAnswer:
-    """Return the best moments of a video that is sent along and not kept."""
+    """Return the best moments of a video that is sent with the sentence and not kept."""
     start_s = time.perf_counter()
     library = loaded.library
     library.require_encoder()
     if loaded.encoding.available_tokens == 0:
-        raise HTTPException(429, "another video is being encoded for its only question; ask again", {"Retry-After": "5"})
+        raise HTTPException(429, "another video is being encoded for a single search; try again", {"Retry-After": "5"})
     folder = await anyio.to_thread.run_sync(library.store.start)
     path = folder / ORIGINAL
     try:
@@ -102,21 +101,21 @@ async def localize_upload(request: Request, loaded: Loaded) -> LocalizeAnswer:
 
 
 async def _compute(loaded: LoadedService, ask: Ask, *, key: str | None = None) -> Answered:
-    """Let one of the variants answer, the champion where there is no key; wait no longer than an answer may take."""
+    """Let a variant answer within the time limit. Without a key, the champion answers."""
     try:
         with anyio.fail_after(COMPUTE_LIMIT_S):
             return await loaded.variants.answer(ask, key=key)
     except TimeoutError as error:
-        raise HTTPException(429, "the service has more to do than it can in time; ask again", {"Retry-After": "5"}) from error
+        raise HTTPException(429, "the service is too busy to answer in time; try again", {"Retry-After": "5"}) from error
     except ConnectionError as error:
-        raise HTTPException(503, "the index of the clips does not answer; ask again", {"Retry-After": "5"}) from error
+        raise HTTPException(503, "the clip index does not answer; try again", {"Retry-After": "5"}) from error
     except KeyError as error:
         raise HTTPException(404, str(error.args[0])) from error
     except ValueError as error:
         raise HTTPException(400, str(error)) from error
 
 
-async def _encode_once(loaded: LoadedService, path: Path, sha256: str) -> EncodedVideo:
+async def _encode_once(loaded: LoadedService, path: Path, sha256: str) -> Any:
     work = loaded.library.build_single_work(path, sha256)
     try:
         return await anyio.to_thread.run_sync(encode_once, work, path, limiter=loaded.encoding)

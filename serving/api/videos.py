@@ -1,4 +1,4 @@
-"""The endpoints of videos: list, upload, delete, play, look at."""
+"""Endpoints of videos: list, upload, delete, play, thumbnails."""
 
 from typing import Annotated
 
@@ -10,10 +10,10 @@ from starlette.responses import FileResponse, Response
 
 from serving.api.multipart import receive_form
 from serving.api.openapi import FORM_REFUSALS, REFUSALS, describe_form
-from serving.api.schemas import VideoList, VideoRow
-from serving.api.service_state import LoadedService, get_loaded
+from serving.api.schemas import VideoInPath, VideoList, VideoRow
 from serving.library.catalogue import CatalogueEntry
 from serving.library.uploads import ORIGINAL
+from serving.startup.service_state import LoadedService, get_loaded
 
 MAX_PAGE = 500
 _PRIVATE = {"Cache-Control": "private, max-age=3600"}
@@ -28,18 +28,18 @@ async def list_videos(
     loaded: Loaded,
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
-    search: Annotated[str, Query(max_length=200, description="only videos whose title or id holds this")] = "",
+    search: Annotated[str, Query(max_length=200, description="only videos whose title or id contains this text")] = "",
 ) -> VideoList:
-    """Return a part of the videos: uploads first, the newest of them first, then the collection."""
+    """Return a part of the videos: uploads first, newest first, then the collection."""
     entries, total = await anyio.to_thread.run_sync(lambda: loaded.library.list_videos(offset, limit, search=search))
     return VideoList(videos=[_build_row(entry) for entry in entries], total=total, offset=offset, limit=limit)
 
 
 @router.post("/videos", status_code=202, openapi_extra=_TITLE_FORM, responses=FORM_REFUSALS)
 async def upload_video(request: Request, loaded: Loaded) -> VideoRow:
-    """Keep a video; it is indexed meanwhile, and can be searched when its state is ready.
+    """Keep a video and index it in the background. It can be searched when its state is ready.
 
-    A file that is here already is not kept twice: the answer is what is known of it.
+    A file that the service already has is not kept twice; the response describes the existing video.
     """
     library = loaded.library
     library.require_room()
@@ -57,14 +57,14 @@ async def upload_video(request: Request, loaded: Loaded) -> VideoRow:
 
 
 @router.get("/videos/{video_id:path}")
-async def find_video(video_id: str, loaded: Loaded) -> VideoRow:
-    """Return what is known of a video; of an upload, how far its indexing is."""
+async def find_video(video_id: VideoInPath, loaded: Loaded) -> VideoRow:
+    """Return the state of a video, and for an upload the progress of its indexing."""
     return _build_row(_find(loaded, video_id))
 
 
 @router.delete("/videos/{video_id:path}", status_code=204)
-async def delete_video(video_id: str, loaded: Loaded) -> Response:
-    """Delete a video: an upload with all that was made of it; a video of the collection is no longer found or played."""
+async def delete_video(video_id: VideoInPath, loaded: Loaded) -> Response:
+    """Delete a video. An upload is erased with everything made from it; others are no longer found or played."""
     _find(loaded, video_id)
     try:
         await anyio.to_thread.run_sync(loaded.library.remove, video_id)
@@ -78,12 +78,12 @@ async def delete_video(video_id: str, loaded: Loaded) -> Response:
     response_class=FileResponse,
     responses={
         200: {"content": {"video/mp4": {}, "video/webm": {}}},
-        206: {"description": "The range that was asked for", "content": {"video/mp4": {}, "video/webm": {}}},
-        416: {"description": "The range lies outside of the file", "content": {"text/plain": {}}},
+        206: {"description": "The requested range", "content": {"video/mp4": {}, "video/webm": {}}},
+        416: {"description": "The range lies outside the file", "content": {"text/plain": {}}},
     },
 )
-async def play_video(video_id: str, loaded: Loaded) -> Response:
-    """Return a video in a form that browsers play, with ranges. While it is being converted, the answer is 503."""
+async def play_video(video_id: VideoInPath, loaded: Loaded) -> Response:
+    """Return a video in a form that browsers play, with ranges. The response is 503 while it is being converted."""
     try:
         path, media_type = await anyio.to_thread.run_sync(loaded.library.find_media, video_id)
     except (KeyError, FileNotFoundError) as error:
@@ -94,8 +94,8 @@ async def play_video(video_id: str, loaded: Loaded) -> Response:
 @router.get(
     "/thumbnails/{video_id:path}/{number}.jpg", response_class=FileResponse, responses={200: {"content": {"image/jpeg": {}}}}
 )
-async def show_thumbnail(video_id: str, number: int, loaded: Loaded) -> Response:
-    """Return a picture of a video, numbered from 0 in the order of time."""
+async def show_thumbnail(video_id: VideoInPath, number: int, loaded: Loaded) -> Response:
+    """Return a thumbnail of a video, numbered from 0 in order of time."""
     try:
         path = await anyio.to_thread.run_sync(loaded.library.find_thumbnail, video_id, number)
     except (KeyError, FileNotFoundError) as error:

@@ -1,1 +1,1 @@
-"""The videos that a service searches and plays: those of its index, and uploads, kept on disk as they come and go."""
+"""The videos that a service searches and plays: those of its index, and uploads, with their state on disk."""

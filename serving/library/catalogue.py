@@ -1,4 +1,4 @@
-"""What is known of each video that can be searched, played or is on its way."""
+"""Catalogue of videos: those that can be searched, played, or are being processed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ Playable = Literal["yes", "converting", "no"]
 
 @dataclass(frozen=True, slots=True)
 class CatalogueEntry:
-    """A video as it is shown. `playable` is "converting" where asking for the media starts a conversion or waits for one."""
+    """A video in a list. `playable` is "converting" if a request for the media starts a conversion or waits for one."""
 
     video_id: str
     title: str
@@ -25,7 +25,7 @@ class CatalogueEntry:
 
 
 class Brief(NamedTuple):
-    """What is shown of a video beside a moment of it."""
+    """Facts of a video that are shown with its moments."""
 
     title: str
     duration_s: float
@@ -40,8 +40,8 @@ class MediaFile(NamedTuple):
 
 
 class ConvertingError(Exception):
-    """The playable form of a video is being made: ask again."""
+    """The playable form of a video is being converted; try again."""
 
 
 class LimitError(Exception):
-    """A limit on what the service keeps is reached; the message names it and what to do."""
+    """A limit of the service is reached; the message names the limit and the remedy."""

@@ -1,4 +1,4 @@
-"""What a file is, told by its first bytes and not by its name."""
+"""Recognition of a file by its first bytes, not by its name."""
 
 HEAD_BYTES = 512
 _QUICKTIME_ATOMS = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
@@ -15,9 +15,9 @@ _TRANSPORT_PACKET_BYTES = {0: 188, 4: 192}  # offset of the first sync byte -> d
 
 
 def find_container(head: bytes) -> str:
-    """Return the name of the video container that a file begins as, empty where it begins as none.
+    """Return the name of the video container that a file starts like, empty if it starts like none.
 
-    `head` is the first `HEAD_BYTES` bytes, or all of a shorter file. What follows may still be damaged.
+    `head` is the first `HEAD_BYTES` bytes, or all of a shorter file. The rest may still be damaged.
     """
     if head[4:8] in _QUICKTIME_ATOMS:
         return "MP4 or QuickTime"

@@ -1,4 +1,4 @@
-"""A file that only grows: one JSON object a line, on disk before it is acknowledged."""
+"""Append-only file of JSON lines, each on disk before it is acknowledged."""
 
 import json
 import os
@@ -12,7 +12,7 @@ _MAX_LINE_BYTES = 64 * 1024
 
 
 class Journal:
-    """Appends rows and reads them back; a line that a killed process left unfinished is taken away."""
+    """Appends rows and reads them back. A line that a killed process left unfinished is removed."""
 
     def __init__(self, path: Path) -> None:
         """Open or create the file.
@@ -31,12 +31,12 @@ class Journal:
         """Write one row; when this returns, it survives a crash.
 
         Raises:
-            ValueError: when the row is longer than a line may be.
-            OSError: when it cannot be written; the file is then as it was.
+            ValueError: when the row is longer than the limit of a line.
+            OSError: when it cannot be written; the file is then unchanged.
         """
         line = json.dumps(row, ensure_ascii=True).encode() + b"\n"
         if len(line) > _MAX_LINE_BYTES:
-            raise ValueError(f"a row of {len(line)} bytes is longer than the {_MAX_LINE_BYTES} bytes of a line")
+            raise ValueError(f"a row of {len(line)} bytes is longer than the limit of {_MAX_LINE_BYTES} bytes")
         with self._lock:
             end = self._file.seek(0, os.SEEK_END)
             try:
@@ -65,7 +65,7 @@ class Journal:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to disk: a file that was renamed into it is then there after a crash."""
+    """Sync the names in a folder to disk, so that a file renamed into it survives a crash."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -74,7 +74,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _find_end(path: Path) -> int:
-    """Return where the last whole line ends."""
+    """Return the end of the last complete line."""
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.seek(max(0, size - _MAX_LINE_BYTES))

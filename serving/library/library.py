@@ -1,4 +1,4 @@
-"""The videos of a service: those of its index that were not deleted, and uploads, which are indexed while it serves."""
+"""The library: videos of the index that were not deleted, and uploads, which are indexed in the background."""
 
 import logging
 import threading
@@ -9,8 +9,8 @@ from typing import Any
 
 from corpus.files import sha256_json
 from corpus.isolation import Failure, Success
-from serving.collection import IndexedVideo
-from serving.indexing import EncodedVideo
+from corpus.names import fold_name, unify
+from search.indexed_video import IndexedVideo
 from serving.library.catalogue import Brief, CatalogueEntry, LimitError, MediaFile, State
 from serving.library.jobs import JobQueue
 from serving.library.journal import Journal
@@ -25,22 +25,22 @@ logger = logging.getLogger("bentoml.cuepoint")
 
 @dataclass(frozen=True, slots=True)
 class LibraryLimits:
-    """How much a library takes."""
+    """Limits on uploads."""
 
     max_uploads: int
     max_video_s: float
 
 
 class VideoLibrary:
-    """All that can be listed, played and deleted. What it says it has done is on disk.
+    """All videos that can be listed, played and deleted. Changes are on disk before they are acknowledged.
 
-    Changes take a lock; reading takes none, for an answer must not wait for a disk.
+    Changes take a lock; reads take none, because an answer must not wait for a disk.
     """
 
     def __init__(
         self, predictor: SearchTarget, media: CollectionMedia, *, state_dir: Path, jobs: JobQueue, limits: LibraryLimits
     ) -> None:
-        """Open a state folder over a predictor that holds the collection alone; `restore` brings the rest."""
+        """Open a state folder with a predictor that holds only the collection; `restore` applies the stored changes."""
         self._predictor, self._media, self._max_uploads = predictor, media, limits.max_uploads
         self._base = dict(predictor.collection.videos)
         self._store = UploadStore(state_dir)
@@ -52,18 +52,19 @@ class VideoLibrary:
         self._results: dict[str, UploadResult] = {}
         self._deleted: set[str] = set()
         self._lock = threading.Lock()
-        self.version = ""  # the hash of what can be found
+        self.version = ""  # hash of the videos that can be found
 
     @property
     def store(self) -> UploadStore:
-        """Where files arrive."""
+        """The store that receives files."""
         return self._store
 
     def restore(self) -> None:
-        """Bring the predictor to what was acknowledged: without what was deleted, with what was indexed; queue the rest."""
+        """Apply all acknowledged deletions and indexed uploads to the predictor, and queue the other uploads."""
         for row in self._deletions.read():
-            if row["video_id"] in self._base:
-                self._hide(row["video_id"])
+            if unify(row["video_id"]) in self._base:
+                self._hide(unify(row["video_id"]))
+        self._indexer.discard_strays(list(self._records.values()))
         for record in self._records.values():
             indexed = self._indexer.find_indexed(record)
             if indexed is None:
@@ -73,29 +74,33 @@ class VideoLibrary:
         self._predictor.discard_strays()
         self._renew_version()
 
-    def list_videos(self, offset: int, limit: int, *, search: str = "") -> tuple[list[CatalogueEntry], int]:
-        """Return a part of the catalogue, uploads first, the newest of them first, and the number of all.
+    def close(self) -> None:
+        """Close the journal of deletions; no video of the collection can be deleted afterwards."""
+        self._deletions.close()
 
-        With `search`, only of the videos whose title or id holds it, whatever the case.
+    def list_videos(self, offset: int, limit: int, *, search: str = "") -> tuple[list[CatalogueEntry], int]:
+        """Return a part of the catalogue, uploads first, newest first, and the total number of videos.
+
+        `search` keeps only videos whose title or id contains it, in any case.
         """
         uploads = [record.video_id for record in sorted(self._records.values(), key=lambda record: -record.number)]
         ids = uploads + [video_id for video_id in self._base if video_id not in self._deleted]
-        ids = [video_id for video_id in ids if self._is_named(video_id, search.casefold())]
+        ids = [video_id for video_id in ids if self._is_named(video_id, fold_name(search))]
         return [entry for video_id in ids[offset : offset + limit] if (entry := self._find(video_id))], len(ids)
 
     def find_video(self, video_id: str) -> CatalogueEntry:
-        """Return what is known of a video.
+        """Return the catalogue entry of a video.
 
         Raises:
-            KeyError: naming an id that there is not.
+            KeyError: naming an unknown id.
         """
         entry = self._find(video_id)
         if entry is None:
-            raise KeyError(f"there is no video {video_id!r}; GET /videos lists those that there are")
+            raise KeyError(f"there is no video {video_id!r}; GET /videos lists the videos")
         return entry
 
     def find_brief(self, video_id: str) -> Brief:
-        """Return what is shown of a video beside a moment of it, also when it was deleted since the moment was found."""
+        """Return the facts of a video that are shown with its moments, even if it was deleted after the search."""
         record, result = self._records.get(video_id), self._results.get(video_id)
         if record and result:
             return Brief(record.title, result.duration_s, result.num_thumbnails)
@@ -104,32 +109,32 @@ class VideoLibrary:
         return Brief(video_id, 0.0, 0)
 
     def require_room(self) -> None:
-        """Refuse another upload where none can be encoded, or when there are as many as may be.
+        """Refuse another upload if the service cannot encode it or the number of uploads is at its limit.
 
         Raises:
-            LimitError: saying which it is.
+            LimitError: naming the reason.
         """
         self.require_encoder()
         if len(self._records) >= self._max_uploads:
-            raise LimitError(f"there are {len(self._records)} uploads, the most that are kept; delete one first")
+            raise LimitError(f"there are {len(self._records)} uploads, which is the limit; delete one first")
 
     def require_encoder(self) -> None:
-        """Refuse new videos where the models read features that came from files.
+        """Refuse new videos if the models read features that came from files.
 
         Raises:
-            LimitError: saying so.
+            LimitError: naming that reason.
         """
         self._indexer.require_encoder()
 
     def build_single_work(self, path: Path, sha256: str) -> EncodeOnce:
-        """Return the work that encodes a file which is asked about once."""
+        """Return the work that encodes a file for a single search."""
         return self._indexer.build_single_work(path, sha256)
 
     def accept(self, folder: Path, *, title: str, sha256: str, size_bytes: int) -> CatalogueEntry:
-        """Keep and queue a file that has arrived in a folder of the store; a file that is here already is not kept twice.
+        """Keep and queue a file that was received into a folder of the store. A known file is not kept twice.
 
         Raises:
-            LimitError: when there are as many uploads as may be.
+            LimitError: when the number of uploads is at its limit.
             OSError: when it cannot be written.
         """
         video_id = name_upload(sha256)
@@ -147,10 +152,10 @@ class VideoLibrary:
             return self.find_video(video_id)
 
     def remove(self, video_id: str) -> None:
-        """Delete a video: an upload with all that was made of it, a video of the collection from sight.
+        """Delete a video. An upload is erased with everything made from it; a video of the collection is hidden.
 
         Raises:
-            KeyError: naming an id that there is not.
+            KeyError: naming an unknown id.
             OSError: when it cannot be written.
         """
         with self._lock:
@@ -160,22 +165,26 @@ class VideoLibrary:
                 self._hide(video_id)
                 self._renew_version()
                 return
-            record = self._records[video_id]
-            self._store.remove(video_id)
-            self._indexer.forget(record)
-            if self._is_ready(video_id):
-                self._predictor.remove_video(video_id)
-            del self._records[video_id]
-            self._results.pop(video_id, None)
+            self._remove_upload(self._records[video_id])
             self._renew_version()
 
+    def _remove_upload(self, record: UploadRecord) -> None:
+        """End the work on an upload, delete its folder durably, then everything else made from it."""
+        self._indexer.stop(record)
+        self._store.remove(record.video_id)
+        self._indexer.forget(record)
+        if self._is_ready(record.video_id):
+            self._predictor.remove_video(record.video_id)
+        del self._records[record.video_id]
+        self._results.pop(record.video_id, None)
+
     def find_media(self, video_id: str) -> MediaFile:
-        """Return the file of a video that browsers play.
+        """Return the playable file of a video.
 
         Raises:
-            KeyError: naming an id that there is not.
-            FileNotFoundError: saying why there is no such file.
-            ConvertingError: when it is being made.
+            KeyError: naming an unknown id.
+            FileNotFoundError: saying why there is none.
+            ConvertingError: while it is being converted.
         """
         entry = self.find_video(video_id)
         if video_id not in self._records:
@@ -186,10 +195,10 @@ class VideoLibrary:
         return MediaFile(self._store.find_folder(video_id) / result.media_name, result.media_type)
 
     def find_thumbnail(self, video_id: str, number: int) -> Path:
-        """Return a thumbnail of a video, numbered from 0 in the order of time.
+        """Return a thumbnail of a video, numbered from 0 in order of time.
 
         Raises:
-            KeyError: naming an id that there is not.
+            KeyError: naming an unknown id.
             FileNotFoundError: when there is no such thumbnail.
         """
         entry = self.find_video(video_id)
@@ -199,12 +208,12 @@ class VideoLibrary:
         return folder / f"{number}.jpg"
 
     def count_videos(self) -> int:
-        """Return how many videos can be found."""
+        """Return the number of videos that a search can find."""
         return len(self._base) - len(self._deleted) + sum(map(self._is_ready, list(self._results)))
 
     def _is_named(self, video_id: str, text: str) -> bool:
         record = self._records.get(video_id)
-        return not text or text in video_id.casefold() or (record is not None and text in record.title.casefold())
+        return not text or text in fold_name(video_id) or (record is not None and text in fold_name(record.title))
 
     def _find(self, video_id: str) -> CatalogueEntry | None:
         record = self._records.get(video_id)
@@ -244,10 +253,11 @@ class VideoLibrary:
     def _hide(self, video_id: str) -> None:
         if video_id not in self._deleted:
             self._deleted.add(video_id)
+            self._media.stop(self._base[video_id])
             self._predictor.remove_video(video_id)
 
-    def _show(self, record: UploadRecord, result: UploadResult, encoded: EncodedVideo | None) -> None:
-        """Let it be seen what became of an upload, and let one that is ready be found."""
+    def _show(self, record: UploadRecord, result: UploadResult, encoded: Any | None) -> None:
+        """Publish the result of an upload, and make it searchable if it is ready."""
         if encoded is not None:
             video = IndexedVideo(record.video_id, ORIGINAL, encoded.duration_s, "", record.sha256)
             self._predictor.add_video(video, encoded)
@@ -264,8 +274,8 @@ class VideoLibrary:
                 return
             try:
                 self._show(record, *self._indexer.keep(record, outcome))
-            except OSError as error:  # it is tried again when the service starts again
-                logger.error("the upload %s could not be kept: %s", record.video_id, error)
-                reason = "what was made of it could not be kept; the service may be out of room"
+            except OSError as error:  # the next start of the service tries again
+                logger.error("the upload %s could not be stored: %s", record.video_id, error)
+                reason = "its index could not be stored; the disk of the service may be full"
                 self._results[record.video_id] = UploadResult("failed", reason=reason)
             self._renew_version()

@@ -1,4 +1,4 @@
-"""Encoding a video while its sender waits."""
+"""Encodes a video while its sender waits."""
 
 import time
 from collections.abc import Generator
@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from corpus.isolation import Budget, Failure, Progress, Success, run_isolated
-from serving.indexing import EncodedVideo
 from serving.library.upload_work import EncodeOnce
 
 _BUDGET = Budget(silence_s=60.0, silence_s_per_mebibyte=0.1)
 _LIMIT_S = 120.0
 
 
-def encode_once(work: EncodeOnce, path: Path) -> EncodedVideo:
-    """Encode a file in a process of its own.
+def encode_once(work: EncodeOnce, path: Path) -> Any:
+    """Encode a file in a separate process.
 
     Raises:
         ValueError: saying why it cannot be encoded, or that it takes too long.
@@ -26,10 +25,9 @@ def encode_once(work: EncodeOnce, path: Path) -> EncodedVideo:
             if isinstance(event, Failure):
                 raise ValueError(event.reason)
             if isinstance(event, Success):
-                encoded: EncodedVideo = event.value
-                return encoded
+                return event.value
             if time.monotonic() > deadline_s:
                 break
     finally:
         events.close()  # this ends the process
-    raise ValueError(f"it is not encoded after {_LIMIT_S:.0f} s; upload it with POST /videos and search in it then")
+    raise ValueError(f"its encoding takes longer than {_LIMIT_S:.0f} s; upload it with POST /videos, then search in it")

@@ -1,28 +1,27 @@
-"""What the library changes when a video comes or goes."""
+"""Target of the library's changes: the collection that a new or deleted video is applied to."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
-from serving.bundle import Bundle
-from serving.collection import Collection, IndexedVideo
-from serving.indexing import EncodedVideo
+from search.contracts import SearchBundle, VideoCollection
+from search.indexed_video import IndexedVideo
 
 
 class SearchTarget(Protocol):
-    """Models and the collection that they search, as `serving.predictor.MomentPredictor` offers them."""
+    """Models and the collection that they search, as `search.contracts.Predictor` offers them."""
 
     @property
-    def bundle(self) -> Bundle:
+    def bundle(self) -> SearchBundle:
         """The models that encode videos."""
 
     @property
-    def collection(self) -> Collection:
-        """What is searched now."""
+    def collection(self) -> VideoCollection:
+        """The current collection."""
 
-    def add_video(self, video: IndexedVideo, encoded: EncodedVideo) -> None:
-        """Put a video into the collection."""
+    def add_video(self, video: IndexedVideo, encoded: Any) -> None:
+        """Add a video to the collection."""
 
     def remove_video(self, video_id: str) -> None:
-        """Take a video out of the collection."""
+        """Remove a video from the collection."""
 
     def discard_strays(self) -> None:
         """Delete the vectors of videos that are not in the collection."""

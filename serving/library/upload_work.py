@@ -1,34 +1,33 @@
-"""What is done for a file in a process of its own: hostile bytes can end that process, and nothing else."""
+"""Work on one file in a separate process, so that hostile bytes can end that process and nothing else."""
 
 import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from corpus.isolation import Report
 from corpus.media import UndecodableError, probe
-from serving.encode_work import EncodeWork, KeepWork
-from serving.indexing import EncodedVideo
+from corpus.media.pictures.thumbnails import save_thumbnails
+from search.indexing.encode_work import EncodeWork, KeepWork
 from serving.library.playable import Form, find_form, write_playable
 from serving.library.uploads import PLAYABLE
-from serving.thumbnails import save_thumbnails
 
 _NICENESS = 10  # searches go first
-_ENCODING_SHARE = 0.7  # of the time that an upload takes
+_ENCODING_SHARE = 0.7  # of the time of an upload
 
 
 class DoneUpload(NamedTuple):
-    """What was made of an upload, beside what the index holds of it."""
+    """The playable form of an upload."""
 
-    media_name: str  # the file that browsers play, empty where there is none
+    media_name: str  # the file that browsers play, empty if there is none
     media_type: str
     reason: str  # why there is none
 
 
 @dataclass(frozen=True, slots=True)
 class UploadWork:
-    """Encodes an upload into the cache, draws its thumbnails and writes its playable form into its own folder."""
+    """Encodes an upload into the cache, and writes its thumbnails and playable form into its folder."""
 
     keep: KeepWork
     max_video_s: float
@@ -43,10 +42,10 @@ class UploadWork:
         """
         yield_to_searches()
         require_duration(path, self.max_video_s)
-        self.keep(path, lambda share: report(_ENCODING_SHARE * share))
+        notes = self.keep(path, lambda share: report(_ENCODING_SHARE * share))
         save_thumbnails(path, path.parent, count=self.num_thumbnails)
         try:
-            form = find_form(path)
+            form = find_form(path, is_intact=not notes)
             if form.how == "as_is":
                 return DoneUpload(path.name, form.media_type, "")
             write_form(path, path.parent / PLAYABLE, form, lambda share: report(_ENCODING_SHARE + (1 - _ENCODING_SHARE) * share))
@@ -57,12 +56,12 @@ class UploadWork:
 
 @dataclass(frozen=True, slots=True)
 class EncodeOnce:
-    """Encodes a file that is asked about once and not kept."""
+    """Encodes a file for a single search, without keeping it."""
 
     encode: EncodeWork
     max_video_s: float
 
-    def __call__(self, path: Path, report: Report) -> EncodedVideo:
+    def __call__(self, path: Path, report: Report) -> Any:
         """Encode one file.
 
         Raises:
@@ -78,9 +77,10 @@ class ConvertWork:
     """Writes the playable form of a file of the collection."""
 
     target: Path
+    form: Form
 
-    def __call__(self, path: Path, report: Report) -> Form:
-        """Write it.
+    def __call__(self, path: Path, report: Report) -> None:
+        """Write the form of one file.
 
         Raises:
             ValueError: saying why there is none.
@@ -88,22 +88,20 @@ class ConvertWork:
         """
         yield_to_searches()
         try:
-            form = find_form(path)
-            write_form(path, self.target, form, report)
+            write_form(path, self.target, self.form, report)
         except UndecodableError as error:
             raise ValueError(error.reason) from error
-        return form
 
 
 def yield_to_searches() -> None:
-    """Let searches go first, and end with the service, not with the signal that asks it to finish its requests."""
+    """Lower the priority below searches, and ignore SIGTERM, after which the service still finishes its requests."""
     os.nice(_NICENESS)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def write_form(path: Path, target: Path, form: Form, report: Report) -> None:
-    """Write a playable form whole or not at all."""
-    unfinished = target.with_name(f".{target.name}.tmp")
+    """Write a playable form completely or not at all."""
+    unfinished = name_unfinished(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         write_playable(path, unfinished, form, report=report)
@@ -114,8 +112,13 @@ def write_form(path: Path, target: Path, form: Form, report: Report) -> None:
         unfinished.unlink(missing_ok=True)
 
 
+def name_unfinished(target: Path) -> Path:
+    """Return the temporary file of a playable form that is being written."""
+    return target.with_name(f".{target.name}.tmp")
+
+
 def require_duration(path: Path, max_video_s: float) -> None:
-    """Refuse a video that is, or claims to be, too long, before anything is done with it.
+    """Refuse a video that is too long, or claims to be, before any work on it.
 
     Raises:
         ValueError: naming its duration and the limit, or why it cannot be decoded.
@@ -125,4 +128,4 @@ def require_duration(path: Path, max_video_s: float) -> None:
     except UndecodableError as error:
         raise ValueError(error.reason) from error
     if duration_s > max_video_s:
-        raise ValueError(f"it is {duration_s:.0f} s long, at most {max_video_s:.0f} s are taken; cut it into shorter files")
+        raise ValueError(f"it is {duration_s:.0f} s long, but the limit is {max_video_s:.0f} s; cut it into shorter files")

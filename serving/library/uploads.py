@@ -1,7 +1,8 @@
-"""Uploads on disk: each a folder that is there whole or not at all, from its arrival to its deletion.
+"""Uploads on disk. Each is a folder that exists completely or not at all.
 
-`<state>/uploads/<id>/` holds `original`, the file as it came, `record.json`, which says what it is, and, when it is
-indexed or refused, thumbnails, a playable form and, last, `result.json`. What is on its way lies in `<state>/incoming/`.
+`<state>/uploads/<id>/` holds `original`, the unchanged file, and `record.json`, its description. Once the upload is indexed
+or refused, it also holds thumbnails, a playable form and, written last, `result.json`. Files that are still arriving lie in
+`<state>/incoming/`.
 """
 
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from corpus.files import read_json, write_json
+from corpus.names import unify
 from serving.library.journal import sync_folder
 
 ORIGINAL, PLAYABLE = "original", "playable.mp4"
@@ -25,7 +27,7 @@ _MAX_TITLE_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class UploadRecord:
-    """What was uploaded; `number` counts uploads, so that they have an order."""
+    """An uploaded file; `number` counts uploads and gives their order."""
 
     video_id: str
     title: str
@@ -36,13 +38,13 @@ class UploadRecord:
 
 @dataclass(frozen=True, slots=True)
 class UploadResult:
-    """What became of an upload. `reason` says why it was refused, or why it has no playable form."""
+    """Result of an upload. `reason` says why it was refused, or why it has no playable form."""
 
     state: Literal["ready", "failed"]
     reason: str = ""
     duration_s: float = 0.0
     num_thumbnails: int = 0
-    media_name: str = ""  # of the file that browsers play, empty where there is none
+    media_name: str = ""  # of the file that browsers play, empty if there is none
     media_type: str = ""
 
 
@@ -60,24 +62,24 @@ class UploadStore:
         shutil.rmtree(self._incoming, ignore_errors=True)
         self._incoming.mkdir()
         for path in self._folder.iterdir():
-            if not (path / _RECORD).is_file():  # what a worker wrote for an upload that was removed meanwhile
+            if not (path / _RECORD).is_file():  # a worker wrote it after the upload was removed
                 shutil.rmtree(path)
         self._next_number = 1 + max((record.number for record in self.read_records()), default=0)
 
     def start(self) -> Path:
-        """Return a new folder for a file on its way; it is to be named `original`."""
+        """Return a new folder for an arriving file, which must be named `original`."""
         folder = self._incoming / secrets.token_hex(8)
         folder.mkdir()
         return folder
 
     def discard(self, folder: Path) -> None:
-        """Remove what `start` gave."""
+        """Remove a folder of `start`."""
         shutil.rmtree(folder, ignore_errors=True)
 
     def accept(self, folder: Path, *, title: str, sha256: str, size_bytes: int) -> UploadRecord:
-        """Keep a file that has arrived and is on disk; when this returns, it survives a crash.
+        """Keep a received file that is on disk. When this returns, the upload survives a crash.
 
-        A content has one id, so that a file that is sent twice is kept once; a refused one is tried again.
+        The content decides the id, so a file that is sent twice is kept once; a refused file is tried again.
 
         Raises:
             OSError: when it cannot be written.
@@ -92,7 +94,7 @@ class UploadStore:
         return record
 
     def remove(self, video_id: str) -> None:
-        """Forget an upload; when this returns, that survives a crash."""
+        """Delete an upload. When this returns, the deletion survives a crash."""
         folder = self.find_folder(video_id)
         if folder.is_dir():
             doomed = self._incoming / secrets.token_hex(8)
@@ -104,14 +106,14 @@ class UploadStore:
         """Return the folder of an upload.
 
         Raises:
-            KeyError: when this is no id of an upload.
+            KeyError: when the id is not that of an upload.
         """
         if not _ID.fullmatch(video_id):
-            raise KeyError(f"{video_id!r} is no id of an upload")
+            raise KeyError(f"{video_id!r} is not the id of an upload")
         return self._folder / video_id
 
     def read_records(self) -> list[UploadRecord]:
-        """Return what was uploaded, oldest first.
+        """Return all uploads, oldest first.
 
         Raises:
             ValueError: naming a record that is damaged.
@@ -120,7 +122,7 @@ class UploadStore:
         return sorted((_read(path, UploadRecord) for path in paths), key=lambda record: record.number)
 
     def read_result(self, video_id: str) -> UploadResult | None:
-        """Return what became of an upload, `None` while that is open.
+        """Return the result of an upload, `None` if there is none yet.
 
         Raises:
             ValueError: naming a result that is damaged.
@@ -129,7 +131,7 @@ class UploadStore:
         return _read(path, UploadResult) if path.is_file() else None
 
     def save_result(self, video_id: str, result: UploadResult) -> None:
-        """Keep what became of an upload; of one that was refused, the file itself is not kept.
+        """Store the result of an upload, and delete the file of a refused one.
 
         Raises:
             OSError: when it cannot be written.
@@ -142,18 +144,18 @@ class UploadStore:
 
 
 def name_upload(sha256: str) -> str:
-    """Return the id of an uploaded content."""
+    """Return the id of an upload with this content."""
     return f"upload-{sha256[:16]}"
 
 
 def find_original(state_dir: Path, video_id: str) -> Path:
-    """Return the file of an upload that was accepted, as it came."""
+    """Return the unchanged file of an accepted upload."""
     return state_dir / _UPLOADS / video_id / ORIGINAL
 
 
 def clean_title(title: str) -> str:
     """Return a title that can be shown: one line without control characters, of bounded length."""
-    name = os.path.basename(title.replace("\\", "/"))
+    name = unify(os.path.basename(title.replace("\\", "/")))
     shown = "".join(" " if unicodedata.category(character)[0] in "CZ" else character for character in name)
     return " ".join(shown.split())[:_MAX_TITLE_CHARACTERS] or "untitled"
 
@@ -162,4 +164,4 @@ def _read(path: Path, kind: type[Any]) -> Any:
     try:
         return kind(**read_json(path))
     except TypeError as error:
-        raise ValueError(f"{path} is damaged ({error}); remove the folder {path.parent} and start again") from error
+        raise ValueError(f"{path} is damaged ({error}); remove the folder {path.parent} and restart the service") from error

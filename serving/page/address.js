@@ -1,12 +1,12 @@
-/** The address of the page: it holds the query, the video that is searched in, and the moment that is shown. */
+/** The address of the page: the query, the video to search in, and the shown moment. */
 
-/** What is shown: `moment` is `{video_id, start_s, end_s}` or null, `scope` the id of a video or null. */
+/** Read an address: `moment` is `{video_id, start_s, end_s}` or null, `scope` the id of a video or null. */
 export function readAddress(search = location.search) {
   const values = new URLSearchParams(search);
   return { query: (values.get("q") ?? "").trim(), scope: values.get("in") || null, moment: readMoment(values) };
 }
 
-/** Return the address of what is shown, relative to the page. */
+/** Return the address of a state, relative to the page. */
 function writeAddress({ query = "", scope = null, moment = null }) {
   const values = new URLSearchParams();
   if (query) values.set("q", query);
@@ -18,12 +18,12 @@ function writeAddress({ query = "", scope = null, moment = null }) {
   return values.size ? `?${values}` : "./";
 }
 
-/** Tell whether two moments are one as far as an address can tell. */
+/** Tell whether two moments have the same address. */
 export function isSameMoment(one, other) {
   return writeAddress({ moment: one }) === writeAddress({ moment: other });
 }
 
-/** Moves through the history; `show` is called with each address that is to be shown. */
+/** Moves through the history, and calls `show` with each new address. */
 export class Navigator {
   #show;
 
@@ -32,14 +32,14 @@ export class Navigator {
     window.addEventListener("popstate", () => this.#show(readAddress(), { isReturn: true }));
   }
 
-  /** Show another address, as a new step of the history. */
+  /** Show another address as a new entry of the history. */
   go(address) {
     const next = writeAddress(address);
     if (next !== writeAddress(readAddress())) history.pushState(null, "", next);
     this.#show(readAddress(), { isReturn: false });
   }
 
-  /** Note what the present step has come to show. */
+  /** Replace the address of the current entry of the history. */
   amend(address) {
     history.replaceState(null, "", writeAddress(address));
   }

@@ -1,4 +1,4 @@
-/** Asks the service, and remembers the timelines of the videos that were looked at last. */
+/** Searches, with a cache of the latest timelines. */
 
 import { request } from "./api.js";
 
@@ -14,7 +14,7 @@ export async function ask({ query, scope }, signal) {
   return answer;
 }
 
-/** Return how the score of a sentence goes over the time of a video. */
+/** Return the score of a sentence over the time of a video. */
 export async function loadTimeline(query, videoId, signal) {
   const name = nameTimeline(query, videoId);
   if (!timelines.has(name)) {

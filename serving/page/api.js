@@ -1,10 +1,10 @@
-/** Calls to the service, and what can go wrong with them. */
+/** Calls to the service, and their errors. */
 
 const KINDS = { 401: "token", 404: "missing", 429: "busy", 503: "loading" };
-const SILENCE = { busy: 5, loading: 3 }; // seconds to wait where the service names none
+const SILENCE = { busy: 5, loading: 3 }; // seconds to wait if the service names none
 
 /** Asks the visitor for a token; set by `useTokenPrompt`. */
-let askForToken = () => Promise.reject(new ServiceError("token", "This service asks for a token."));
+let askForToken = () => Promise.reject(new ServiceError("token", "This service needs a token."));
 
 /** A call that failed. `kind` is offline, token, missing, busy, loading or refused. */
 export class ServiceError extends Error {
@@ -15,12 +15,12 @@ export class ServiceError extends Error {
   }
 }
 
-/** Ask with this function whenever the service wants a token; it resolves when there is one. */
+/** Set the function that asks for a token; it resolves once there is one. */
 export function useTokenPrompt(ask) {
   askForToken = ask;
 }
 
-/** Return the answer to a call, `null` where it has none; throws ServiceError, or AbortError when `signal` ends it. */
+/** Return the response to a call, `null` if it is empty; throws ServiceError, or AbortError when `signal` ends the call. */
 export async function request(path, { method = "GET", body, signal } = {}) {
   const headers = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
@@ -33,7 +33,7 @@ export async function request(path, { method = "GET", body, signal } = {}) {
   return response.status === 204 ? null : response.json();
 }
 
-/** Exchange a token for a cookie; return whether it was the right one. */
+/** Exchange a token for a cookie; return whether the token was right. */
 export async function signIn(token) {
   const response = await send("login", { method: "POST", redirect: "manual", body: new URLSearchParams({ token }) });
   if (response.type === "opaqueredirect" || response.ok) return true;
@@ -41,10 +41,10 @@ export async function signIn(token) {
   throw await readProblem(response);
 }
 
-/** Send a file; `report` gets the share that has left. Returns the new video. */
+/** Send a file; `report` gets the share that is sent. Returns the new video. */
 export function sendVideo(file, { report, signal }) {
   return new Promise((resolve, reject) => {
-    const call = new XMLHttpRequest(); // fetch tells nothing of how far a body has come
+    const call = new XMLHttpRequest(); // fetch reports no progress of a body
     const form = new FormData();
     form.append("title", file.name);
     form.append("file", file, file.name);
@@ -63,12 +63,12 @@ export function sendVideo(file, { report, signal }) {
   });
 }
 
-/** Return the address of a video, playable. */
+/** Return the address of a video's media. */
 export function findMediaUrl(videoId) {
   return toUrl(`media/${encodeURIComponent(videoId)}`);
 }
 
-/** Return the address of the picture of a moment, `null` where its video has none. */
+/** Return the address of the picture of a moment, `null` if its video has none. */
 export function findPictureUrl({ video_id, num_thumbnails, duration_s }, timeS) {
   if (!num_thumbnails) return null;
   const share = duration_s ? timeS / duration_s : 0;
@@ -76,7 +76,7 @@ export function findPictureUrl({ video_id, num_thumbnails, duration_s }, timeS) 
   return toUrl(`thumbnails/${encodeURIComponent(video_id)}/${number}.jpg`);
 }
 
-/** Return why a file that a media element asked for did not come, `null` where it comes now. */
+/** Return why a media file failed to load, `null` if it loads now. */
 export async function findMediaProblem(videoId) {
   const response = await send(`media/${encodeURIComponent(videoId)}`, { headers: { Range: "bytes=0-0", Accept: "application/json" } });
   return response.ok ? null : readProblem(response);
@@ -114,6 +114,6 @@ function readReason(text) {
     const reason = JSON.parse(text).error;
     return typeof reason === "string" ? reason : null;
   } catch {
-    return null; // a proxy in between answers with a page of its own
+    return null; // a proxy answers with its own page
   }
 }

@@ -1,16 +1,18 @@
-/** The page as a whole: shows what the address says, and changes the address when something else is to be shown. */
+/** The whole page: it shows the state in the address, and changes the address to change the state. */
 
 import { Navigator, isSameMoment, readAddress } from "./address.js";
 import { ask, loadTimeline } from "./answers.js";
-import { find, make } from "./dom.js";
+import { confirmDeletion, describeDeletion } from "./dialogs.js";
+import { announce, find, make } from "./dom.js";
 import { fillExamples, loadExamples } from "./examples.js";
+import { makeProblem } from "./notices.js";
 import { showVersions } from "./versions.js";
-import { describeVideo } from "./videos.js";
+import { checkVideo, deleteVideo, describeVideo } from "./videos.js";
 
 const NUM_EXAMPLES = 8;
 const NUM_PROMPTS = 4;
 
-/** Ties search box, results, player and library together. */
+/** Connects search box, results, player and library. */
 export class App {
   #parts;
   #navigator = new Navigator((address, { isReturn }) => this.#show(address, { plays: !isReturn }));
@@ -29,6 +31,7 @@ export class App {
     searchBox.addEventListener("widen", () => this.#go({ query: this.#address.query }));
     results.addEventListener("choose", ({ detail }) => this.#choose(detail));
     panel.addEventListener("choose", ({ detail }) => this.#choose(detail));
+    panel.addEventListener("delete", ({ detail }) => this.#delete(detail));
     panel.addEventListener("only", ({ detail }) => this.#go({ query: this.#address.query, scope: detail }));
     library.addEventListener("open", ({ detail }) => this.#go({ scope: detail }));
     library.addEventListener("add", () => uploads.choose());
@@ -38,7 +41,7 @@ export class App {
     document.querySelector("[data-home]").addEventListener("click", (event) => this.#goHome(event));
   }
 
-  /** Show what the address of the page says. */
+  /** Show the state in the address of the page. */
   start() {
     this.#examples.then((sentences) => fillExamples(find("examples"), sentences, (query) => this.#go({ query })));
     return this.#show(this.#address, { plays: !prefersStillness() });
@@ -57,6 +60,22 @@ export class App {
   #choose(moment) {
     if (this.#shown && isSameMoment(this.#shown, moment)) this.#parts.panel.toggle();
     else this.#go({ ...this.#address, moment });
+  }
+
+  /** Delete the shown video, and search again without it. */
+  async #delete(videoId) {
+    try {
+      const video = await checkVideo(videoId);
+      if (!(await confirmDeletion(video))) return;
+      await deleteVideo(videoId);
+      announce(describeDeletion(video));
+    } catch (error) {
+      find("panel-problem").replaceChildren(makeProblem(error, () => this.#delete(videoId), { isCompact: true }));
+      return;
+    }
+    this.#answer = null;
+    this.#go({ query: this.#address.query, scope: this.#address.scope === videoId ? null : this.#address.scope });
+    find("answer-heading").focus();
   }
 
   async #show(address, { plays }) {
@@ -94,7 +113,7 @@ export class App {
     }
   }
 
-  /** Ask, unless the answer is there already and only another moment of it is to be shown. */
+  /** Search, unless the answer is loaded already and only the shown moment changes. */
   async #search({ query, scope: videoId }, { scope, signal }) {
     if (this.#answer?.asked === JSON.stringify([query, videoId])) return;
     this.#parts.results.showLoading(query);
@@ -104,21 +123,22 @@ export class App {
     showVersions(answer.versions);
   }
 
-  /** Show the moment of the address, or the best one where it names none. */
+  /** Show the moment of the address, or the best one if the address names none. */
   async #showMoment({ query, scope, moment: linked }, { plays, signal }) {
     const { found, moments, best_guess: guess } = this.#answer;
-    const best = found ? moments[0] : guess;
+    const best = moments[0] ?? guess;
     if (!best && !linked) return this.#parts.panel.clear();
     const known = [...moments, guess].find((one) => one && linked && isSameMoment(one, linked));
     const moment = known ?? (linked ? await completeMoment(linked, signal) : best);
     if (!linked) this.#navigator.amend({ query, scope, moment });
     const isAsked = linked !== null || found;
+    const isGuess = !found && [...moments, guess].includes(moment);
     const play = plays && isAsked && (linked !== null || !prefersStillness());
-    this.#present(moment, moment, { answerId: this.#answer.answer_id, play, offersOnly: scope === null, isGuess: moment === guess });
+    this.#present(moment, moment, { answerId: this.#answer.answer_id, play, offersOnly: scope === null, isGuess });
     return this.#showTimeline(query, moment.video_id);
   }
 
-  /** Show a video that nothing is asked about. */
+  /** Show a video without a query. */
   async #showVideo({ moment, scope: videoId }, { scope, plays, signal }) {
     this.#answer = null;
     const video = scope ?? (await describeVideo(moment.video_id, signal));
@@ -135,6 +155,7 @@ export class App {
 
   #present(video, moment, context) {
     this.#shown = moment;
+    find("panel-problem").replaceChildren();
     if (moment) this.#parts.results.mark(moment);
     this.#parts.panel.show(video, moment, { query: this.#address.query, ...context });
     const isBelow = find("panel").getBoundingClientRect().top < 0;
@@ -165,7 +186,7 @@ export class App {
   }
 }
 
-/** Return a moment of an address with what is known of its video. */
+/** Return a moment of an address with the facts of its video. */
 async function completeMoment(moment, signal) {
   const { title, duration_s, num_thumbnails } = await describeVideo(moment.video_id, signal);
   return { ...moment, title, duration_s, num_thumbnails };

@@ -1,10 +1,10 @@
-/** The pieces of a list of moments: cards, their pictures, and the shapes that hold their place. */
+/** Cards of moments, their pictures, and placeholders. */
 
 import { findPictureUrl } from "./api.js";
 import { make, makeIcon } from "./dom.js";
 import { formatConfidence, formatScore, formatSpan } from "./format.js";
 
-/** Return the picture of a video nearest to a time. `badge` is put into its corner. */
+/** Return the picture of a video nearest to a time, with the text `badge` in its corner. */
 export function makeThumb(video, timeS, badge = null) {
   const url = findPictureUrl(video, timeS);
   const thumb = make("span", { class: "thumb" });
@@ -31,7 +31,7 @@ export function makeCard(moment, choose) {
   return make("button", { type: "button", class: "card", click: () => choose(moment) }, makeThumb(moment, middleS, length), text);
 }
 
-/** Return cards without content, as long as an answer is on its way. */
+/** Return placeholder cards for an answer that is loading. */
 export function makeSkeleton(count) {
   const card = () =>
     make(

@@ -1,11 +1,11 @@
-/** Questions that have to be answered first: the token, a deletion; and the list of keys. */
+/** Dialogs: the token, a deletion, the list of keys. */
 
 import { ServiceError, signIn } from "./api.js";
 import { find } from "./dom.js";
 
 let pendingToken = null;
 
-/** Ask for the token until it is right; rejects when the visitor gives up. One question at a time. */
+/** Ask for the token until it is right; rejects when the visitor cancels. Concurrent calls share one dialog. */
 export function askForToken() {
   pendingToken ??= openTokenDialog().finally(() => {
     pendingToken = null;
@@ -13,10 +13,13 @@ export function askForToken() {
   return pendingToken;
 }
 
-/** Ask whether a video is to be deleted. */
-export function confirmDeletion(title) {
+/** Ask whether to delete a video. The text explains the effect, which differs for uploads and videos of the collection. */
+export function confirmDeletion({ title, origin }) {
   const dialog = find("confirm-dialog");
-  find("confirm-text").textContent = `“${title}” and its index entries are removed from the service. This cannot be undone.`;
+  const isUpload = origin === "upload";
+  find("confirm-heading").textContent = isUpload ? "Delete this video?" : "Remove this video from the search?";
+  find("confirm-yes").textContent = isUpload ? "Delete" : "Remove";
+  find("confirm-text").textContent = isUpload ? describeUploadDeletion(title) : describeRemoval(title);
   dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((resolve) => {
@@ -24,7 +27,23 @@ export function confirmDeletion(title) {
   });
 }
 
-/** Show what the keys do. */
+function describeUploadDeletion(title) {
+  return `“${title}”, its pictures and its index entries are deleted from the service. To search in it again, upload it again.`;
+}
+
+function describeRemoval(title) {
+  return (
+    `“${title}” is no longer found, listed or played, even after a restart. Its file on disk is not deleted. ` +
+    "To bring it back, remove its line from deletions.jsonl in the service's state folder and restart the service."
+  );
+}
+
+/** Return the announcement of a deletion. */
+export function describeDeletion({ title, origin }) {
+  return origin === "upload" ? `${title} is deleted.` : `${title} is removed from the search.`;
+}
+
+/** Show the list of keys. */
 export function showKeys() {
   find("keys-dialog").showModal();
 }
@@ -52,14 +71,14 @@ function openTokenDialog() {
       find("token-cancel").removeEventListener("click", cancel);
       form.reset();
       if (dialog.returnValue === "done") resolve();
-      else reject(new ServiceError("token", "This service answers only with its token."));
+      else reject(new ServiceError("token", "This service needs its token."));
     }, { once: true });
     dialog.returnValue = "";
     dialog.showModal();
   });
 }
 
-/** Return why a token was not taken, nothing where it was. */
+/** Return why a token was rejected, an empty text if it was accepted. */
 async function tryToken(token) {
   try {
     return (await signIn(token)) ? "" : "The token is wrong.";

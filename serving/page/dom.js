@@ -1,4 +1,4 @@
-/** Elements of the page. Text is always put in as text, never as markup. */
+/** Elements of the page. Text is inserted as text, never as markup. */
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -9,7 +9,7 @@ export function find(id) {
   return element;
 }
 
-/** Return a new element. `attributes` are set as they are, except `text` and functions, which become listeners by their name. */
+/** Return a new element. `attributes` are set unchanged, except `text`, and functions, which become listeners by their name. */
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -40,7 +40,7 @@ export function setIcon(button, name) {
   button.querySelector("use").setAttribute("href", `#icon-${name}`);
 }
 
-/** Say something to those who listen to the page. */
+/** Announce a text to screen readers. */
 export function announce(text) {
   find("announcer").textContent = text;
 }

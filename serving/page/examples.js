@@ -1,19 +1,19 @@
-/** Sentences from the collection to begin with. */
+/** Example sentences of the collection. */
 
 import { request } from "./api.js";
 import { make } from "./dom.js";
 
-/** Return some sentences, none where the service has none or cannot say. */
+/** Return some sentences, none if the service has none or does not answer. */
 export async function loadExamples(count) {
   try {
     const { examples } = await request("examples");
     return examples.slice(0, count);
   } catch {
-    return []; // the page says elsewhere what is wrong with the service
+    return []; // other parts of the page report the failure
   }
 }
 
-/** Put sentences into a list, which keeps no room for none; `choose` is called with the one that is clicked. */
+/** Fill a list with sentences, or hide it if there are none; `choose` is called with a clicked sentence. */
 export function fillExamples(list, sentences, choose) {
   list.hidden = !sentences.length;
   list.replaceChildren(

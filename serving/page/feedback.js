@@ -1,10 +1,10 @@
-/** Right, wrong, or corrected: what a visitor says about a moment. */
+/** Feedback of a visitor on a moment: right, wrong or corrected. */
 
 import { request } from "./api.js";
 import { find } from "./dom.js";
 import { formatSpan } from "./format.js";
 
-const THANKS = { right: "Thank you. Kept as right.", wrong: "Thank you. Kept as wrong.", corrected: "Thank you. The correction is kept." };
+const THANKS = { right: "Thank you. Saved as right.", wrong: "Thank you. Saved as wrong.", corrected: "Thank you. Your correction is saved." };
 
 /** Fires `reset` when a correction is undone. */
 export class Feedback extends EventTarget {
@@ -20,7 +20,7 @@ export class Feedback extends EventTarget {
     find("refine-reset").addEventListener("click", () => this.dispatchEvent(new Event("reset")));
   }
 
-  /** Ask about a moment of an answer; `null` where there is nothing to ask. */
+  /** Ask for feedback on a moment of an answer; hide the question if `moment` is `null`. */
   ask(moment, { query, answerId }) {
     this.#subject = moment && query ? { moment, query, answerId } : null;
     find("feedback").hidden = this.#subject === null;
@@ -29,7 +29,7 @@ export class Feedback extends EventTarget {
     this.#note("");
   }
 
-  /** Offer to send other ends of the moment, `null` for its own. */
+  /** Offer to send a corrected span; `null` withdraws the offer. */
   correct(span) {
     this.#correction = span;
     find("verdict-corrected").hidden = find("refine-reset").hidden = span === null;

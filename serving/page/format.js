@@ -1,6 +1,6 @@
-/** Times, shares and counts as people read them. */
+/** Formats of times, shares and counts. */
 
-/** Return a place in a video as m:ss.s, or h:mm:ss.s from an hour on. */
+/** Return a time in a video as m:ss.s, or h:mm:ss.s from an hour on. */
 export function formatTime(seconds) {
   const tenths = Math.max(0, Math.round(seconds * 10));
   const [hours, minutes] = [Math.floor(tenths / 36000), Math.floor(tenths / 600) % 60];
@@ -8,7 +8,7 @@ export function formatTime(seconds) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
-/** Return the two ends of a moment. */
+/** Return the start and end of a moment. */
 export function formatSpan(startS, endS) {
   return `${formatTime(startS)} – ${formatTime(endS)}`;
 }
@@ -18,7 +18,7 @@ export function formatLength(seconds) {
   return formatTime(Math.round(seconds)).replace(/\.\d$/, "");
 }
 
-/** Return a time as it is spoken. */
+/** Return a time in words for screen readers. */
 export function speakTime(seconds) {
   const minutes = Math.floor(seconds / 60);
   const rest = `${(seconds - 60 * minutes).toFixed(1)} seconds`;
@@ -32,7 +32,7 @@ export function formatConfidence(confidence) {
   return percent < 1 ? "< 1 %" : `${percent} %`;
 }
 
-/** Return a score; its differences matter, not its size. */
+/** Return a score with two decimals. */
 export function formatScore(score) {
   return score.toFixed(2);
 }

@@ -11,7 +11,7 @@ export function startKeyboard({ results, panel }) {
   });
 }
 
-/** Act on a key; return whether it was one of ours. */
+/** Handle a key; return whether it has a function here. */
 function press(event, { results, panel }) {
   const isTyping = event.target instanceof HTMLInputElement;
   switch (event.key) {
@@ -29,7 +29,7 @@ function step(results, direction) {
   return !find("answer").hidden && results.step(direction);
 }
 
-/** Tell whether the space bar has no meaning of its own on an element. */
+/** Tell whether an element leaves the space bar to the player. */
 function togglesFrom(element) {
   return !find("answer").hidden && !element.closest("button, a, [role=slider]");
 }

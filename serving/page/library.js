@@ -1,18 +1,19 @@
-/** The videos on the start page: what can be searched, and what was uploaded. */
+/** The videos on the start page: the collection and uploads. */
 
 import { makeThumb } from "./cards.js";
-import { confirmDeletion } from "./dialogs.js";
+import { confirmDeletion, describeDeletion } from "./dialogs.js";
 import { announce, find, make, makeIcon } from "./dom.js";
 import { formatCount, formatLength } from "./format.js";
 import { makeNotice, makeProblem } from "./notices.js";
 import { deleteVideo, listVideos } from "./videos.js";
 
-const PAGE = 47; // with the tile that adds one: full rows at many widths
+const PAGE = 47; // with the tile for uploads, this fills the rows at many widths
 
-/** Fires `open` with the id of a video, `add` when one is to be uploaded, `list` with the videos that were loaded. */
+/** Fires `open` with the id of a video, `add` to upload one, `list` with the loaded videos. */
 export class Library extends EventTarget {
   #list = find("library");
   #numShown = 0;
+  #total = 0;
   #loading = new AbortController();
 
   constructor() {
@@ -21,7 +22,7 @@ export class Library extends EventTarget {
     find("library-filter").addEventListener("input", () => this.#load(0));
   }
 
-  /** Show the first videos as they are at this moment. */
+  /** Load and show the first videos. */
   reload() {
     if (!this.#list.childElementCount) this.#list.append(...Array.from({ length: 12 }, makeEmptyTile));
     return this.#load(0);
@@ -46,11 +47,16 @@ export class Library extends EventTarget {
     const tiles = videos.map((video) => this.#makeTile(video));
     if (offset === 0) this.#list.replaceChildren(this.#makeAddTile(), ...tiles);
     else this.#list.append(...tiles);
-    this.#numShown = offset + videos.length;
-    find("library-more").hidden = this.#numShown >= total || videos.length === 0;
-    find("library-count").textContent = total ? total.toLocaleString("en") : "";
+    this.#count(offset + videos.length, videos.length ? total : offset);
     find("library-problem").replaceChildren(...(total ? [] : [filterText() ? makeNoMatch() : makeEmptyNotice()]));
     this.dispatchEvent(new CustomEvent("list", { detail: videos }));
+  }
+
+  #count(numShown, total) {
+    this.#numShown = numShown;
+    this.#total = total;
+    find("library-more").hidden = numShown >= total;
+    find("library-count").textContent = total ? total.toLocaleString("en") : "";
   }
 
   #makeTile(video) {
@@ -62,13 +68,9 @@ export class Library extends EventTarget {
       make("span", { class: "tile-title", text: video.title, title: video.title }),
       make("span", { class: "tile-facts", text: describeState(video), title: video.reason }),
     );
-    return make("li", { class: "tile" }, open, video.origin === "upload" ? this.#makeDelete(video) : null);
-  }
-
-  #makeDelete(video) {
-    const label = `Delete ${video.title}`;
-    const run = () => this.#delete(video);
-    return make("button", { type: "button", class: "tile-delete", "aria-label": label, title: "Delete", click: run }, makeIcon("delete"));
+    const tile = make("li", { class: "tile" }, open);
+    tile.append(makeDeleteButton(video, () => this.#delete(video, tile)));
+    return tile;
   }
 
   #makeAddTile() {
@@ -79,21 +81,39 @@ export class Library extends EventTarget {
     return make("li", { class: "tile tile-add" }, open);
   }
 
-  async #delete(video) {
-    if (!(await confirmDeletion(video.title))) return;
+  async #delete(video, tile) {
+    if (!(await confirmDeletion(video))) return;
+    const place = find("library-problem");
     try {
       await deleteVideo(video.video_id);
-      announce(`${video.title} is deleted.`);
-      await this.reload();
-      this.#list.querySelector("button")?.focus();
+      place.replaceChildren();
+      announce(describeDeletion(video));
     } catch (error) {
-      find("library-problem").replaceChildren(makeProblem(error, () => this.#delete(video), { isCompact: true }));
+      place.replaceChildren(makeProblem(error, () => this.#delete(video, tile), { isCompact: true }));
+      place.scrollIntoView({ block: "nearest" });
+      if (error.kind !== "missing") return; // someone else deleted it already
     }
+    this.#drop(tile);
+  }
+
+  /** Remove the tile of a deleted video; the tiles of all loaded pages stay. */
+  #drop(tile) {
+    if (!tile.isConnected) return;
+    const next = tile.nextElementSibling ?? tile.previousElementSibling;
+    tile.remove();
+    this.#count(this.#numShown - 1, this.#total - 1);
+    (next.querySelector("button:enabled") ?? find("library-filter")).focus();
+    if (this.#numShown === 0) this.reload();
   }
 
   #fire(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
+}
+
+function makeDeleteButton(video, run) {
+  const label = `${video.origin === "upload" ? "Delete" : "Remove"} ${video.title}`;
+  return make("button", { type: "button", class: "tile-delete", "aria-label": label, title: label, click: run }, makeIcon("delete"));
 }
 
 function describeState({ state, origin, reason }) {
@@ -109,7 +129,7 @@ function makeEmptyNotice() {
 
 function makeNoMatch() {
   const text = `No video has “${filterText()}” in its title.`;
-  return makeNotice({ icon: "search", title: "Nothing by that name", text }, { isCompact: true });
+  return makeNotice({ icon: "search", title: "No matching video", text }, { isCompact: true });
 }
 
 function filterText() {

@@ -11,7 +11,7 @@ import { Results } from "./results.js";
 import { SearchBox } from "./search_box.js";
 import { startThemeSwitch } from "./theme_switch.js";
 import { Uploads } from "./uploads.js";
-import { showVersions } from "./versions.js";
+import { showPurpose, showVersions } from "./versions.js";
 
 async function start() {
   useTokenPrompt(askForToken);
@@ -20,10 +20,12 @@ async function start() {
   startKeyboard(parts);
   find("show-keys").addEventListener("click", showKeys);
   new App(parts).start();
-  const { versions } = await request("version");
+  const { versions, good_for: purpose } = await request("version");
   showVersions(versions);
+  showPurpose(purpose);
+  parts.results.namesModels = Boolean(purpose);
 }
 
 start().catch((error) => {
-  if (!error.kind) throw error; // a call that failed is told of where its answer would stand
+  if (!error.kind) throw error; // the page shows failed calls in place of their answers
 });

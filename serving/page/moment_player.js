@@ -1,11 +1,11 @@
-/** A video element that plays one moment: it starts where the moment starts and stops where it ends. */
+/** Player of one moment: it starts and stops a video element at the ends of the moment. */
 
 import { findMediaProblem, findMediaUrl } from "./api.js";
 
 const NEARLY_S = 0.05; // this close to the end counts as the end
-const LAST_FRAME_S = 0.001; // the place before the end that is shown there
+const LAST_FRAME_S = 0.001; // before the end: the moment's last frame is shown there
 
-/** Fires `time` while it plays or is moved, `state` when it starts, stops or gets to know its video, `problem` with a reason. */
+/** Fires `time` while it plays or seeks, `state` when it starts, stops or loads a video, `problem` with a reason. */
 export class MomentPlayer extends EventTarget {
   #video;
   #videoId = null;
@@ -14,7 +14,7 @@ export class MomentPlayer extends EventTarget {
   #wantsPlay = false;
   #retry = null;
   #isLooped = false;
-  #stopsAtEnd = true; // not where the visitor went past the end to see more
+  #stopsAtEnd = true; // false after a seek past the end
 
   constructor(video) {
     super();
@@ -59,20 +59,20 @@ export class MomentPlayer extends EventTarget {
     this.#video.load();
   }
 
-  /** Play between other ends from now on. */
+  /** Change the ends of the moment. */
   bound(startS, endS) {
     this.#startS = startS;
     this.#endS = endS;
     this.#stopsAtEnd = this.timeS < endS;
   }
 
-  /** Go to a place, without a start or a stop of the playing. */
+  /** Seek without starting or stopping the playback. */
   seek(timeS) {
     this.#video.currentTime = timeS;
     this.#stopsAtEnd = timeS < this.#endS;
   }
 
-  /** Play from where it is; from the start of the moment where that has come to its end. */
+  /** Play from the current time, or from the start of the moment if it has reached the end. */
   async play() {
     const timeS = this.timeS;
     const isAtEnd = Math.abs(timeS - this.#endS) < NEARLY_S || this.#video.ended;
@@ -112,7 +112,7 @@ export class MomentPlayer extends EventTarget {
     this.#wantsPlay = false;
   }
 
-  /** Look at every frame while playing: timeupdate comes four times a second, which is late by up to 0.25 s. */
+  /** Check the time at every frame while playing: timeupdate fires four times a second, so it is up to 0.25 s late. */
   #follow() {
     this.#tick();
     if (this.isPlaying) requestAnimationFrame(() => this.#follow());

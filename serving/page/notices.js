@@ -1,25 +1,25 @@
-/** What stands where an answer would stand: problems, with a way out of each. */
+/** Notices in place of an answer: problems, each with a remedy. */
 
 import { announce, make, makeIcon } from "./dom.js";
 
 const TITLES = {
   offline: "No connection to the service",
   token: "A token is needed",
-  missing: "This is not here",
+  missing: "Not found",
   busy: "Too many requests",
   loading: "The service is starting",
-  refused: "This could not be answered",
+  refused: "The request failed",
 };
-const RETRIED_S = { offline: 10 }; // where the service could not say when to come again
+const RETRIED_S = { offline: 10 }; // if the service could not name a wait
 
-/** Return a message in the middle of a place; `action` is `{label, run}` or null. */
+/** Return a centred message; `action` is `{label, run}` or null. */
 export function makeNotice({ icon, title, text, action = null }, { isCompact = false } = {}) {
   const button = action && make("button", { type: "button", class: "quiet", text: action.label, click: action.run });
   const classes = isCompact ? "notice compact" : "notice";
   return make("div", { class: classes }, makeIcon(icon), make("h2", { text: title }), make("p", { text }), button);
 }
 
-/** Return a message about a call that failed; `retry` is called when asked for, or when the time has come. */
+/** Return a message about a failed call; `retry` is called on a click, or after the wait. */
 export function makeProblem(error, retry, options = {}) {
   const waitS = error.retryAfterS ?? RETRIED_S[error.kind] ?? null;
   const run = once(retry);
@@ -38,7 +38,7 @@ export function makeProblem(error, retry, options = {}) {
   return notice;
 }
 
-/** Try again after some seconds, unless the message is gone by then. */
+/** Try again after some seconds, unless the message was removed. */
 function countDown(notice, seconds, run) {
   const button = notice.querySelector("button");
   let left = Math.ceil(seconds);

@@ -1,4 +1,4 @@
-/** The player with its timeline and feedback: everything about the one moment that is shown. */
+/** The player with its timeline and feedback: everything about the shown moment. */
 
 import { announce, find, make, setIcon } from "./dom.js";
 import { Feedback } from "./feedback.js";
@@ -11,7 +11,7 @@ const MAX_NEIGHBOURS = 4;
 const SAME_IOU = 0.5; // candidates that overlap more are the same moment to a viewer
 const SOUND = "cuepoint-sound";
 
-/** Fires `choose` with a neighbouring moment, `only` with the id of the video that is to be searched alone. */
+/** Fires `choose` with a neighbouring moment, `only` with the id of the only video to search, `delete` with that to delete. */
 export class Panel extends EventTarget {
   #player = new MomentPlayer(find("video"));
   #timeline = new Timeline();
@@ -31,6 +31,7 @@ export class Panel extends EventTarget {
   show(video, moment, { query, answerId, play, offersOnly, isGuess }) {
     this.#video = video;
     this.#moment = moment;
+    find("panel").inert = false;
     find("panel-title").textContent = find("panel-title").title = video.title;
     find("only-this").hidden = !offersOnly;
     find("stage-badge").hidden = !isGuess;
@@ -46,8 +47,9 @@ export class Panel extends EventTarget {
     this.#player.show(moment ?? { video_id: video.video_id, start_s: 0, end_s: null }, { play });
   }
 
-  /** Show how the score goes over time; or, with a text, why it is not shown. */
+  /** Show the score over time, or the `problem` that prevents it. */
   setTimeline(timeline, problem = "") {
+    if (!this.#moment) return;
     const others = (timeline?.candidates ?? []).filter((one) => !this.#resembles(one)).slice(0, MAX_NEIGHBOURS);
     this.#timeline.setScores(timeline && { ...timeline, candidates: [this.#moment, ...others] });
     const place = find("neighbours");
@@ -55,9 +57,10 @@ export class Panel extends EventTarget {
     if (others.length || problem) place.prepend(make("span", { text: problem || "Also here" }));
   }
 
-  /** Stop, and show nothing. */
+  /** Stop, and show nothing. The panel is inert until it shows a video again. */
   clear() {
     this.#video = this.#moment = null;
+    find("panel").inert = true;
     this.#player.clear();
   }
 
@@ -65,7 +68,7 @@ export class Panel extends EventTarget {
     if (this.#video) this.#player.toggle();
   }
 
-  /** Undo a correction, or else pause; return whether there was something to do. */
+  /** Undo a correction, or else pause; return whether either was possible. */
   stepBack() {
     if (this.#feedback.hasCorrection) this.#reset();
     else if (this.#player.isPlaying) this.#player.pause();
@@ -83,6 +86,7 @@ export class Panel extends EventTarget {
       keepSound(player.isMuted ? "off" : "on");
     });
     find("only-this").addEventListener("click", () => this.#fire("only", this.#video.video_id));
+    find("delete-this").addEventListener("click", () => this.#fire("delete", this.#video.video_id));
     find("copy-link").addEventListener("click", () => copyLink());
     find("zoom").addEventListener("click", () => {
       this.#timeline.zoom(!this.#timeline.isWhole);
@@ -119,7 +123,7 @@ export class Panel extends EventTarget {
     return Math.abs(startS - this.#moment.start_s) < 1e-6 && Math.abs(endS - this.#moment.end_s) < 1e-6;
   }
 
-  /** Tell whether a candidate is the shown moment, or nearly so. */
+  /** Tell whether a candidate is (nearly) the shown moment. */
   #resembles({ start_s: startS, end_s: endS }) {
     const shared = Math.min(endS, this.#moment.end_s) - Math.max(startS, this.#moment.start_s);
     const whole = Math.max(endS, this.#moment.end_s) - Math.min(startS, this.#moment.start_s);
@@ -146,7 +150,7 @@ export class Panel extends EventTarget {
     find("loop").setAttribute("aria-pressed", String(isLooped));
   }
 
-  /** Put a text over the video: it cannot be played, or not yet. */
+  /** Cover the video with the reason why it cannot be played, or not yet. */
   #block(reason, isPassing = false) {
     find("stage").dataset.blocked = String(reason !== "");
     find("stage-note").textContent = isPassing ? `${reason} It starts when it is ready.` : reason;
@@ -170,7 +174,7 @@ async function copyLink() {
     setIcon(find("copy-link"), "right");
     setTimeout(() => setIcon(find("copy-link"), "link"), 1500);
   } catch {
-    announce("The browser does not allow copying; the address of this page is the link.");
+    announce("The browser does not allow copying. Copy the address of this page instead.");
   }
 }
 
@@ -178,7 +182,7 @@ function readSound() {
   try {
     return localStorage.getItem(SOUND);
   } catch {
-    return null; // storage can be forbidden
+    return null; // the browser may forbid storage
   }
 }
 
@@ -186,6 +190,6 @@ function keepSound(value) {
   try {
     localStorage.setItem(SOUND, value);
   } catch {
-    // it is then forgotten with the page
+    // the browser may forbid storage; the choice then ends with the page
   }
 }

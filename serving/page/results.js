@@ -1,4 +1,4 @@
-/** The ranked moments of an answer, and what stands in their place: loading, nothing found, a problem. */
+/** The ranked moments of an answer, or a state in their place: loading, nothing found, a problem. */
 
 import { isSameMoment } from "./address.js";
 import { makeCard, makeSkeleton } from "./cards.js";
@@ -7,32 +7,50 @@ import { formatCount, formatTook } from "./format.js";
 import { makeNotice, makeProblem } from "./notices.js";
 
 const NUM_SKELETONS = 6;
+const NUM_CLASSES = 5;
+const VERDICTS = {
+  not_found: {
+    facts: "Not found",
+    title: "No moment found",
+    announced: "No moment found. The best guess is shown.",
+    explain: (where) => `No moment ${where} fits this sentence well enough.`,
+  },
+  unsure: {
+    facts: "Unsure",
+    title: "Not sure whether it is here",
+    announced: "Not sure whether it is here. The closest moments are shown.",
+    explain: (where) => `The models cannot tell whether a moment ${where} fits this sentence.`,
+  },
+};
 
 /** Fires `choose` with the moment of a card. */
 export class Results extends EventTarget {
   #place = find("results");
   #moments = [];
+  namesModels = false; // in every answer: those that were not trained on this collection
 
-  /** Show that an answer is on its way; the last one stays until then. */
+  /** Show that an answer is loading; the last one stays until then. */
   showLoading(query) {
     this.#head(query, "Searching …");
     this.#place.setAttribute("aria-busy", "true");
     if (!this.#moments.length) this.#fill(makeSkeleton(NUM_SKELETONS));
   }
 
-  /** Show an answer: its moments, or that there are none and the best guess. */
+  /** Show an answer: its verdict, and its moments or the best guess. */
   showAnswer(answer, scopeTitle) {
-    this.#moments = answer.found ? answer.moments : [answer.best_guess].filter(Boolean);
-    const found = answer.found ? formatCount(answer.moments.length, "moment") : "Not found";
-    this.#head(answer.query, `${found} · ${formatTook(answer.took_ms)}`);
-    const cards = make("ol", { class: "cards", "aria-label": answer.found ? "Moments, best first" : "Best guess" });
+    const { best_guess: guess, verdict } = answer;
+    this.#moments = guess ? [guess] : answer.moments;
+    const facts = answer.found ? formatCount(answer.moments.length, "moment") : VERDICTS[verdict].facts;
+    this.#head(answer.query, `${facts} · ${formatTook(answer.took_ms)}`);
+    const cards = make("ol", { class: "cards", "aria-label": guess ? "Best guess" : "Moments, best first" });
     for (const moment of this.#moments) cards.append(make("li", {}, makeCard(moment, (chosen) => this.#choose(chosen))));
-    const notFound = answer.found ? null : makeNotFound(answer, scopeTitle);
-    this.#fill(notFound, makeUnknownWords(answer.unknown_words), answer.best_guess && makeGuessLabel(), cards);
-    announce(answer.found ? `${found} found.` : "No moment found. The best guess is shown.");
+    const told = answer.found ? null : makeVerdict(answer, scopeTitle);
+    const notes = [makeUnknownWords(answer.unknown_words), this.namesModels ? makeModels(answer) : null];
+    this.#fill(told, ...notes, guess && makeGuessLabel(), cards);
+    announce(answer.found ? `${facts} found.` : VERDICTS[verdict].announced);
   }
 
-  /** Show what can be done with a video that nothing was asked about yet. */
+  /** Invite to search in a video without a query. */
   showPrompt(title, makeExamples) {
     this.#moments = [];
     this.#head(null, "");
@@ -41,7 +59,7 @@ export class Results extends EventTarget {
       "div",
       { class: "prompt" },
       make("h2", { text: "Search in this video" }),
-      make("p", { text: "Describe what happens in it, and the seconds that answer are found and played." }),
+      make("p", { text: "Describe what happens in it. Cuepoint finds and plays the matching seconds." }),
       makeExamples(),
     );
     this.#fill(prompt);
@@ -54,15 +72,15 @@ export class Results extends EventTarget {
     this.#fill(makeProblem(error, retry), { only: "notice" });
   }
 
-  /** Show that a video of the address is not there. */
+  /** Show that a video of the address does not exist. */
   showMissing(query, text, action) {
     this.#moments = [];
     this.#head(query, "");
-    this.#fill(makeNotice({ icon: "video", title: "This video is not here", text, action }), { only: "notice" });
-    announce(`This video is not here. ${text}`);
+    this.#fill(makeNotice({ icon: "video", title: "Video not found", text, action }), { only: "notice" });
+    announce(`Video not found. ${text}`);
   }
 
-  /** Mark the card of the moment that is shown. */
+  /** Mark the card of the shown moment. */
   mark(moment) {
     this.#cards.forEach((card, index) => {
       if (isSameMoment(this.#moments[index], moment)) card.setAttribute("aria-current", "true");
@@ -70,7 +88,7 @@ export class Results extends EventTarget {
     });
   }
 
-  /** Move the focus to the next card, or the one before; return whether there is one. */
+  /** Move the focus to the next or previous card; return whether there is one. */
   step(direction) {
     const cards = this.#cards;
     const focused = cards.indexOf(document.activeElement);
@@ -110,10 +128,25 @@ function makeUnknownWords(words) {
   return note;
 }
 
-function makeNotFound(answer, scopeTitle) {
+/** Name the models that answered and, if they answer by class names, the classes and how far they can be trusted. */
+function makeModels({ basis, reason, versions: { model_name: models, model_revision: revision } }) {
+  const note = make("p", { class: "note" }, "Answered by ", make("b", { text: models }), revision ? ` at ${revision}` : "");
+  if (!basis) return note;
+  note.append(basis.classes.length ? ", by " : ", by no class");
+  basis.classes.slice(0, NUM_CLASSES).forEach(({ name, weight }, index) => {
+    note.append(...(index ? [", "] : []), make("b", { text: name }), ` ${Math.round(100 * weight)} %`);
+  });
+  note.append(reason ? "." : `. ${basis.note}`); // the reason of an unsure answer is that note
+  return note;
+}
+
+function makeVerdict({ verdict, reason, moments, best_guess: guess }, scopeTitle) {
   const where = scopeTitle ? `in “${scopeTitle}”` : "in the collection";
-  const text = `Nothing ${where} answers this sentence well enough.${answer.best_guess ? " This comes closest." : ""}`;
-  return make("div", { class: "not-found" }, make("h2", { text: "No moment found" }), make("p", { text }));
+  const closest = guess || moments.length === 1 ? "This one comes closest." : moments.length ? "These moments come closest." : "";
+  const { title, explain } = VERDICTS[verdict];
+  const text = [explain(where), closest].filter(Boolean).join(" ");
+  const why = reason && make("p", { class: "reason", text: reason });
+  return make("div", { class: "verdict", "data-verdict": verdict }, make("h2", { text: title }), make("p", { text }), why || null);
 }
 
 function makeGuessLabel() {

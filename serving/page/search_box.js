@@ -1,8 +1,8 @@
-/** The search box with the video that it is limited to. */
+/** The search box, with the video that limits the search. */
 
 import { find } from "./dom.js";
 
-/** Fires `search` with the sentence, `widen` when all videos are to be searched again. */
+/** Fires `search` with the sentence, `widen` to search all videos again. */
 export class SearchBox extends EventTarget {
   #query = find("query");
 
@@ -15,12 +15,12 @@ export class SearchBox extends EventTarget {
     find("scope-clear").addEventListener("click", () => this.dispatchEvent(new Event("widen")));
   }
 
-  /** Show what is searched for. */
+  /** Show the query. */
   show(query) {
     if (this.#query.value.trim() !== query) this.#query.value = query;
   }
 
-  /** Show the title of the one video that is searched in, `null` for all. */
+  /** Show the title of the only video to search in, `null` for all. */
   showScope(title) {
     find("scope").hidden = title === null;
     find("scope-title").textContent = find("scope-title").title = title ?? "";

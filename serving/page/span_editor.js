@@ -1,12 +1,12 @@
-/** Changes the ends of the moment on the timeline: by dragging, by keys, or by drawing it anew. */
+/** Changes the ends of the moment on the timeline: by dragging, by keys, or by drawing a new moment. */
 
 import { find } from "./dom.js";
 
 const MIN_LENGTH_S = 0.2;
 const STEP_S = 0.1;
-const DRAG_PX = 5; // a shorter way is a click
+const DRAG_PX = 5; // a shorter drag is a click
 
-/** Fires `change` while the moment is changed, with {startS, endS, edgeS}, and `seek` with {timeS} for a click. */
+/** Fires `change` with {startS, endS, edgeS} during a change, and `seek` with {timeS} on a click. */
 export class SpanEditor extends EventTarget {
   #timeline;
   #startS = 0;
@@ -27,7 +27,7 @@ export class SpanEditor extends EventTarget {
     find("handle-end").addEventListener("keydown", (event) => this.#press(event, "end"));
   }
 
-  /** Edit this moment; `null` for a video without one, which can only be sought in. */
+  /** Edit this moment; `null` for a video without one, which allows only seeking. */
   edit(moment) {
     this.#isOn = moment !== null;
     [this.#startS, this.#endS] = moment ? [moment.start_s, moment.end_s] : [0, 0];

@@ -1,4 +1,4 @@
-/** The colours a visitor chose before, set before anything is drawn; without a choice the system's are used. */
+/** Applies the visitor's theme before the first paint. Without a choice, the system's theme applies. */
 "use strict";
 
 (() => {
@@ -6,6 +6,6 @@
     const chosen = localStorage.getItem("cuepoint-theme");
     if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
   } catch {
-    // storage can be forbidden; the system's colours are right then
+    // the browser may forbid storage; the system's theme then applies
   }
 })();

@@ -1,8 +1,8 @@
-/** Switches between light and dark; until then the system decides (theme.js applies the choice on the next visit). */
+/** Switches between light and dark. Without a choice the system decides; theme.js applies the choice on the next visit. */
 
 import { find, setIcon } from "./dom.js";
 
-/** Make the button of the bar switch. */
+/** Connect the theme button. */
 export function startThemeSwitch() {
   const system = matchMedia("(prefers-color-scheme: dark)");
   find("theme").addEventListener("click", () => {
@@ -23,7 +23,7 @@ function choose(theme) {
   try {
     localStorage.setItem("cuepoint-theme", theme);
   } catch {
-    // storage can be forbidden; the choice then ends with the page
+    // the browser may forbid storage; the choice then ends with the page
   }
 }
 

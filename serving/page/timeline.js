@@ -1,15 +1,15 @@
-/** The timeline of a video: how its score goes over time, its candidates, and the moment that is shown. */
+/** The timeline of a video: its score over time, its candidates, and the shown moment. */
 
 import { find, make, makeSvg } from "./dom.js";
 import { formatScore, formatTime, speakTime } from "./format.js";
 
 const NUM_TICKS = 5;
-const LONG_S = 120; // longer videos are shown around the moment first
-const MARGIN = 6; // moments of context around it
+const LONG_S = 120; // longer videos start zoomed in on the moment
+const MARGIN = 6; // width of the zoomed view, in lengths of the moment
 const NUM_ROWS = 3; // of marks under the curve
 const ROW_PX = 6;
 
-/** Draws; `span_editor.js` lets the moment be changed. */
+/** Draws the timeline; `span_editor.js` edits the moment. */
 export class Timeline {
   #element = find("timeline");
   #curve = find("curve");
@@ -37,14 +37,14 @@ export class Timeline {
     this.zoom(!this.isZoomable);
   }
 
-  /** Show the scores of a video and the candidates to be marked, `null` while they are not known. */
+  /** Show the scores of a video and mark the candidates; `null` while they are unknown. */
   setScores(data) {
     this.#data = data;
     this.#drawCurve();
     this.#drawLane();
   }
 
-  /** Show the whole video, or the moment and what is around it. */
+  /** Show the whole video, or the moment with its surroundings. */
   zoom(isWhole) {
     const { startS, endS } = this.#span ?? { startS: 0, endS: 0 };
     const half = Math.max(LONG_S / 4, (MARGIN * (endS - startS)) / 2);
@@ -71,7 +71,7 @@ export class Timeline {
     find("playhead").style.left = this.#percent(timeS);
   }
 
-  /** Return the time under a place of the screen. */
+  /** Return the time at a horizontal position of the screen. */
   tellTime(clientX) {
     const box = this.#track.getBoundingClientRect();
     const share = Math.min(1, Math.max(0, (clientX - box.left) / box.width));
@@ -110,7 +110,7 @@ export class Timeline {
     this.#curve.replaceChildren();
     this.#curve.setAttribute("aria-label", this.#summarize(times, scores));
     if (!times.length) return;
-    const [low, high] = [Math.min(0, ...scores), Math.max(1, ...scores)]; // low scores are to look low
+    const [low, high] = [Math.min(0, ...scores), Math.max(1, ...scores)]; // the fixed range keeps low scores low
     const height = (score) => 100 - (100 * (score - low)) / (high - low);
     const points = times.map((time, index) => `${(1000 * this.#share(time)).toFixed(2)} ${height(scores[index]).toFixed(2)}`);
     const [first, last] = [1000 * this.#share(times[0]), 1000 * this.#share(times.at(-1))];

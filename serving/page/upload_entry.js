@@ -1,4 +1,4 @@
-/** One upload, from the file to a video that can be searched, as an entry of the tray. */
+/** One upload as an entry of the tray, from the file to a searchable video. */
 
 import { request, sendVideo, ServiceError } from "./api.js";
 import { announce, make } from "./dom.js";
@@ -6,7 +6,7 @@ import { checkVideo, deleteVideo } from "./videos.js";
 
 const POLL_MS = 700;
 
-/** Fires `open` with the id of the video, `remove` when the entry is to go, `change` when the list of videos is another. */
+/** Fires `open` with the id of the video, `remove` to remove the entry, `change` when the list of videos changes. */
 export class UploadEntry extends EventTarget {
   #controller = new AbortController();
   #videoId = null;
@@ -30,7 +30,7 @@ export class UploadEntry extends EventTarget {
   get videoId() { return this.#videoId; }
   get isFinished() { return ["ready", "failed"].includes(this.#state); }
 
-  /** Send a file; returns when the service has it, or has refused it. */
+  /** Send a file; returns when the service has accepted or refused it. */
   async send(file) {
     if (this.#controller.signal.aborted) return;
     this.#file = file;
@@ -47,15 +47,15 @@ export class UploadEntry extends EventTarget {
     }
   }
 
-  /** Refuse a file that is too large, or a visitor without the token, before anything is sent. */
+  /** Refuse a file that is too large, or a visitor without the token, before the upload starts. */
   async #requireRoom(file) {
     const { limits } = await request("version", { signal: this.#controller.signal });
     const megabytes = Math.ceil(file.size / 1e6);
     if (megabytes <= limits.max_upload_mb) return;
-    throw new Error(`The file has ${megabytes} MB, at most ${limits.max_upload_mb} MB are taken.`);
+    throw new Error(`The file has ${megabytes} MB, but the limit is ${limits.max_upload_mb} MB. Choose a smaller file.`);
   }
 
-  /** Show how far the indexing of a video has come, until it is done. */
+  /** Show the progress of the indexing of a video until it ends. */
   async follow(video) {
     this.#videoId = video.video_id;
     this.dispatchEvent(new Event("change"));
@@ -71,11 +71,11 @@ export class UploadEntry extends EventTarget {
       return await checkVideo(this.#videoId, this.#controller.signal);
     } catch (error) {
       if (error.kind === "missing") return { ...latest, state: "failed", reason: "It was deleted." };
-      return latest; // offline or busy: the next look tells more
+      return latest; // offline or busy: the next check tells more
     }
   }
 
-  /** Show a state; return whether there is more to wait for. */
+  /** Show a state; return whether the indexing still runs. */
   #showVideo({ state, progress, reason }) {
     if (state === "failed") this.#fail(reason);
     else if (state === "waiting") this.#show("waiting", 0, "Waiting to be indexed");
@@ -116,7 +116,7 @@ export class UploadEntry extends EventTarget {
   async #stop() {
     this.#controller.abort();
     if (this.#videoId === null) return;
-    await deleteVideo(this.#videoId).catch((error) => announce(`${this.title} could not be taken back. ${error.message}`));
+    await deleteVideo(this.#videoId).catch((error) => announce(`${this.title} could not be deleted. ${error.message}`));
     this.dispatchEvent(new Event("change"));
   }
 }

@@ -3,7 +3,7 @@
 import { find, make, makeIcon } from "./dom.js";
 import { UploadEntry } from "./upload_entry.js";
 
-/** Fires `open` with the id of a video, `change` when the list of videos is another. */
+/** Fires `open` with the id of a video, `change` when the list of videos changes. */
 export class Uploads extends EventTarget {
   #entries = new Set();
   #sending = Promise.resolve();
@@ -19,12 +19,12 @@ export class Uploads extends EventTarget {
     this.#listenToDrops();
   }
 
-  /** Ask for files. */
+  /** Open the file dialog. */
   choose() {
     find("file").click();
   }
 
-  /** Show uploads that were begun before this page was opened. */
+  /** Show uploads that began before this page was opened. */
   resume(videos) {
     for (const video of videos) {
       const isOpen = video.state === "waiting" || video.state === "indexing";
@@ -68,7 +68,7 @@ export class Uploads extends EventTarget {
   }
 
   #listenToDrops() {
-    let depth = 0; // of the elements that the dragged files are over
+    let depth = 0; // number of nested elements under the dragged files
     const end = () => {
       depth = 0;
       find("drop").hidden = true;

@@ -1,11 +1,19 @@
-/** What is served: model, index and variant, at the foot of the page. */
+/** The served versions at the foot of the page: model, index and variant. */
 
 import { find, make } from "./dom.js";
 
 const NUM_DIGITS = 12;
 
-/** Show what an answer came from. */
-export function showVersions({ model, index, variant }) {
+/** Show the versions behind an answer. */
+export function showVersions({ model, model_name: named, model_revision: revision, index, variant }) {
   const name = (text) => make("code", { text: text.slice(0, NUM_DIGITS), title: text });
-  find("versions").replaceChildren("Model ", name(model), " · Index ", name(index), ` · ${variant}`);
+  const published = revision && !model.startsWith(revision) ? ` ${revision.slice(0, NUM_DIGITS)}` : "";
+  const models = make("b", { text: named });
+  find("versions").replaceChildren("Models ", models, `${published} · `, name(model), " · Index ", name(index), ` · ${variant}`);
+}
+
+/** Show what the models find and what they do not, where somebody wrote that. */
+export function showPurpose(text) {
+  find("purpose").textContent = text;
+  find("purpose").hidden = !text;
 }

@@ -1,10 +1,10 @@
-/** What the service knows of its videos. */
+/** Videos of the service, with a cache. */
 
 import { request } from "./api.js";
 
 const known = new Map();
 
-/** Return a part of the videos whose title or id holds `text`, and how many those are: uploads first. */
+/** Return a part of the videos whose title or id contains `text`, uploads first, and their total number. */
 export async function listVideos({ offset, limit, text, signal }) {
   const values = new URLSearchParams({ offset, limit, ...(text ? { search: text } : {}) });
   const answer = await request(`videos?${values}`, { signal });
@@ -12,20 +12,20 @@ export async function listVideos({ offset, limit, text, signal }) {
   return answer;
 }
 
-/** Return a video as it is at this moment. */
+/** Return the current state of a video. */
 export async function checkVideo(videoId, signal) {
   const video = await request(`videos/${encodeURIComponent(videoId)}`, { signal });
   known.set(videoId, video);
   return video;
 }
 
-/** Return a video; what was heard of it before is good enough. */
+/** Return a video, from the cache if it is ready there. */
 export async function describeVideo(videoId, signal) {
   const video = known.get(videoId);
   return video?.state === "ready" ? video : checkVideo(videoId, signal);
 }
 
-/** Delete an upload. */
+/** Delete a video: an upload is erased, a video of the collection is removed from the search. */
 export async function deleteVideo(videoId) {
   await request(`videos/${encodeURIComponent(videoId)}`, { method: "DELETE" });
   known.delete(videoId);

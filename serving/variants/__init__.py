@@ -1,1 +1,1 @@
-"""A second set of models beside the champion's: who answers which search, how both fare, and when the second is taken out."""
+"""Champion and challenger: chooses which models answer a search, compares both, and removes a worse challenger."""

@@ -1,6 +1,6 @@
-"""Whether two variants answer the same."""
+"""Comparison of the answers of two variants."""
 
-from serving.answers import Answer, FoundMoment
+from search.answers import Answer, FoundMoment
 
 SAME_IOU = 0.5
 

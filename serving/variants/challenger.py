@@ -1,4 +1,4 @@
-"""A second set of models that is tried beside the champion, until it fails more often or takes longer."""
+"""The challenger: a second set of models, tried beside the champion until it fails more often or takes longer."""
 
 import asyncio
 import hashlib
@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from functools import partial
 
-from serving.answers import Answer
+from search.answers import Answer
 from serving.variants.agreement import agree
 from serving.variants.attempt import Attempt, attempt
 from serving.variants.follower import CollectionFollower
@@ -18,13 +18,13 @@ from serving.variants.status import ChallengerState, ChallengerStatus
 from serving.variants.variant import CHALLENGER, Ask, Variant
 from serving.variants.worker import StoppedError, Worker
 
-HANG_S = 120.0  # a shadow that computes for so long never ends; of the lowest priority, it may take a while
+HANG_S = 120.0  # a shadow that computes longer hangs; its lowest priority already makes it slow
 
 logger = logging.getLogger("bentoml.cuepoint")
 
 
 class Challenger:
-    """Answers a share of the searches, or computes all of them in the background; taken out, it stays out."""
+    """Answers a share of the searches, or computes all of them in the background. Once removed, it stays out."""
 
     def __init__(
         self,
@@ -35,9 +35,9 @@ class Challenger:
         referee: Referee,
         metrics: VariantMetrics,
     ) -> None:
-        """Take part from now on."""
+        """Start to take part."""
         self._variant: Variant | None = variant
-        self.model, self._settings = variant.model, settings
+        self.model, self.model_name, self._settings = variant.model, variant.model_name, settings
         self._worker, self._referee, self._metrics = worker, referee, metrics
         self._follower: CollectionFollower | None = None
         self._lock = threading.Lock()
@@ -56,23 +56,23 @@ class Challenger:
 
     @property
     def is_sharing(self) -> bool:
-        """Whether it answers some of the clients; not when it was taken out."""
+        """Whether it answers some of the clients; False after its removal."""
         return not self.is_shadow and not self._reason
 
     def is_chosen(self, key: str) -> bool:
-        """Tell whether it is to answer the searches of a key: for equal keys, the same."""
+        """Tell whether it answers the searches of a key; equal keys give equal results."""
         if self.is_shadow or self._find_ready() is None:
             return False
         return draw(key, salt=self.model) < self._settings.share
 
     async def try_answer(self, ask: Ask) -> Attempt | None:
-        """Compute answers, for no longer than the time limit; return `None` where it is out."""
+        """Compute answers within the time limit; return `None` if the challenger takes no part."""
         variant = self._find_ready()
         if variant is None:
             return None
         future = self._worker.submit(partial(attempt, ask, variant.predictor, is_background=False))
-        if future is None:  # there is room for all searches in flight: those that were given up fill it
-            return Attempt(None, 0.0, "it has not come to what it was asked before")
+        if future is None:  # the queue holds all searches in flight, so abandoned ones fill it
+            return Attempt(None, 0.0, "its queue is full of earlier searches")
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), self._settings.timeout_s)
         except TimeoutError:
@@ -81,7 +81,7 @@ class Challenger:
             return None
 
     def shadow(self, ask: Ask, answers: Sequence[Answer]) -> None:
-        """Compute in the background what the champion answered, unless there is too much to do."""
+        """Compute the champion's search in the background, unless the queue is full."""
         if self._reason:
             return
         variant = self._find_ready()
@@ -91,11 +91,11 @@ class Challenger:
                 self.take_out(f"a search is not finished after {HANG_S:.0f} s")
 
     def observe_champion(self, took_s: float, *, is_error: bool) -> None:
-        """Note a computation of the champion, to compare with."""
+        """Note a computation of the champion, for the comparison."""
         self._referee.observe_champion(took_s, is_error=is_error)
 
     def observe(self, done: Attempt) -> None:
-        """Note a computation of its own; it is taken out when it is too often worse than the champion."""
+        """Note a computation of the challenger, and remove it if it is worse than the champion."""
         is_error = done.answers is None
         self._metrics.observe(CHALLENGER, done.took_s, is_error=is_error)
         if is_error:
@@ -104,7 +104,7 @@ class Challenger:
             self.take_out(fault)
 
     def take_out(self, reason: str) -> None:
-        """Let it take part no longer, and give its memory back."""
+        """Remove the challenger, and free its memory."""
         with self._lock:
             if self._reason:
                 return
@@ -114,13 +114,13 @@ class Challenger:
         self.stop()
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Start no more work."""
         self._worker.stop()
         if self._follower:
             self._follower.stop()
 
     def describe(self) -> ChallengerStatus:
-        """Return how it fares."""
+        """Return its status."""
         state: ChallengerState = "out" if self._reason else "behind" if self._find_ready() is None else "serving"
         return ChallengerStatus(
             state=state,
@@ -154,6 +154,6 @@ class Challenger:
 
 
 def draw(key: str, *, salt: str) -> float:
-    """Return a number in [0, 1) that a key and a salt decide, evenly spread over keys."""
+    """Hash a key and a salt into a number in [0, 1), evenly spread over keys."""
     digest = hashlib.sha256(f"{salt}\0{key}".encode(errors="surrogatepass")).digest()
     return int.from_bytes(digest[:6], "big") / 2**48

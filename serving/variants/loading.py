@@ -1,4 +1,4 @@
-"""A challenger that the environment names, verified and opened; one that cannot be, never stops the champion."""
+"""Loads the challenger that the environment names. A failure never stops the champion."""
 
 import logging
 import os
@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from serving.answers import SearchQuery
-from serving.collection import Collection
+from search.answers import SearchQuery
+from search.contracts import Predictor, VideoCollection
+from search.kinds import load_predictor
 from serving.library.jobs import JobQueue
-from serving.predictor import MomentPredictor
 from serving.variants.attempt import attempt
 from serving.variants.challenger import Challenger
 from serving.variants.follower import CollectionFollower, FollowedPredictor
@@ -21,7 +21,7 @@ from serving.variants.variant import CHALLENGER, CHAMPION, Ask, Variant
 from serving.variants.variants import THREADS, Variants
 from serving.variants.worker import Worker
 
-_MAX_WAITING = {"share": 32, "shadow": 8}  # all searches that the service lets in; what a shadow may be late by
+_MAX_WAITING = {"share": 32, "shadow": 8}  # share: all searches in flight; shadow: the largest backlog
 _WARM_UP_S = 60.0
 _LOWEST_PRIORITY = 19
 
@@ -29,7 +29,7 @@ logger = logging.getLogger("bentoml.cuepoint")
 
 
 class Surroundings(NamedTuple):
-    """What a challenger shares with the champion."""
+    """Resources that a challenger shares with the champion."""
 
     state_dir: Path
     jobs: JobQueue
@@ -38,15 +38,13 @@ class Surroundings(NamedTuple):
 
 
 class LoadedVariants(NamedTuple):
-    """Who answers, and what the library changes."""
+    """The variants that answer, and the target of the library's changes."""
 
     variants: Variants
-    target: MomentPredictor | FollowedPredictor
+    target: Predictor | FollowedPredictor
 
 
-def load_variants(
-    champion: MomentPredictor, surroundings: Surroundings, environment: Mapping[str, str] = os.environ
-) -> LoadedVariants:
+def load_variants(champion: Predictor, surroundings: Surroundings, environment: Mapping[str, str] = os.environ) -> LoadedVariants:
     """Open the challenger that the environment names; where that fails, or none is named, the champion answers alone."""
     leader = Variant(CHAMPION, champion)
     try:
@@ -54,7 +52,7 @@ def load_variants(
         if settings is None:
             return LoadedVariants(Variants(leader, surroundings.metrics), champion)
         challenger, target = _load_challenger(settings, champion, surroundings)
-    except Exception as error:  # of a challenger nothing is trusted
+    except Exception as error:  # a challenger may fail in any way
         reason = f"{type(error).__name__}: {error}" if not isinstance(error, (ValueError, OSError)) else str(error)
         logger.error("the challenger is refused, the champion answers alone: %s", reason)
         return LoadedVariants(Variants(leader, surroundings.metrics, refusal=reason), champion)
@@ -62,7 +60,7 @@ def load_variants(
 
 
 def find_parts(folder: Path) -> tuple[Path, Path]:
-    """Return bundle and index of a folder that holds them, or of a bento.
+    """Return the bundle and the index of a folder that holds both, or of a bento.
 
     Raises:
         FileNotFoundError: when it is neither.
@@ -73,11 +71,11 @@ def find_parts(folder: Path) -> tuple[Path, Path]:
     raise FileNotFoundError(f"CUEPOINT_CHALLENGER = {str(folder)!r}: it must be a folder with bundle/ and index/, or a bento")
 
 
-def leave_out_strangers(predictor: MomentPredictor, champion: Collection) -> int:
-    """Bring a challenger to the champion's videos; return how many of its own it loses.
+def leave_out_strangers(predictor: Predictor, champion: VideoCollection) -> int:
+    """Remove the challenger's videos that the champion lacks, and return their number.
 
     Raises:
-        ValueError: naming a video that it lacks, or that is another file.
+        ValueError: naming a video that the challenger lacks, or that is another file there.
     """
     own = predictor.collection.videos
     for video_id, video in champion.videos.items():
@@ -92,11 +90,11 @@ def leave_out_strangers(predictor: MomentPredictor, champion: Collection) -> int
 
 
 def _load_challenger(
-    settings: ChallengerSettings, champion: MomentPredictor, surroundings: Surroundings
+    settings: ChallengerSettings, champion: Predictor, surroundings: Surroundings
 ) -> tuple[Challenger, FollowedPredictor]:
     state_dir, jobs, metrics, num_threads = surroundings
     is_shadow = settings.mode == "shadow"
-    predictor = MomentPredictor.load(*find_parts(settings.folder), num_threads=1 if is_shadow else num_threads)
+    predictor = load_predictor(*find_parts(settings.folder), num_threads=1 if is_shadow else num_threads)
     num_left_out = leave_out_strangers(predictor, champion.collection)
     worker = Worker(
         num_threads=1 if is_shadow else THREADS,
@@ -111,18 +109,18 @@ def _load_challenger(
         referee=Referee(settings.limits, allowance=num_threads if is_shadow else 1),
         metrics=metrics,
     )
-    leader = champion.bundle.manifest
+    leader = champion.bundle
     follower = CollectionFollower(predictor, leader, state_dir=state_dir, jobs=jobs, fail=challenger.take_out)
     challenger.follow(follower)
     logger.info("challenger: bundle %s (%s), %d videos left out", challenger.model, settings.mode, num_left_out)
     return challenger, FollowedPredictor(champion, follower)
 
 
-def _warm_up(worker: Worker, predictor: MomentPredictor) -> None:
-    """Ask for the first time, in a thread of the worker, which opens the networks.
+def _warm_up(worker: Worker, predictor: Predictor) -> None:
+    """Run a first search in a thread of the worker, which opens the networks.
 
     Raises:
-        ValueError: when there is no answer, or not in time.
+        ValueError: when the search fails or takes too long.
     """
     ask: Ask = lambda asked: asked.search(SearchQuery("warm up", 1))  # noqa: E731 # a search like any other
     future = worker.submit(partial(attempt, ask, predictor, is_background=False))

@@ -1,4 +1,4 @@
-"""What is counted and measured of each variant, for Prometheus."""
+"""Prometheus metrics of each variant."""
 
 from typing import Literal
 
@@ -8,10 +8,10 @@ _BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2
 
 
 class VariantMetrics:
-    """Requests, failures and times of the computations; the agreement of a shadow; whether the challenger takes part."""
+    """Requests, failures and times of computations, agreement of a shadow, and whether the challenger takes part."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        """Begin at zero."""
+        """Start at zero."""
         self._requests = Counter(
             "cuepoint_variant_requests", "Searches that a variant computed", ("variant", "outcome"), registry=registry
         )
@@ -30,11 +30,11 @@ class VariantMetrics:
         self._seconds.labels(variant).observe(took_s)
 
     def count_shadow(self, outcome: Literal["agreed", "differed", "dropped"], amount: int = 1) -> None:
-        """Count first answers that were compared, or searches that the shadow did not come to."""
+        """Count first answers that were compared, or searches that the shadow dropped."""
         self._shadow.labels(outcome).inc(amount)
 
     def show_challenger(self, *, is_serving: bool) -> None:
-        """Say whether the challenger takes part; without one, nothing is said."""
+        """Set whether the challenger takes part. The metric does not exist before the first call."""
         if self._serving is None:
             help_text = "1 while the challenger takes part, 0 when it was taken out or refused"
             self._serving = Gauge("cuepoint_challenger_serving", help_text, registry=self._registry)

@@ -1,4 +1,4 @@
-"""How the latest computations of one variant went."""
+"""Outcomes of the latest computations of one variant."""
 
 import math
 import time
@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-MAX_OUTCOMES = 1000  # more tell no more
+MAX_OUTCOMES = 1000  # more would not change the judgement
 
 
 class Outcome(NamedTuple):
@@ -21,15 +21,15 @@ class Summary(NamedTuple):
     """The computations of a window."""
 
     num_requests: int
-    error_rate: float  # 0 where there were no requests
-    p95_s: float | None  # of those that did not fail, by nearest rank; None where there are none
+    error_rate: float  # 0 without requests
+    p95_s: float | None  # of requests that did not fail, by nearest rank; None without any
 
 
 class OutcomeWindow:
     """The latest computations: none older than the window, at most `MAX_OUTCOMES`."""
 
     def __init__(self, window_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin empty."""
+        """Start empty."""
         self._window_s, self._clock = window_s, clock
         self._outcomes: deque[Outcome] = deque(maxlen=MAX_OUTCOMES)
 
@@ -38,7 +38,7 @@ class OutcomeWindow:
         self._outcomes.append(Outcome(self._clock(), took_s, is_error))
 
     def summarise(self) -> Summary:
-        """Forget what is too old and sum up the rest."""
+        """Forget outcomes older than the window and summarise the rest."""
         oldest_s = self._clock() - self._window_s
         while self._outcomes and self._outcomes[0].time_s < oldest_s:
             self._outcomes.popleft()

@@ -1,4 +1,4 @@
-"""When a challenger has to go: it fails more often than the champion, or takes longer."""
+"""Removal of a challenger that fails more often than the champion, or takes longer."""
 
 import threading
 import time
@@ -10,22 +10,22 @@ from serving.variants.outcomes import OutcomeWindow, Summary
 
 @dataclass(frozen=True, slots=True)
 class RollbackLimits:
-    """By how much a challenger may be worse than the champion, over a sliding window."""
+    """Limits on how much worse than the champion a challenger may be, over a sliding window."""
 
-    min_requests: int  # that the challenger computed in the window before it is judged
+    min_requests: int  # of the challenger in the window, before it is judged
     window_s: float
     error_margin: float  # of the shares of failed requests
     p95_margin_s: float
 
 
 class Referee:
-    """Watches both variants; threads may share it."""
+    """Compares both variants. Thread-safe."""
 
     def __init__(self, limits: RollbackLimits, *, allowance: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin with nothing observed.
+        """Start with nothing observed.
 
-        `allowance` multiplies the champion's p95 before the margin counts: a challenger on one thread may take as many
-        times as long as the champion has threads.
+        `allowance` multiplies the champion's p95 before the margin is added. A challenger on one thread may take longer by
+        a factor of the champion's threads.
         """
         self._limits, self._allowance = limits, allowance
         self._lock = threading.Lock()
@@ -37,7 +37,7 @@ class Referee:
             self._champion.add(took_s, is_error=is_error)
 
     def observe_challenger(self, took_s: float, *, is_error: bool) -> str:
-        """Note a computation of the challenger; return why it has to go, empty where it may stay."""
+        """Note a computation of the challenger; return why it must be removed, empty if it may stay."""
         with self._lock:
             self._challenger.add(took_s, is_error=is_error)
             return self._judge(self._challenger.summarise(), self._champion.summarise())

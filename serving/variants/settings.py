@@ -1,4 +1,4 @@
-"""What the environment says of a challenger."""
+"""Settings of the challenger from the environment."""
 
 import os
 from collections.abc import Mapping
@@ -14,17 +14,17 @@ _PREFIX = "CUEPOINT_CHALLENGER"
 
 @dataclass(frozen=True, slots=True)
 class ChallengerSettings:
-    """Where a challenger lies and how it is tried."""
+    """Location of a challenger, and how it is tried."""
 
     folder: Path
     mode: Mode
-    share: float  # of the searches that it answers, in (0, 1); a shadow computes all of them
+    share: float  # of the clients that it answers, in (0, 1); a shadow computes all searches
     timeout_s: float  # after which the champion answers in its place
     limits: RollbackLimits
 
 
 def find_challenger_settings(environment: Mapping[str, str] = os.environ) -> ChallengerSettings | None:
-    """Read `CUEPOINT_CHALLENGER`, `None` where it is unset or empty, and the variables that begin with it.
+    """Read `CUEPOINT_CHALLENGER` and the variables that begin with it; return `None` if it is unset or empty.
 
     Raises:
         ValueError: naming a variable and its value.

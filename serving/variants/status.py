@@ -1,4 +1,4 @@
-"""How a challenger fares, as the service says it."""
+"""Status of the challenger, as the service reports it."""
 
 from typing import Literal, NamedTuple
 
@@ -6,11 +6,11 @@ ChallengerState = Literal["serving", "behind", "out", "refused"]
 
 
 class ChallengerStatus(NamedTuple):
-    """How a challenger fares."""
+    """Status of a challenger."""
 
-    state: ChallengerState  # behind: while it encodes uploads that the champion holds already
+    state: ChallengerState  # behind: it still encodes uploads that the champion holds already
     reason: str  # why it was taken out or refused, empty otherwise
-    model: str = ""  # its version, empty where it was refused
+    model: str = ""  # version of its models, empty if it was refused
     mode: str = ""
     share: float | None = None  # of the searches; None for a shadow
-    agreement: float | None = None  # of a shadow's first answers with the champion's; None before the first
+    agreement: float | None = None  # share of a shadow's first answers that agree with the champion's; None before the first

@@ -1,31 +1,38 @@
-"""Models that answer, by name."""
+"""A variant: a named set of models that answers searches."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from serving.answers import Answer
-from serving.predictor import MomentPredictor
+from search.answers import Answer
+from search.contracts import Predictor
+from search.model_name import ModelName
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 
-Ask = Callable[[MomentPredictor], list[Answer]]  # a search, whoever answers it
+Ask = Callable[[Predictor], list[Answer]]  # a search that any variant can answer
 
 
 class Variant(NamedTuple):
-    """Models that answer, and the name under which they do."""
+    """A named set of models."""
 
     name: str
-    predictor: MomentPredictor
+    predictor: Predictor
 
     @property
     def model(self) -> str:
         """The version of the models, as answers name it."""
         return self.predictor.bundle.version[:12]
 
+    @property
+    def model_name(self) -> ModelName:
+        """What people call the models."""
+        return self.predictor.bundle.model
+
 
 class Answered(NamedTuple):
-    """Answers, and who gave them: the name of the variant and the version of its models."""
+    """Answers, and who gave them: the name of the variant, the version of its models, and what people call those."""
 
     answers: list[Answer]
     variant: str
     model: str
+    model_name: ModelName

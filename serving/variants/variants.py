@@ -1,11 +1,11 @@
-"""Who answers a search: the champion, or a challenger in its place or behind it."""
+"""Choice of the variant that answers a search: the champion, or a challenger in its place or behind it."""
 
 import time
 
 import anyio
 import anyio.to_thread
 
-from serving.answers import Answer
+from search.answers import Answer
 from serving.variants.challenger import Challenger
 from serving.variants.metrics import VariantMetrics
 from serving.variants.status import ChallengerStatus
@@ -15,20 +15,20 @@ THREADS = 4  # searches that each variant computes at once; each network is boun
 
 
 class Variants:
-    """The champion, and a challenger where there is one. Whatever becomes of the challenger, a search is answered."""
+    """The champion and an optional challenger. A search is answered even if the challenger fails."""
 
     def __init__(
         self, champion: Variant, metrics: VariantMetrics, *, challenger: Challenger | None = None, refusal: str = ""
     ) -> None:
-        """Let a challenger take part, or say why the one that was named does not."""
+        """Let a challenger take part, or state in `refusal` why the named one does not."""
         self._champion, self._challenger, self._refusal, self._metrics = champion, challenger, refusal, metrics
-        self._champion_names = (champion.name, champion.model)
+        self._champion_names = (champion.name, champion.model, champion.model_name)
         self._computing = anyio.CapacityLimiter(THREADS)
         if refusal:
             metrics.show_challenger(is_serving=False)
 
     async def answer(self, ask: Ask, *, key: str | None) -> Answered:
-        """Return the answers to a search; `key` names the client, so that it meets one variant, `None` the champion alone.
+        """Return the answers to a search. `key` keeps a client on one variant; `None` asks the champion.
 
         Raises:
             KeyError: as the champion's search.
@@ -43,8 +43,8 @@ class Variants:
         done = await challenger.try_answer(ask)
         if done is not None and done.answers is not None:
             challenger.observe(done)
-            return Answered(done.answers, CHALLENGER, challenger.model)
-        answers = await self._ask_champion(ask)  # where it refuses the search as well, the search is to blame
+            return Answered(done.answers, CHALLENGER, challenger.model, challenger.model_name)
+        answers = await self._ask_champion(ask)  # if the champion refuses the search as well, the search is at fault
         if done is not None:
             challenger.observe(done)
         return Answered(answers, *self._champion_names)
@@ -55,13 +55,13 @@ class Variants:
         return self._challenger is not None and self._challenger.is_sharing
 
     def describe_challenger(self) -> ChallengerStatus | None:
-        """Return how the challenger fares, `None` where none was named."""
+        """Return the status of the challenger, `None` if none was named."""
         if self._refusal:
             return ChallengerStatus("refused", self._refusal)
         return self._challenger.describe() if self._challenger else None
 
     def stop(self) -> None:
-        """Let the challenger begin nothing more."""
+        """Let the challenger start no more work."""
         if self._challenger:
             self._challenger.stop()
 
@@ -72,7 +72,7 @@ class Variants:
         start_s = time.perf_counter()
         try:
             answers = ask(self._champion.predictor)
-        except (KeyError, ValueError):  # the search is to blame
+        except (KeyError, ValueError):  # the search is at fault
             raise
         except Exception:
             self._observe(time.perf_counter() - start_s, is_error=True)

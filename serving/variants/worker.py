@@ -1,4 +1,4 @@
-"""Threads of a challenger: a bounded number with a bounded queue, which nobody has to wait for."""
+"""Worker of a challenger: a bounded number of threads with a bounded queue, which never makes callers wait."""
 
 import contextlib
 import os
@@ -16,11 +16,11 @@ _SCHEDSTAT = Path("/proc/thread-self/schedstat")
 
 
 class StoppedError(Exception):
-    """The worker was stopped before it came to a piece of work."""
+    """The worker stopped before it started a piece of work."""
 
 
 class Worker:
-    """Carries out work in the order in which it comes."""
+    """Carries out work in the order of submission."""
 
     def __init__(self, *, num_threads: int, max_waiting: int, niceness: int = 0) -> None:
         """Start the threads, at a lower priority by `niceness`; threads that they start inherit it."""
@@ -33,7 +33,7 @@ class Worker:
             threading.Thread(target=self._work, name=f"challenger-{number}", daemon=True).start()
 
     def submit(self, work: Callable[[], R]) -> Future[R] | None:
-        """Put work at the end, without waiting; return `None` where the queue is full or the worker was stopped."""
+        """Append work without waiting; return `None` if the queue is full or the worker was stopped."""
         future: Future[R] = Future()
         with self._changed:
             if self._is_stopped or len(self._waiting) >= self._max_waiting:
@@ -43,12 +43,12 @@ class Worker:
         return future
 
     def measure_busy_s(self) -> float:
-        """Return for how long the oldest piece of work has run, 0 where none runs."""
+        """Return how long the oldest piece of work has run, 0 if none runs."""
         with self._changed:
             return time.monotonic() - min(self._begun_s.values()) if self._begun_s else 0.0
 
     def stop(self) -> None:
-        """Begin nothing more: what waits fails with `StoppedError`, what runs is finished."""
+        """Start no more work: waiting work fails with `StoppedError`, running work finishes."""
         with self._changed:
             self._is_stopped = True
             dropped = list(self._waiting)
@@ -61,7 +61,7 @@ class Worker:
     def _work(self) -> None:
         if self._niceness:
             with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)  # Linux: of this thread alone
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)  # Linux: of this thread only
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._is_stopped or bool(self._waiting))
@@ -72,14 +72,14 @@ class Worker:
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(work())
-                except Exception as error:  # the one who asked gets it
+                except Exception as error:  # the caller gets it from the future
                     future.set_exception(error)
             with self._changed:
                 del self._begun_s[threading.get_ident()]
 
 
 def read_queue_wait_s() -> float:
-    """Return for how long this thread could have run but others did, 0 where the system does not say."""
+    """Return how long this thread has waited for a processor, 0 if the system does not report it."""
     try:
         return int(_SCHEDSTAT.read_text(encoding="ascii").split()[1]) / 1e9
     except (OSError, IndexError, ValueError):

@@ -1,8 +1,7 @@
-"""What the clip index costs, now and at 1 M and 10 M clips: python tests/benchmarks/clip_index.py DATA [--page].
+"""Cost of the clip index, now and at 1 M and 10 M clips: python tests/benchmarks/clip_index.py DATA [--page].
 
 DATA holds bundle/, index/ and corpus/ of the drawn corpus. Larger collections are drawn around its clips (drawn_clips.py).
-Queries are sentences of the test split. Building and searching each run in a process of their own, whose memory the kernel
-counts.
+Queries are sentences of the test split. Building and searching run in separate processes, whose memory the kernel counts.
 """
 
 import argparse
@@ -25,21 +24,21 @@ from process_memory import read_status
 
 from corpus.records import load_corpus
 from corpus.store import Fingerprint
-from serving.bundle import load_bundle
-from serving.clip_index import ClipLayout, FaissClipIndex
-from serving.clip_index.searchers import FLAT_ROWS, FlatSearcher, IvfSearcher
-from serving.clip_index.segment import Segment
-from serving.collection import load_collection
-from serving.networks import Networks
+from search.bundle import load_bundle
+from search.clip_index import ClipLayout, FaissClipIndex
+from search.clip_index.searchers import FLAT_ROWS, FlatSearcher, IvfSearcher
+from search.clip_index.segment import Segment
+from search.collection import load_collection
+from search.networks import Networks
 
 PAGE = Path(__file__).with_suffix(".md")
 SIZES = (36_000, 200_000, 1_000_000, 10_000_000)
 NUM_QUERIES, NUM_WINDOWS, NUM_HITS, NUM_EXACT = 300, 20, 320, 100
-FLAT_SECONDS = 60  # searches of an exact index stop after that
+FLAT_SECONDS = 60  # limit for searches of an exact index
 
 
 class Figures(NamedTuple):
-    """What a collection of some size costs."""
+    """Cost of a collection of one size."""
 
     num_clips: int
     kind: str
@@ -76,7 +75,7 @@ def read_source(data: Path) -> tuple[Source, dict[str, float]]:
         "clips": len(clips),
         "hours": hours,
         "vectors_mb_per_hour": sizes["clips.safetensors"] / hours / 1e6,
-        "cells_mb_per_hour": sizes["cells.npy"] / hours / 1e6,
+        "cells_mb_per_hour": sum(size for name, size in sizes.items() if name.startswith("cells-")) / hours / 1e6,
     }
     return Source(clips, video_of_row, queries, fit_step(clips, video_of_row)), facts
 
@@ -111,7 +110,7 @@ def open_index(folder: Path, kind: str) -> FaissClipIndex:
 
 
 def search(folder: Path, kind: str) -> dict[str, Any]:
-    """Load an index and search in this process; an exact one of many clips for no more than a minute."""
+    """Load an index and search in this process; searches of a large exact index stop after a minute."""
     before, start_s = read_status("VmRSS"), time.perf_counter()
     index = open_index(folder, kind)
     load_s, queries = time.perf_counter() - start_s, np.load(folder / "queries.npy")
@@ -149,13 +148,13 @@ def count_scanned(searcher: Any) -> float:
 
 
 def run_apart(work: Callable[[Path, str], dict[str, Any]], folder: Path, kind: str) -> dict[str, Any]:
-    """Run a measurement in a process of its own."""
+    """Run a measurement in a separate process."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(work, (folder, kind))
 
 
 def measure_bandwidth() -> float:
-    """Return how fast a thread reads memory, in GB in a second of CPU time: the best of ten passes over 512 MB."""
+    """Return the memory bandwidth of a thread in GB per second of CPU time: the best of ten passes over 512 MB."""
     block = np.ones(1 << 27, dtype=np.float32)
     best = float("inf")
     for _ in range(10):
@@ -166,7 +165,7 @@ def measure_bandwidth() -> float:
 
 
 def compare(found: Any, exact: Any) -> float:
-    """Return the mean share of exact answers that were found."""
+    """Return the mean share of exact answers that the index found."""
     return float(np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(found, exact, strict=False)]))
 
 
@@ -192,32 +191,32 @@ def write_lines(rows: list[Figures], facts: dict[str, float], nearest: tuple[flo
     """Return the page."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     lines = [
-        "# The clip index, now and larger",
+        "# Cost of the clip index, now and at larger sizes",
         "",
         f"`python tests/benchmarks/clip_index.py DATA --page`, at {commit}.",
         "",
         f"{os.cpu_count()} cores, Python {platform.python_version()}, faiss {faiss.__version__}; load average",
-        f"{os.getloadavg()[2]:.1f} while it ran: wall times and p99 are those of a busy machine; trust CPU times and ratios.",
+        f"{os.getloadavg()[2]:.1f} during the run. The machine was busy: trust CPU times and ratios, not wall times and p99.",
         "",
         "## Per hour of video",
         "",
         f"The drawn corpus: {facts['videos']:.0f} videos, {facts['hours']:.2f} hours, {facts['clips']:.0f} clips, two a second.",
         "",
-        "| an hour of video | MB |",
+        "| size per hour of video | MB |",
         "|---|---|",
         f"| clip vectors, 64 numbers of 4 bytes | {facts['vectors_mb_per_hour']:.2f} |",
-        f"| in memory by lists of one byte a number | {facts['clips'] / facts['hours'] * 72 / 1e6:.2f} |",
+        f"| in memory, in lists with one byte a number | {facts['clips'] / facts['hours'] * 72 / 1e6:.2f} |",
         f"| the localizer's cells, on disk | {facts['cells_mb_per_hour']:.1f} |",
         "",
         "## Growth",
         "",
-        "Clips are drawn around the real ones; a clip's similarity to the nearest clip of another video has the median",
-        f"{nearest[0]:.3f} in the real collection and {nearest[1]:.3f} in a simulated one of the same size.",
-        f"A search asks for {NUM_WINDOWS} windows, so for 320 clips first. Recall is against the exact index, of those clips",
-        f"and of those windows. *Scanned* is what a search must read; a thread reads {bandwidth:.1f} GB in a second of CPU",
-        "time, which gives the least. *Held* is the memory of the process alone (RssAnon) with the index loaded, 40 MiB",
-        "of it Python; the vectors lie in a file that the system maps. *Peak* is VmHWM above what was held before.",
-        "Half a millisecond and more of each search is Python that sorts hits into windows: beside few bytes, most of it.",
+        "Simulated clips are drawn around real clips. The similarity of a clip to the nearest clip of another video has the",
+        f"median {nearest[0]:.3f} in the real collection and {nearest[1]:.3f} in a simulated collection of the same size.",
+        f"A search asks for {NUM_WINDOWS} windows and therefore for 320 clips first. Recall of clips and windows is relative to",
+        f"the exact index. *Scanned* is the data that a search must read. A thread reads {bandwidth:.1f} GB per second of CPU",
+        "time, which gives the column *least*. *Held* is the private memory of the process (RssAnon) with the index loaded,",
+        "40 MiB of it Python; the vectors are in a mapped file. *Peak* is VmHWM above the memory held before. Each search",
+        "spends at least half a millisecond in Python, sorting hits into windows; this dominates searches that scan few bytes.",
         "",
         "| clips | hours | index | build, s | CPU, s | peak of build, MiB | load, s | held, MiB | file, MiB "
         "| CPU, ms | p50, ms | p99, ms | scanned, MB | least, ms | CPU over least | clips found | windows found |",
@@ -227,7 +226,7 @@ def write_lines(rows: list[Figures], facts: dict[str, float], nearest: tuple[flo
 
 
 def format_row(row: Figures, bandwidth: float) -> str:
-    """Return a line of the table."""
+    """Return a row of the table."""
     least = row.scanned_mb / bandwidth
     name = "exact" if row.kind == "flat" else "lists"
     return (
@@ -239,11 +238,11 @@ def format_row(row: Figures, bandwidth: float) -> str:
 
 
 def main() -> None:
-    """Measure, print, and write the table's part of the page where that is asked for."""
+    """Measure, print, and write the measured part of the page with --page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with bundle/, index/ and corpus/")
     parser.add_argument("--clips", type=int, nargs="+", default=list(SIZES), help="sizes of the simulated collections")
-    parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()), help="has room for 260 bytes a clip, and 72")
+    parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()), help="folder with room for 332 bytes a clip")
     parser.add_argument("--page", action="store_true", help=f"write {PAGE.name}, above its plan")
     options: Any = parser.parse_args()
     source, facts = read_source(options.data)

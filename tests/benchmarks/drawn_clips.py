@@ -1,7 +1,7 @@
-"""Collections that are drawn around the clips of a real one, of any size: for tests/benchmarks/clip_index.py.
+"""Simulated collections of any size, drawn around the clips of a real collection, for tests/benchmarks/clip_index.py.
 
-Each simulated video is a real one, moved as a whole and clip by clip along the collection's own directions of variation, so
-far that a clip is as near to where it came from as real ones are to their nearest clip of another video.
+Each simulated video is a real video, moved as a whole and clip by clip along the collection's directions of variation. The
+moves are so large that a clip is as close to its source as real clips are to their nearest clip of another video.
 Letters: R clips of the collection, Q sentences, E embedding width.
 """
 
@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from serving.clip_index import Vectors
+from search.clip_index import Vectors
 
 CLIPS_PER_VIDEO, SEED = 60, 2026
 
 
 class Source(NamedTuple):
-    """The real clips, where each video ends, sentences, and how far simulated clips are moved."""
+    """The real clips with the video of each, the sentences, and the size of the moves."""
 
     clips: Vectors  # (R, E)
     video_of_row: np.ndarray[Any, Any]  # (R,)
@@ -27,7 +27,7 @@ class Source(NamedTuple):
 
 
 def fit_step(clips: Vectors, video_of_row: Any) -> float:
-    """Return how far clips are moved so that a moved clip is as near to its source as real clips to those of other videos."""
+    """Return the size of moves for which a clip is as close to its source as real clips are to those of other videos."""
     rng = np.random.default_rng(SEED)
     sample = rng.choice(len(clips), 2000, replace=False)
     nearest = np.median(measure_nearest(clips[sample], video_of_row[sample], clips, video_of_row))
@@ -50,7 +50,7 @@ def measure_nearest(some: Vectors, videos: Any, clips: Vectors, video_of_row: An
 
 
 def draw_moves(clips: Vectors, count: int, rng: np.random.Generator) -> Vectors:
-    """Return moves that vary as the clips of the collection do, (count, E)."""
+    """Return moves with the covariance of the collection's clips, (count, E)."""
     values, vectors = np.linalg.eigh(np.cov(clips[::10].T))
     return (rng.standard_normal((count, len(values))) * np.sqrt(np.maximum(values, 0)) @ vectors.T).astype(np.float32)
 
@@ -61,13 +61,13 @@ def normalise(vectors: Vectors) -> Vectors:
 
 
 def iter_clips(source: Source, num_clips: int) -> Iterator[Vectors]:
-    """Yield the clips of simulated videos, some at once: the move of a video, and half of one for each clip."""
+    """Yield the clips of simulated videos in batches: a full move for each video, and half a move for each clip."""
     rng = np.random.default_rng(SEED)
     starts = np.flatnonzero(np.diff(source.video_of_row, prepend=-1))
     starts = starts[starts + CLIPS_PER_VIDEO <= len(source.clips)]
     left = num_clips
     while left:
-        some = rng.choice(starts, 1000)  # a video runs on into the next where it is shorter
+        some = rng.choice(starts, 1000)  # a short video continues into the next one
         rows = (some[:, None] + np.arange(CLIPS_PER_VIDEO)).ravel()
         of_video = np.repeat(draw_moves(source.clips, len(some), rng), CLIPS_PER_VIDEO, axis=0)
         of_clip = draw_moves(source.clips, len(rows), rng)
@@ -78,7 +78,7 @@ def iter_clips(source: Source, num_clips: int) -> Iterator[Vectors]:
 
 
 def write_clips(source: Source, num_clips: int, path: Path) -> None:
-    """Write simulated clips as a NumPy file, or the real ones where that many are asked for."""
+    """Write simulated clips as a NumPy file, or the real clips if `num_clips` is their number."""
     shape = (num_clips, source.clips.shape[1])
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})

@@ -1,6 +1,6 @@
-"""What a `dvc repro` with nothing to do costs here, beside one of ten empty stages: python tests/benchmarks/noop_repro.py.
+"""Cost of a `dvc repro` with nothing to do, compared with ten empty stages: python tests/benchmarks/noop_repro.py.
 
-Run it in a checkout whose pipeline is up to date. The two are timed in turns, so that both see the same machine.
+Run it in a checkout whose pipeline is up to date. The two are timed in turns, under the same load of the machine.
 """
 
 import os
@@ -19,7 +19,7 @@ EMPTY_STAGES = 10
 
 
 def make_empty_project(folder: Path) -> None:
-    """Write a DVC project of ten stages in a row that do nothing, and bring it up to date."""
+    """Write a DVC project with a chain of ten empty stages, and bring it up to date."""
     stages = {f"stage_{number}": {"cmd": f"echo > out_{number}", "outs": [f"out_{number}"]} for number in range(EMPTY_STAGES)}
     for number in range(1, EMPTY_STAGES):
         stages[f"stage_{number}"]["deps"] = [f"out_{number - 1}"]
@@ -29,10 +29,10 @@ def make_empty_project(folder: Path) -> None:
 
 
 def time_repro(folder: Path) -> tuple[float, float]:
-    """Return wall and CPU seconds of one `dvc repro` that has nothing to do.
+    """Return wall and CPU seconds of one `dvc repro` with nothing to do.
 
     Raises:
-        ValueError: when it had something to do.
+        ValueError: when a stage ran.
     """
     before, start_s = os.times(), time.monotonic()
     done = subprocess.run(["dvc", "repro"], cwd=folder, capture_output=True, text=True, check=True)

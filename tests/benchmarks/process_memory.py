@@ -1,6 +1,6 @@
-"""What the kernel counts of the memory of a process (Linux), and its course.
+"""Memory of a process from the kernel's counters (Linux), at one time and sampled over time.
 
-`resource.getrusage` is no use to a process that another one started: its peak begins with what that one held.
+`resource.getrusage` is unsuitable for a child process, because its peak starts at the memory of the parent.
 """
 
 import threading
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def read_status(name: str, process: int | str = "self") -> int:
-    """Return a figure of a process in bytes: VmRSS (held now), VmHWM (the most so far)."""
+    """Return a figure of a process in bytes: VmRSS (current), VmHWM (peak)."""
     lines = Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
     (line,) = (line for line in lines if line.startswith(f"{name}:"))
     return int(line.split()[1]) * 1024
@@ -21,7 +21,7 @@ def read_status(name: str, process: int | str = "self") -> int:
 
 @contextmanager
 def sample(read: Callable[[], T], *, period_s: float) -> Iterator[list[T]]:
-    """Collect what `read` gives, once a period of the block."""
+    """Collect the results of `read`, called once a period during the block."""
     samples: list[T] = []
     done = threading.Event()
 

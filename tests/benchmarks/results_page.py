@@ -1,9 +1,9 @@
-"""Builds docs/results.md from the records of default_run.py: cost by stage, figures over seeds, slices, growth."""
+"""The page docs/results.md, built from the records of default_run.py: cost by stage, figures over seeds, slices, growth."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import mean
-from typing import Any
+from statistics import mean, stdev
+from typing import Any, NamedTuple
 
 Record = Mapping[str, Any]
 
@@ -20,90 +20,177 @@ SLICES = {
     "verb": "By kind of event",
     "distractors": "By number of distractors",
 }
-MIN_QUERIES = 10  # of a slice of all seeds together
+SEED = 2026  # of the drawn videos
+MIN_QUERIES = 10  # of a slice of all runs together
 MEBIBYTE, GIBIBYTE = 1 << 20, 1 << 30
 
 
-def build_page(records: Iterable[Record]) -> str:
-    """Return the page; the last record of a seed and size counts."""
-    latest = {(record["seed"], record["share"]): record for record in records}
-    default = [record for (_, share), record in sorted(latest.items()) if share == 1]
-    shares = sorted(share for seed, share in latest if seed == default[0]["seed"])
+class Spread(NamedTuple):
+    """A figure over several runs: mean, standard deviation between runs, and the 95 % interval over videos of the mean."""
+
+    mean: float
+    deviation: float
+    low: float | None
+    high: float | None
+
+
+BEFORE = ("1c6facb", "c94f309")  # commits of the previous default: 4 videos x 20 clips a batch, rate 0.005, in a separate loop
+
+
+class Runs(NamedTuple):
+    """Runs of one commit on the same videos, and runs of other sizes."""
+
+    default: list[Record]  # of the default size, by seed and instructions
+    before: list[Record]  # of the previous default
+    sizes: list[Record]  # one run of all stages for each share of the videos, smallest first
+
+
+def build_page(records: Iterable[Record], luck: str) -> str:
+    """Return the page. `luck` is the section of luck_page.py."""
+    runs = select_runs(records)
+    whole = next(record for record in runs.sizes if record["share"] == 1)
     sections = [
-        describe_runs(default),
-        list_stages(default[0]),
-        list_seeds(default),
-        list_splits(default),
-        *(list_slices(default, group, title) for group, title in SLICES.items()),
-        list_growth([latest[default[0]["seed"], share] for share in shares]),
+        describe_runs(runs),
+        list_stages(whole),
+        list_seeds(runs.default, "The default over seeds"),
+        list_seeds(runs.before, f"The previous default over seeds, at {' and '.join(BEFORE)}"),
+        luck,
+        list_splits(runs),
+        *(list_slices(runs.default, group, title) for group, title in SLICES.items()),
+        list_growth(runs.sizes),
     ]
     return "\n\n".join(sections) + "\n"
 
 
-def describe_runs(records: Sequence[Record]) -> str:
-    """Return title, machine and how to make this page."""
-    commits = ", ".join(sorted({record["commit"] for record in records}))
-    return f"""# What the default run reaches, and what it costs
+def select_runs(records: Iterable[Record]) -> Runs:
+    """Group the records by their purpose; of runs that differ only in the commit, the last one counts."""
+    latest = {(record["commit"] in BEFORE, record["seed"], record["isa"], record["share"]): record for record in records}
+    ordered = [latest[key] for key in sorted(latest)]
+    full = [record for record in ordered if record["share"] == 1]
+    sizes = {record["share"]: record for record in reversed(ordered) if "package" in record["stages"]}
+    return Runs(
+        default=[record for record in full if record["commit"] not in BEFORE],
+        before=[record for record in full if record["commit"] in BEFORE],
+        sizes=[sizes[share] for share in sorted(sizes)],
+    )
 
-Whole runs from an empty clone, at {commits} on {records[0]["machine"]}, made by `python tests/benchmarks/default_run.py`
-(`--help` says how). A seed changes everything at once: the drawn corpus, the encoder, the retriever, the localizer and its
-floors. Brackets are 95 % intervals by resampling videos."""
+
+def spread(groups: Sequence[Mapping[str, Any]], name: str) -> Spread:
+    """Return the spread of a figure over runs that are scored on the same videos.
+
+    The draw of videos moves all runs alike, so the distances from a figure to its bounds are averaged: the interval of
+    the mean is as wide as the interval of one run. A figure without bounds gives a mean without bounds.
+    """
+    values = [group[name] for group in groups]
+    bounds = [(group.get(f"{name}_low"), group.get(f"{name}_high")) for group in groups]
+    average, deviation = mean(values), stdev(values) if len(values) > 1 else 0.0
+    if any(low is None or high is None for low, high in bounds):
+        return Spread(average, deviation, None, None)
+    return Spread(average, deviation, mean(low for low, _ in bounds), mean(high for _, high in bounds))
+
+
+def describe_spread(found: Spread) -> str:
+    """Return mean, deviation and interval in percent."""
+    return f"{percent(found.mean)} ± {percent(found.deviation)} {describe_bounds(found)}".rstrip()
+
+
+def describe_bounds(found: Spread) -> str:
+    """Return the interval of the mean over videos in percent, an empty text without bounds."""
+    return "" if found.low is None or found.high is None else f"[{percent(found.low)}, {percent(found.high)}]"
+
+
+def find_floor(group: Mapping[str, Any]) -> float:
+    """Return R@1 of the best floor of a split."""
+    return float(group["floors"][group["best_floor"]][HEADLINE])
+
+
+def describe_runs(runs: Runs) -> str:
+    """Return title, commits, machines and how to make this page."""
+    places = dict.fromkeys((record["commit"], record["machine"]) for record in runs.default)
+    listed = "\n".join(f"- {commit}, {machine}" for commit, machine in places)
+    return f"""# Results of the default run
+
+```bash
+cuepoint summary                                    # the figures of your own run
+python tests/benchmarks/default_run.py --help       # repeats the runs of this page
+```
+
+This page measures runs from an empty clone:
+
+{listed}
+
+All runs have the videos of seed {SEED}. A seed changes the encoder, the retriever, the localizer and its floors.
+"Instructions" are the widest that torch uses on the processor; they change the order in which it rounds sums. Brackets are
+95 % intervals by resampling videos."""
 
 
 def list_stages(record: Record) -> str:
-    """Return cost by stage of one run."""
+    """Return the cost by stage of one run."""
     rows = [
         [f"`{name}`", f"{cost['wall_s']:.0f}", f"{cost['cpu_s']:.0f}", f"{cost['peak_bytes'] / MEBIBYTE:.0f}"]
         for name, cost in sorted(record["stages"].items(), key=lambda item: -item[1]["wall_s"])
     ]
     cpu_s = sum(cost["cpu_s"] for cost in record["stages"].values())
     total = ["**`dvc repro`**", f"**{record['wall_s']:.0f}**", f"**{cpu_s:.0f}**", f"**{record['peak_bytes'] / MEBIBYTE:.0f}**"]
-    videos = sum(split["videos"] for split in record["splits"].values())
+    size, minutes = sum(split["videos"] for split in record["splits"].values()), record["wall_s"] / 60
     table = format_table(["stage", "wall, s", "CPU, s", "memory, MiB"], [*rows, total])
     return f"""## Stage by stage
 
-Seed {record["seed"]}, {videos} videos, {record["wall_s"] / 60:.1f} minutes. Memory of a stage is that of its largest process;
-in the last line it is that of all processes together, sampled every second, with shared pages counted once.
+At {record["commit"]}, {record["machine"]}, seed {record["seed"]}, {size} videos, {minutes:.1f} minutes. The memory of a
+stage is that of its largest process. The last line has the memory of all processes together, sampled every second, with shared
+pages counted once.
 
 {table}"""
 
 
-def list_seeds(records: Sequence[Record]) -> str:
-    """Return the figures of the test split, one line a seed, and their mean."""
-    rows, figures = [], []
+def list_seeds(records: Sequence[Record], title: str) -> str:
+    """Return the figures of the test split, one row a run, and their means."""
+    rows = []
     for record in records:
         test = record["figures"]["test"]
         floor, ours, found = test["floors"][test["best_floor"]], test["localizer"], test["collection"]
-        numbers = [ours[HEADLINE], floor[HEADLINE], test["margin_over_best_floor"], ours["mIoU"], found["R10"]]
-        figures.append([*numbers, found["R10"] / found["chance_R10"]])
         rows.append(
-            [str(record["seed"])]
+            [str(record["seed"]), record["isa"]]
             + [f"{percent(ours[HEADLINE])} {interval(ours, HEADLINE)}", f"{percent(floor[HEADLINE])} ({test['best_floor']})"]
-            + [f"{100 * numbers[2]:+.1f} {interval(test, 'margin_over_best_floor')}", percent(ours["mIoU"])]
-            + [f"{percent(found['R10'])} {interval(found, 'R10')}", f"{figures[-1][-1]:.1f}"]
+            + [f"{100 * test['margin_over_best_floor']:+.1f} {interval(test, 'margin_over_best_floor')}", percent(ours["mIoU"])]
+            + [f"{percent(found['R10'])} {interval(found, 'R10')}", f"{found['R10'] / found['chance_R10']:.1f}"]
         )
-    means = [mean(column) for column in zip(*figures, strict=True)]
-    rows.append(["**mean**", *(f"**{percent(value)}**" for value in means[:-1]), f"**{means[-1]:.1f}**"])
-    titles = ["seed", "R@1, IoU > 0.5", "best floor", "above it, points", "mean IoU", "collection R@10", "times chance"]
-    return f"## Over {len(records)} seeds\n\nTest split, in percent.\n\n{format_table(titles, rows)}"
+    rows.append(["**mean ± deviation**", "", *summarise_seeds(records)])
+    titles = ["seed", "instructions", "R@1, IoU > 0.5", "best floor", "above it, points", "mean IoU"]
+    return f"""## {title}
+
+Test split, in percent. The last line has the mean, the standard deviation between runs, and the interval of the mean over
+videos. All runs share the same videos, so this interval is as wide as that of one run.
+
+{format_table([*titles, "collection R@10", "times chance"], rows)}"""
 
 
-def list_splits(records: Sequence[Record]) -> str:
-    """Return R@1 of every split and seed beside the best floor of the split."""
+def summarise_seeds(records: Sequence[Record]) -> list[str]:
+    """Return the cells of the test split over all runs."""
+    tests = [record["figures"]["test"] for record in records]
+    ours, found = [test["localizer"] for test in tests], [test["collection"] for test in tests]
+    floors = [{HEADLINE: find_floor(test)} for test in tests]
+    times = [one["R10"] / one["chance_R10"] for one in found]
+    cells = [spread(ours, HEADLINE), spread(floors, HEADLINE), spread(tests, "margin_over_best_floor"), spread(ours, "mIoU")]
+    shown = [describe_spread(cell) for cell in (*cells, spread(found, "R10"))]
+    return [f"**{cell}**" for cell in (*shown, f"{mean(times):.1f} ± {stdev(times):.1f}")]
+
+
+def list_splits(runs: Runs) -> str:
+    """Return R@1 of every split, now and before, and the best floor of the split."""
     rows = []
     for split, label in SPLITS.items():
-        groups = [record["figures"][split] for record in records]
-        ours = [f"{percent(group['localizer'][HEADLINE])} {interval(group['localizer'], HEADLINE)}" for group in groups]
-        floor = mean(group["floors"][group["best_floor"]][HEADLINE] for group in groups)
-        average = mean(group["localizer"][HEADLINE] for group in groups)
-        rows.append([label, f"{groups[0]['queries']} / {groups[0]['videos']}", *ours, f"**{percent(average)}**", percent(floor)])
-    seeds = [f"seed {record['seed']}" for record in records]
-    titles = ["split", "sentences / videos", *seeds, "mean", "best floor, mean"]
-    return f"## By split\n\nR@1 at IoU > 0.5, in percent.\n\n{format_table(titles, rows)}"
+        groups = [record["figures"][split] for record in runs.default]
+        before = [record["figures"][split]["localizer"] for record in runs.before]
+        found = [spread([group["localizer"] for group in groups], HEADLINE), spread(before, HEADLINE)]
+        sizes = f"{groups[0]['queries']} / {groups[0]['videos']}"
+        rows.append([label, sizes, *map(describe_spread, found), percent(mean(map(find_floor, groups)))])
+    titles = ["split", "sentences / videos", "default", "previous default", "best floor, mean"]
+    return f"## By split\n\nR@1 at IoU > 0.5, in percent: mean ± deviation between runs.\n\n{format_table(titles, rows)}"
 
 
 def list_slices(records: Sequence[Record], group: str, title: str) -> str:
-    """Return R@1 of one property on the test split, all seeds together."""
+    """Return R@1 by the values of one property on the test split, over all runs."""
     parts: dict[str, list[Mapping[str, str]]] = defaultdict(list)
     for record in records:
         for row in record["slices"]:
@@ -117,7 +204,7 @@ def list_slices(records: Sequence[Record], group: str, title: str) -> str:
             rows.append([value, str(sum(queries)), *map(percent, figures)])
     rows.sort(key=lambda row: int(row[0]) if row[0].isdecimal() else -float(row[2]))
     titles = ["", "sentences", "R@1, IoU > 0.5", "best floor", "mean IoU"]
-    return f"### {title}\n\nTest split, all seeds together, in percent.\n\n{format_table(titles, rows)}"
+    return f"### {title}\n\nTest split, all runs together, in percent.\n\n{format_table(titles, rows)}"
 
 
 def weigh(lines: Sequence[Mapping[str, str]], queries: Sequence[int], name: str) -> float:
@@ -126,7 +213,7 @@ def weigh(lines: Sequence[Mapping[str, str]], queries: Sequence[int], name: str)
 
 
 def list_growth(records: Sequence[Record]) -> str:
-    """Return time and memory of runs of growing size, the first one being 1x."""
+    """Return time and memory of runs of growing size; the first run is 1x."""
     sizes = [sum(split["videos"] for split in record["splits"].values()) for record in records]
     labels = [f"{size / sizes[0]:.0f}x: {size} videos" for size in sizes]
     rows = []
@@ -145,10 +232,11 @@ def list_growth(records: Sequence[Record]) -> str:
     disk = [sum(record["bytes"].values()) / GIBIBYTE for record in records]
     table = format_table(["wall, s / CPU, s / memory, MiB", *labels, "CPU grows", "memory grows"], rows)
     sizes_text = ", ".join(f"{value:.2f}" for value in disk)
+    commits = ", ".join(dict.fromkeys(record["commit"] for record in records))
     return f"""## How time and memory grow
 
-The same settings with the videos of every split multiplied, seed {records[0]["seed"]}. `data/` holds {sizes_text} GiB.
-The runs shared the machine with other jobs to different degrees: compare CPU time, not wall time.
+Whole runs with the videos of every split multiplied, seed {records[0]["seed"]}, at {commits}. `data/` holds {sizes_text} GiB.
+The runs shared the machine with other jobs to different degrees. Compare CPU time, not wall time.
 
 {table}"""
 
@@ -160,7 +248,7 @@ def format_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def percent(value: float) -> str:
-    """Return a share in percent, one decimal."""
+    """Return a share in percent with one decimal."""
     return f"{100 * value:.1f}"
 
 
@@ -168,3 +256,33 @@ def interval(figures: Mapping[str, Any], name: str) -> str:
     """Return the interval of a figure in percent; figures of one video have none."""
     low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
     return "" if low is None or high is None else f"[{percent(low)}, {percent(high)}]"
+
+
+def list_measured(records: Sequence[Record]) -> str:
+    """Return the table of README's section "Measured": means over runs with both spreads."""
+    rows = []
+    for split, label in SPLITS.items():
+        groups = [record["figures"][split] for record in records]
+        ours, floors = [group["localizer"] for group in groups], [find_floor(group) for group in groups]
+        found = spread(ours, HEADLINE)
+        if split != "val":
+            rows.append(
+                [label, f"{groups[0]['queries']} in {groups[0]['videos']} videos", f"**{percent(found.mean)} %**"]
+                + [f"± {percent(found.deviation)}", describe_bounds(found)]
+                + [f"{percent(mean(floors))} %", f"{percent(mean(one['mIoU'] for one in ours))} %"]
+            )
+    titles = ["split", "sentences", "R@1, IoU > 0.5", "between runs", "over videos", "best floor", "mean IoU"]
+    return format_table(titles, rows)
+
+
+def describe_collection(records: Sequence[Record]) -> str:
+    """Return README's sentence about the search of a whole split."""
+    tests = [record["figures"]["test"]["collection"] for record in records]
+    ten, first = spread(tests, "R10"), spread(tests, "R1")
+    chance = [percent(mean(test[name] for test in tests)) for name in ("chance_R10", "chance_R1")]
+    return (
+        f"A search of all {tests[0]['videos']} test videos has a correct moment (IoU > 0.5) among its first ten answers for "
+        f"{percent(ten.mean)} % of the sentences (± {percent(ten.deviation)} between runs, {describe_bounds(ten)} over videos). "
+        f"The first answer is correct for {percent(first.mean)} % (± {percent(first.deviation)}). "
+        f"Chance is {chance[0]} and {chance[1]} %."
+    )

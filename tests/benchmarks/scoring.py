@@ -1,9 +1,9 @@
-"""What scoring costs beside loops over queries: python tests/benchmarks/scoring.py, and --page to write scoring.md.
+"""Cost of scoring, compared with loops over queries: python tests/benchmarks/scoring.py, and --page to write scoring.md.
 
-As many queries and candidates as ActivityNet Captions' test split has under 2D-TAN: suppression, R@{1, 5} at three
-thresholds and mIoU. Both loops sort a query's candidates, suppress until five are kept, and score those: one in plain
-Python over lists, one with a few NumPy calls a round. All are timed in turns in one process, the loops on a share of the
-queries, and must agree on every figure.
+The number of queries and candidates is that of ActivityNet Captions' test split under 2D-TAN: suppression, R@{1, 5} at
+three thresholds and mIoU. Both loops sort a query's candidates, suppress until five are kept, and score those. One loop is
+plain Python over lists, the other makes a few NumPy calls a round. All are timed in turns in one process, the loops on a
+share of the queries, and must agree on every figure.
 """
 
 import argparse
@@ -37,7 +37,7 @@ CONVENTION = Tan2dConvention(iou_rule=IoURule.ABOVE, max_iou=MAX_IOU, max_kept=K
 def draw_queries(rng: np.random.Generator, *, smooth: bool) -> tuple[RankedSpans, PaddedSpans]:
     """Return candidates with scores and one true moment a query.
 
-    Smooth scores rise to the true moment, as those of a trained model do; else every candidate has a score of its own.
+    Smooth scores rise towards the true moment, like those of a trained model; otherwise scores are independent.
     """
     cells, _ = list_candidates(NUM_CELLS, SCALE_LAYERS)
     unit = compute_cell_spans(cells, num_cells=NUM_CELLS, duration_s=1.0)
@@ -55,12 +55,12 @@ def draw_queries(rng: np.random.Generator, *, smooth: bool) -> tuple[RankedSpans
 
 
 def score_at_once(candidates: RankedSpans, truth: PaddedSpans) -> Figures:
-    """Score as `evaluate` does."""
+    """Score like `evaluate`."""
     return CONVENTION.compute_figures(CONVENTION.rank(candidates), truth)
 
 
 def score_with_lists(candidates: RankedSpans, truth: PaddedSpans) -> Figures:
-    """Score one query after the other in plain Python."""
+    """Score the queries one by one in plain Python."""
     rows = []
     listed = (candidates.spans.tolist(), candidates.scores.tolist(), truth.spans[:, 0].tolist())
     for spans, scores, moment in zip(*listed, strict=True):
@@ -87,7 +87,7 @@ def compute_hull_iou(span: list[float], other: list[float]) -> float:
 
 
 def score_with_arrays(candidates: RankedSpans, truth: PaddedSpans) -> Figures:
-    """Score one query after the other with NumPy: each round keeps the best candidate left and drops what it suppresses."""
+    """Score the queries one by one with NumPy: each round keeps the best remaining candidate and drops its overlaps."""
     rows = []
     for spans, scores, (start, end) in zip(candidates.spans, candidates.scores, truth.spans[:, 0], strict=True):
         order = np.argsort(-scores, kind="stable")
@@ -118,7 +118,7 @@ LOOPS: dict[str, Callable[[RankedSpans, PaddedSpans], Figures]] = {
 
 
 def measure(smooth: bool) -> dict[str, float]:
-    """Return the median seconds for all queries of each way; the loops' are scaled up from their share.
+    """Return the median seconds of each way for all queries; the times of the loops are scaled up from their share.
 
     Raises:
         ValueError: when a loop has another figure for a query.
@@ -138,21 +138,25 @@ def measure(smooth: bool) -> dict[str, float]:
 
 
 def time_call(score: Callable[..., Figures], *arguments: Any) -> tuple[Figures, float]:
-    """Return what a function gives, and its wall seconds."""
+    """Return the result of a call, and its wall seconds."""
     start_s = time.perf_counter()
     figures = score(*arguments)
     return figures, time.perf_counter() - start_s
 
 
 def require_equal(ours: Figures, figures: Figures, rows: Any, name: str) -> None:
-    """Raise ValueError where a loop has another figure for a query."""
+    """Require that a loop has the same figures.
+
+    Raises:
+        ValueError: when it has another figure for a query.
+    """
     for key, values in figures.items():
         if not np.allclose(ours[key][rows], values, atol=1e-12):
             raise ValueError(f"{name} has other values of {key} for {int((ours[key][rows] != values).sum())} queries")
 
 
 def measure_memory() -> int:
-    """Return the peak bytes of a process that draws the queries and scores them, and does nothing else."""
+    """Return the peak bytes of a process that only draws the queries and scores them."""
     done = subprocess.run([sys.executable, __file__, "--memory"], check=True, capture_output=True, text=True)
     return int(done.stdout)
 
@@ -169,12 +173,12 @@ def build_page() -> str:
         "",
         f"{NUM_QUERIES:,} queries with 1,104 candidates each: suppression, R@{{1, 5}} at three thresholds, mIoU.",
         f"Double precision; medians of {ROUNDS} turns; {machine}.",
-        f"The loops go over {LOOP_QUERIES:,} of the queries and are scaled up; all figures agree.",
+        f"The times of the loops are scaled up from {LOOP_QUERIES:,} queries; all figures agree.",
         "",
         "| scores | way | s | times this project |",
         "|---|---|---|---|",
     ]
-    for label, smooth in (("one of its own each", False), ("rising to the true moment", True)):
+    for label, smooth in (("independent", False), ("rising towards the true moment", True)):
         seconds = measure(smooth)
         for name, value in seconds.items():
             lines.append(f"| {label} | {name} | {value:.2f} | {value / seconds['this project']:.0f} |")
@@ -188,9 +192,9 @@ def build_page() -> str:
 
 
 def main() -> None:
-    """Do what the command line asks for."""
+    """Print or write the page, or measure the memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--page", action="store_true", help=f"write {PAGE.name} in place of printing it")
+    parser.add_argument("--page", action="store_true", help=f"write {PAGE.name} instead of printing it")
     parser.add_argument("--memory", action="store_true", help="only score once, and print the peak bytes of this process")
     options = parser.parse_args()
     if options.memory:

@@ -1,4 +1,4 @@
-"""Minutes of load by wrk, and the memory of the service meanwhile."""
+"""Load test of the service by wrk, with samples of its memory."""
 
 import json
 import re
@@ -23,10 +23,10 @@ end
 
 
 def press(url: str, worker: int, queries: Sequence[str], *, num_clients: int, seconds: int) -> dict[str, Any]:
-    """Return what wrk says of a load of so many clients, and the memory of the worker process over time.
+    """Run wrk with `num_clients` and return its figures, and the memory of the worker process over time.
 
     Raises:
-        ValueError: when wrk fails, or says what is not understood.
+        ValueError: when wrk fails, or prints an unknown report.
     """
     start_s = time.monotonic()
 
@@ -45,7 +45,7 @@ def press(url: str, worker: int, queries: Sequence[str], *, num_clients: int, se
 
 
 def parse(output: str) -> dict[str, Any]:
-    """Read the report of wrk.
+    """Parse the report of wrk.
 
     Raises:
         ValueError: when a figure is missing.
@@ -54,7 +54,7 @@ def parse(output: str) -> dict[str, Any]:
     rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
     percentiles = dict(re.findall(r"^\s+(50|99)%\s+([\d.]+m?u?s)\s*$", output, flags=re.MULTILINE))
     if number is None or rate is None or len(percentiles) != 2:
-        raise ValueError(f"this is no report of wrk:\n{output}")
+        raise ValueError(f"this is not a report of wrk:\n{output}")
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
     broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
     errors = (int(refused[1]) if refused else 0) + (sum(map(int, broken.groups())) if broken else 0)

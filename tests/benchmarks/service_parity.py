@@ -1,9 +1,9 @@
-"""Compares the answers of the running service with the predictions that `evaluate` wrote, through HTTP.
+"""Parity of the running service, through HTTP, with the predictions that `evaluate` wrote.
 
     PYTHONPATH=.:tests python tests/benchmarks/service_parity.py   # of the working tree: data/bundle, data/index, data/reports
 
-It starts the service over the outputs of a pipeline, asks every test sentence, over the videos of the test split and in its
-own video, and prints the largest differences.
+It starts the service on the outputs of a pipeline, sends every test sentence, for all videos of the test split and for its
+video alone, and prints the largest differences.
 """
 
 import argparse
@@ -25,7 +25,7 @@ MAX_TIME_DIFFERENCE_S = 1e-3  # the spans of `localize` are float32
 
 
 class Ranked(NamedTuple):
-    """A moment as it is compared."""
+    """The compared fields of a moment."""
 
     video_id: str
     start_s: float
@@ -35,12 +35,12 @@ class Ranked(NamedTuple):
 
 @dataclass
 class Comparison:
-    """What was compared in one way of asking."""
+    """The differences in one kind of request."""
 
     num_sentences: int = 0
     num_moments: int = 0
-    score_difference: float = 0.0  # the largest of moments of equal rank
-    num_swapped: int = 0  # moments whose neighbours score the same, but for the tolerance, in another order
+    score_difference: float = 0.0  # largest difference of moments of equal rank
+    num_swapped: int = 0  # moments in another order, with scores equal within the tolerance
     faults: list[str] = field(default_factory=list)
 
     def add(self, query: str, served: Sequence[Ranked], expected: Sequence[Ranked]) -> None:
@@ -58,7 +58,7 @@ class Comparison:
                 self._check_swap(query, rank, ours, expected)
 
     def _check_swap(self, query: str, rank: int, ours: Ranked, expected: Sequence[Ranked]) -> None:
-        """Accept another moment where scores differ by less than the tolerance: elsewhere in the list, or at its end."""
+        """Accept another moment if scores differ by less than the tolerance: elsewhere in the list, or at its end."""
         self.num_swapped += 1
         tied = [one for one in expected if abs(one.score - ours.score) <= MAX_SCORE_DIFFERENCE]
         is_last = abs(expected[-1].score - ours.score) <= MAX_SCORE_DIFFERENCE
@@ -67,13 +67,13 @@ class Comparison:
 
 
 def is_same_place(ours: Ranked, theirs: Ranked) -> bool:
-    """Tell whether two moments lie at one place."""
+    """Tell whether two moments have the same video and times."""
     near = (abs(a - b) <= MAX_TIME_DIFFERENCE_S for a, b in zip(ours[1:3], theirs[1:3], strict=True))
     return ours.video_id == theirs.video_id and all(near)
 
 
 def compare(url: str, predictions: Path, video_ids: Sequence[str]) -> dict[str, Comparison]:
-    """Ask a service for every prediction, by its two ways of asking."""
+    """Ask a service for every prediction, with both kinds of request."""
     found = {"search": Comparison(), "localize": Comparison()}
     with httpx.Client(base_url=url, timeout=60) as client:
         for _, row in tqdm(list(read_jsonl(predictions)), desc="ask", unit="sentence", disable=None, leave=False):
@@ -87,14 +87,14 @@ def compare(url: str, predictions: Path, video_ids: Sequence[str]) -> dict[str, 
 
 
 def ask(client: httpx.Client, path: str, body: dict[str, Any]) -> list[Ranked]:
-    """Return the moments that a service gives, found or not."""
+    """Return the moments in the answer of a service, found or not."""
     answer = client.post(path, json=body).raise_for_status().json()
     moments = answer["timeline"]["candidates"][: body["top_k"]] if "timeline" in answer else answer["moments"]
     return [Ranked(*(moment[name] for name in Ranked._fields)) for moment in moments]
 
 
 def compare_pipeline(data_dir: Path, home: Path) -> dict[str, Comparison]:
-    """Serve the bundle and index of a finished pipeline and compare them with its report on the test split."""
+    """Serve the bundle and index of a finished pipeline and compare the answers with its report on the test split."""
     places = {"CUEPOINT_BUNDLE": "bundle", "CUEPOINT_INDEX": "index", "CUEPOINT_MEDIA_ROOT": "raw"}
     server = start_server(SERVICE, home, **{name: str((data_dir / folder).resolve()) for name, folder in places.items()})
     try:
@@ -107,9 +107,9 @@ def compare_pipeline(data_dir: Path, home: Path) -> dict[str, Comparison]:
 
 
 def main() -> None:
-    """Compare a pipeline and print what was found."""
+    """Compare a pipeline and print the differences."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("data"), help="the artefacts of a finished pipeline (default: data)")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="artefacts of a finished pipeline (default: data)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         found = compare_pipeline(options.data, Path(home))

@@ -1,4 +1,4 @@
-"""How long a search takes through HTTP, beside the bare networks and beside localizing every video."""
+"""Latency of a search through HTTP, compared with the bare networks and with localizing every video."""
 
 import http.client
 import json
@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import numpy as np
 import psutil
 
-from serving.answers import SearchQuery
-from serving.networks import Networks, widen
-from serving.predictor import MomentPredictor
-from serving.search import find_survivors
+from search.answers import SearchQuery
+from search.networks import CellWindows, Networks, build_localizer_inputs
+from search.predictor import MomentPredictor
+from search.two_stage import find_survivors
 
 BATCH_SIZE = 8
 WARM_UP = 30
@@ -31,7 +31,7 @@ class Load(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """How much is measured: turns, and in each of them requests of one client and searches of all videos."""
+    """Size of the measurement: turns, requests of a client in a turn, and searches of all videos in a turn."""
 
     rounds: int
     requests: int
@@ -39,34 +39,33 @@ class Plan(NamedTuple):
 
 
 class Took(NamedTuple):
-    """What one answer took: time, and work of the processors in the process that gave it."""
+    """Cost of one answer: wall time, and CPU time of the process that computed it."""
 
     wall_s: float
     cpu_s: float
 
 
 class BareNetworks:
-    """The networks of a bundle on inputs that are ready: what a search cannot do without."""
+    """The networks of a bundle on prepared inputs: the minimal work of a search."""
 
     def __init__(self, predictor: MomentPredictor, *, num_threads: int) -> None:
-        """Open the networks of a predictor once more."""
+        """Open the networks of a predictor a second time."""
         self._predictor = predictor
         self._networks = Networks(predictor.bundle, num_threads=num_threads)
 
     def time(self, query: str) -> Took:
-        """Return what text encoder, retriever and localizer take for one sentence and its survivors."""
+        """Return the cost of text encoder, retriever and localizer for one sentence and its survivors."""
         networks, collection, manifest = self._networks, self._predictor.collection, self._predictor.bundle.manifest
         token_ids = self._predictor.bundle.tokenizer.encode([query])
         text = networks.encode_text(token_ids)
         survivors = find_survivors(networks.embed_queries(text)[0], collection.clips, manifest.search).windows
         windows = [collection.get_window(window) for window in survivors]
-        features = widen([cells for cells, _ in windows])
-        inputs = {
-            "features": features,
-            "mask": np.ones(features.shape[:2], dtype=np.bool_),
-            "duration_s": np.array([window.duration_s for _, window in windows], dtype=np.float32),
-        }
-        inputs |= text.take([0] * len(windows))._asdict()
+        asked = CellWindows(
+            cells={name: [cells[name] for cells, _ in windows] for name in manifest.localizer_streams},
+            starts_s=np.array([window.start_s for _, window in windows]),
+            durations_s=np.array([window.duration_s for _, window in windows]),
+        )
+        inputs = build_localizer_inputs(asked, text.take([0] * len(windows)))
         calls = {"text_encoder": {"token_ids": token_ids}, "retriever_queries": text._asdict(), "localizer": inputs}
         return _time(lambda each: [networks.run(name, given) for name, given in each.items()], calls)
 
@@ -74,7 +73,7 @@ class BareNetworks:
 def measure(
     loads: Mapping[str, Load], predictor: MomentPredictor, queries: Sequence[str], plan: Plan, *, num_threads: int
 ) -> dict[str, dict[str, float]]:
-    """Return all times, in milliseconds, taken in turns: a busy moment of the machine meets all of them."""
+    """Return all times in milliseconds, measured in turns, so that load of the machine affects all of them."""
     bare = BareNetworks(predictor, num_threads=num_threads)
     rank_all = partial(predictor.rank_videos, video_ids=list(predictor.collection.videos), top_k=5)
     ways: dict[str, Callable[[list[str]], list[Took]]] = {
@@ -101,12 +100,12 @@ def measure(
 
 
 def run_clients(load: Load, queries: Sequence[str]) -> list[Took]:
-    """Let clients ask one sentence after the other, each over a connection of its own; return what each answer took.
+    """Let each client send its sentences one by one over its own connection; return the cost of each answer.
 
-    The work of the processors is the mean of all answers.
+    The CPU time is the mean of all answers.
 
     Raises:
-        ValueError: with the answer of a request that failed.
+        ValueError: with the answer of a failed request.
     """
     found: list[list[float]] = [[] for _ in range(load.num_clients)]
     faults: list[Exception] = []
@@ -147,7 +146,7 @@ def _run_client(url: str, queries: Sequence[str]) -> list[float]:
 
 
 def summarise(times: Sequence[Took]) -> dict[str, float]:
-    """Return p50 and p99 in milliseconds, by nearest rank, the mean work of the processors, and the number of times."""
+    """Return p50 and p99 in milliseconds by nearest rank, the mean CPU time, and the number of answers."""
     ordered = sorted(one.wall_s for one in times)
     p99_s = ordered[-(-99 * len(ordered) // 100) - 1]
     figures = {"p50_ms": statistics.median(ordered), "p99_ms": p99_s, "cpu_ms": statistics.fmean(one.cpu_s for one in times)}
@@ -165,7 +164,7 @@ def _time(work: Callable[[Any], object], given: object) -> Took:
 
 
 def _time_batches(predictor: MomentPredictor, queries: Sequence[str]) -> list[Took]:
-    """Return what a sentence takes when several are one batch."""
+    """Return the cost of a sentence in a batch."""
     batches = [queries[start : start + BATCH_SIZE] for start in range(0, len(queries), BATCH_SIZE)]
     took = [_time(predictor.search, [SearchQuery(query) for query in batch]) for batch in batches]
     return [Took(*(value / len(batch) for value in one)) for one, batch in zip(took, batches, strict=True)]

@@ -1,6 +1,6 @@
-"""What 2D-TAN costs here beside the authors' formulation: python tests/benchmarks/tan2d.py charades --batch 1 4.
+"""Cost of 2D-TAN, compared with the authors' formulation: python tests/benchmarks/tan2d.py charades --batch 1 4.
 
-Both run in turns in one process, so that they see the same machine. Run it a configuration at a time; rows are Markdown.
+Both run in turns in one process, under the same load of the machine. Run one configuration at a time; rows are Markdown.
 """
 
 import argparse
@@ -15,34 +15,34 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in training: threads that spin halve a shared machine
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in training: spinning threads slow a shared machine
 
 import torch  # noqa: E402
 from process_memory import read_status  # noqa: E402
 from tan2d_reference import ReferenceTan2D  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from models.layers.map_convolution.choice import Setting, choose_methods  # noqa: E402
-from models.layers.map_convolution.geometry import build_geometry  # noqa: E402
-from models.layers.map_convolution.stack import MapConvolution  # noqa: E402
-from models.layers.map_convolution.tiles import count_tiles  # noqa: E402
-from models.layers.map_convolution.transform_cache import TransformCache  # noqa: E402
-from models.layers.map_convolution.transforms import build_transform  # noqa: E402
-from models.layers.tan2d_official import OFFICIAL  # noqa: E402
 from models.localizers.tan2d import Tan2D  # noqa: E402
+from models.localizers.tan2d.map_convolution.choice import Setting, choose_methods  # noqa: E402
+from models.localizers.tan2d.map_convolution.geometry import build_geometry  # noqa: E402
+from models.localizers.tan2d.map_convolution.stack import MapConvolution  # noqa: E402
+from models.localizers.tan2d.map_convolution.tiles import count_tiles  # noqa: E402
+from models.localizers.tan2d.map_convolution.transform_cache import TransformCache  # noqa: E402
+from models.localizers.tan2d.map_convolution.transforms import build_transform  # noqa: E402
+from models.localizers.tan2d.official import OFFICIAL  # noqa: E402
 
 CHANNELS = 512
 
 
 class Cost(NamedTuple):
-    """What one call takes."""
+    """Cost of one call."""
 
     wall_s: float
     cpu_s: float
 
 
 class Contender(NamedTuple):
-    """A module, how it is called, and how its output is read for comparison."""
+    """A module, its call, and the reading of its output for comparison."""
 
     module: nn.Module
     run: Callable[[], Tensor]
@@ -58,9 +58,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--whole", action="store_true", help="the whole network, not its map convolutions alone")
-    parser.add_argument("--skip-step", action="store_true", help="leave out training steps, the longest part")
-    parser.add_argument("--skip-memory", action="store_true", help="leave out the memory of steps, which takes six more of them")
+    parser.add_argument("--whole", action="store_true", help="time the whole network instead of its map convolutions")
+    parser.add_argument("--skip-step", action="store_true", help="skip the training steps, the longest part")
+    parser.add_argument("--skip-memory", action="store_true", help="skip the memory of steps, which takes six more steps")
     parser.add_argument("--memory-of", choices=("reference", "auto", "low_memory"), help="print the memory of one step in bytes")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -96,7 +96,7 @@ def measure(config: str, batch: int, arguments: argparse.Namespace) -> None:
 
 
 def build(config: str, batch: int, device: torch.device, *, whole: bool) -> tuple[Contender, Contender]:
-    """Return the authors' network and ours with the same weights and inputs, or their map convolutions alone."""
+    """Return the authors' network and ours with the same weights and inputs, or only their map convolutions."""
     torch.manual_seed(0)
     feature_dim, values = OFFICIAL[config]
     names = ("clips_per_cell", "scale_layers", "proposals", "kernel_size", "num_layers")
@@ -118,7 +118,7 @@ def build(config: str, batch: int, device: torch.device, *, whole: bool) -> tupl
 
 
 def take_stacks(reference: ReferenceTan2D, ours: Tan2D, inputs: list[Tensor]) -> tuple[Contender, Contender]:
-    """Return the map convolutions, fed with what the rest of the network gives them."""
+    """Return the map convolutions, with inputs computed by the rest of the network."""
     taken: list[tuple[Tensor, ...]] = []
     hook = reference.map_layer.register_forward_hook(lambda module, given, output: taken.append((*given, output)))
     with torch.no_grad():
@@ -137,7 +137,7 @@ def take_stacks(reference: ReferenceTan2D, ours: Tan2D, inputs: list[Tensor]) ->
 
 
 def take_step(contender: Contender) -> Tensor:
-    """Run forward and backward, with gradients as large as the output."""
+    """Run forward and backward, with the output as its gradient."""
     contender.module.zero_grad(set_to_none=True)
     output = contender.run()
     output.backward(output.detach())
@@ -154,7 +154,7 @@ def print_forwards(
     caches: dict[str, TransformCache | None],
     stack: MapConvolution,
 ) -> None:
-    """Time the reference and ours with each cache in turns; print medians, ratios and errors."""
+    """Time the reference and ours, with each cache, in turns; print medians, ratios and errors."""
     costs, errors = [], {}
     for _ in range(rounds):
         cost, expected = time_call(reference.run)
@@ -181,7 +181,7 @@ def compute_error(found: Tensor, expected: Tensor) -> float:
 def print_steps(
     label: str, reference: Contender, ours: Contender, rounds: int, *, stack: MapConvolution, memory: dict[str, int]
 ) -> None:
-    """Time steps of both, and of ours in little memory, in turns; print medians, ratios and the ratios of their memory."""
+    """Time steps of both, and of ours with low memory, in turns; print medians, ratios and memory ratios."""
     costs = []
     for _ in range(rounds):
         row = [time_call(reference.run)[0]]
@@ -216,7 +216,7 @@ def time_call(run: Callable[[], Tensor]) -> tuple[Cost, Tensor]:
 
 
 def run_apart(config: str, batch: int, name: str, arguments: argparse.Namespace) -> int:
-    """Return the memory of a step in a process of its own: what others have left in this one would hide some of it."""
+    """Return the memory of a step in a separate process; memory freed by earlier work would hide a part of it."""
     dataset, _, proposals = config.partition("_")
     command = [sys.executable, __file__, dataset, "--proposals", proposals, "--batch", str(batch), "--device", arguments.device]
     command += ["--threads", str(arguments.threads), "--memory-of", name, *["--whole"] * arguments.whole]
@@ -224,12 +224,12 @@ def run_apart(config: str, batch: int, name: str, arguments: argparse.Namespace)
 
 
 def measure_step_memory(config: str, batch: int, arguments: argparse.Namespace) -> int:
-    """Return the peak of memory during a step above what was held before, in bytes: of the GPU, or of a process on Linux."""
+    """Return the peak memory of a step above the memory before it, in bytes: of the GPU, or of a process on Linux."""
     reference, ours = build(config, batch, torch.device(arguments.device), whole=arguments.whole)
     (stack,) = (module for module in ours.module.modules() if isinstance(module, MapConvolution))
     chosen = reference if arguments.memory_of == "reference" else ours
     stack.speed = "auto" if arguments.memory_of == "reference" else arguments.memory_of
-    take_step(chosen)  # lists of cells, threads and their buffers stay
+    take_step(chosen)  # a first step allocates lists of cells, threads and their buffers
     chosen.module.zero_grad(set_to_none=True)
     gc.collect()
     if arguments.device == "cuda":
@@ -238,21 +238,21 @@ def measure_step_memory(config: str, batch: int, arguments: argparse.Namespace) 
         take_step(chosen)
         return torch.cuda.max_memory_allocated() - held
     ctypes.CDLL("libc.so.6").malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts anew
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak
     held = read_status("VmRSS")
     take_step(chosen)
     return read_status("VmHWM") - held
 
 
 def measure_gemm(device: str) -> float:
-    """Return the GFLOP a second of the best of five products of 2048 x 2048: of CPU time, or of wall time on a GPU."""
+    """Return the best GFLOP a second of five products of 2048 x 2048, by CPU time, or by wall time on a GPU."""
     left, right = torch.randn(2, 2048, 2048, device=device)
     costs = [time_call(lambda: left @ right)[0] for _ in range(6)][1:]
     return 2 * 2048**3 / min(cost.cpu_s if device == "cpu" else cost.wall_s for cost in costs) / 1e9
 
 
 def describe_work(config: str, batch: int) -> str:
-    """Return a line of the products of a forward and of the bytes of what they read and write once."""
+    """Return a line with the operations of a forward pass and the bytes that they read and write once."""
     values = OFFICIAL[config][1]
     num_cells, kernel, layers = values["num_cells"] // values["clips_per_cell"], values["kernel_size"], values["num_layers"]
     geometry = build_geometry(num_cells, values["scale_layers"], kernel, layers)

@@ -1,8 +1,8 @@
-"""What the data side of an epoch costs here beside a loader per item: python tests/benchmarks/tan2d_data.py.
+"""Cost of an epoch's data loading, compared with a loader per item: python tests/benchmarks/tan2d_data.py.
 
-The size is that of Charades-STA: 12,404 queries of 5,336 videos, 256 clips of width 4096 each. Features are drawn, and
-those of a few videos stand for all, on both sides. The loader per item does what the authors' does for every query: open
-the HDF5 file, read, normalise, average to 256 clips, compute the IoU of every cell in lists, and collate.
+The size is that of Charades-STA: 12,404 queries of 5,336 videos, 256 clips of width 4096 each. Both sides use drawn features
+of a few videos. Like the authors' loader, the loader per item does this for every query: open the HDF5 file, read,
+normalise, average to 256 clips, compute the IoU of every cell in lists, and collate.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in training: threads that spin halve a shared machine
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in training: spinning threads slow a shared machine
 
 import h5py  # noqa: E402
 import numpy as np  # noqa: E402
@@ -22,9 +22,10 @@ from torch import Tensor, nn  # noqa: E402
 
 from corpus.moments import Moment  # noqa: E402
 from corpus.records import Corpus, Query, Video  # noqa: E402
-from corpus.store import FeatureStore, Fingerprint, save_index, save_shard  # noqa: E402
-from models.exchange.batches import TextFeatures  # noqa: E402
-from models.exchange.inputs import iterate_cells  # noqa: E402
+from corpus.store import FeatureStore, Fingerprint, StreamEntry, save_index, save_shard  # noqa: E402
+from corpus.stream_names import VIDEO  # noqa: E402
+from models.contracts.batches import TextFeatures  # noqa: E402
+from models.contracts.inputs import iterate_cells  # noqa: E402
 from models.layers.candidate_map import CandidateGrid  # noqa: E402
 from models.layers.spans import compute_target_iou  # noqa: E402
 from models.training.data import LocalizerData, shuffle_batches  # noqa: E402
@@ -34,10 +35,10 @@ DURATION_S = 30.0
 
 
 def main() -> None:
-    """Draw features, run both and print the table."""
+    """Draw features, time both loaders and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--videos", type=int, default=128, help="videos whose features are drawn")
-    parser.add_argument("--batches", type=int, default=6, help="batches of each turn")
+    parser.add_argument("--videos", type=int, default=128, help="videos with drawn features")
+    parser.add_argument("--batches", type=int, default=6, help="batches in a turn")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(2)
@@ -46,7 +47,7 @@ def main() -> None:
 
 
 def print_table(folder: Path, arguments: argparse.Namespace) -> None:
-    """Print what an epoch takes on both sides, from medians of turns."""
+    """Print the cost of an epoch on both sides, from medians of turns."""
     data, load_s = load_here(folder, arguments.videos)
     theirs, ours = iterate_there(folder, arguments.videos), iterate_here(data)
     costs = [[measure(take, arguments.batches) for take in (theirs, ours)] for _ in range(arguments.rounds)]
@@ -63,7 +64,7 @@ def print_table(folder: Path, arguments: argparse.Namespace) -> None:
 
 
 def measure(batches: Iterator[object], count: int) -> tuple[float, float]:
-    """Return the wall and CPU seconds of some batches."""
+    """Return the wall and CPU seconds of `count` batches."""
     start, cpu = time.perf_counter(), time.process_time()
     for _ in range(count):
         next(batches)
@@ -92,21 +93,22 @@ def load_here(folder: Path, num_videos: int) -> tuple[LocalizerData, float]:
                 name: generator.random((CLIPS, 1, WIDTH), dtype=np.float32).astype(np.float16)
                 for name in names[start : start + 32]
             }
-            shards.append(save_shard(part, folder / f"shard-{start:03d}.safetensors"))
+            shards.append(save_shard(part, folder / VIDEO / f"shard-{start:03d}.safetensors"))
             for name, features in part.items():
                 file[name] = features[:, 0].astype(np.float32)
-    save_index(folder, fingerprint=Fingerprint({}, {}), clip_rate_hz=6.0, shards=shards)
-    videos = tuple(Video(name, f"{name}.mp4", "train", DURATION_S, 10.0, 300, 8, 8, 0, "h264", False, "") for name in names)
+    save_index(folder, {VIDEO: StreamEntry(Fingerprint({}, {}), 6.0, shards)})
+    videos = tuple(Video(video_id=name, path=f"{name}.mp4", split="train", duration_s=DURATION_S, sha256="") for name in names)
     mask = torch.ones(QUERIES, WORDS, dtype=torch.bool)
     text = TextFeatures(torch.randn(QUERIES, WORDS, 300), mask, torch.zeros(QUERIES, 300))
-    store = FeatureStore(folder)
+    store = FeatureStore(folder).stream(VIDEO)
     cpu = time.process_time()
-    data = LocalizerData.from_corpus(Corpus(videos, tuple(draw_queries(num_videos))), text, iterate_cells(store, names, CLIPS))
+    corpus, cells = Corpus(videos, tuple(draw_queries(num_videos))), {VIDEO: iterate_cells(store, names, CLIPS)}
+    data = LocalizerData.from_corpus(corpus, text, cells, CLIPS)
     return data, time.process_time() - cpu
 
 
 def iterate_here(data: LocalizerData) -> Iterator[object]:
-    """Yield batches with the IoU of their candidates, as training takes them."""
+    """Yield batches with the IoU of their candidates, as in training."""
     grid = CandidateGrid(CELLS, (CELLS,), clips_per_cell=CLIPS // CELLS)
     generator = torch.Generator().manual_seed(0)
     while True:
@@ -117,7 +119,7 @@ def iterate_here(data: LocalizerData) -> Iterator[object]:
 
 
 def iterate_there(folder: Path, num_videos: int) -> Iterator[object]:
-    """Yield batches that are made item by item."""
+    """Yield batches made item by item."""
     queries, words = draw_queries(num_videos), nn.Embedding(1000, 300)
     generator = torch.Generator().manual_seed(0)
     while True:

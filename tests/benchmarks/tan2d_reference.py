@@ -1,4 +1,4 @@
-"""2D-TAN as its authors compute it, layer by layer on the whole map: what the fast one is compared with and timed against.
+"""Reference 2D-TAN in the authors' formulation, layer by layer on the whole map, for comparisons of results and times.
 
 Written from the paper (arXiv:1912.03590) and the parameter names of the published checkpoints.
 Letters: B rows, T clips, N cells, L words, D input width, H hidden width.
@@ -53,7 +53,7 @@ class ReferenceTan2D(nn.Module):
 
 
 class ReferenceProposals(nn.Module):
-    """Max pooling, or convolutions where `hidden_dim` is given, put on the map by the cells that each output has seen."""
+    """Max pooling, or convolutions if `hidden_dim` is given; each output is placed on the map by its first and last cell."""
 
     def __init__(self, scale_layers: Sequence[int], hidden_dim: int | None) -> None:
         """Build the convolutions, if any."""
@@ -85,7 +85,7 @@ class ReferenceProposals(nn.Module):
 
 
 class ReferenceMapConvolution(nn.Module):
-    """Convolutions padded in the first layer alone; each result is divided by the valid cells under its kernel."""
+    """Convolutions with padding only in the first layer; each result is divided by the valid cells under its kernel."""
 
     def __init__(self, hidden_dim: int, *, kernel_size: int, num_layers: int) -> None:
         """Build the layers."""
@@ -98,7 +98,7 @@ class ReferenceMapConvolution(nn.Module):
         valid = mask.float()
         for layer in self.convs:
             count = F.conv2d(valid, torch.ones(1, 1, *layer.kernel_size, device=valid.device), padding=layer.padding).round()
-            weight = torch.where(count > 0, 1 / count, 0.0)  # float32 whatever the features are
+            weight = torch.where(count > 0, 1 / count, 0.0)  # float32 for every dtype of the features
             features = F.relu(layer(features)) * weight
             valid = (count > 0).float()
         return features

@@ -1,9 +1,9 @@
-"""What the first stage of the search costs in answers, and saves in time: python tests/benchmarks/two_stage.py DATA [--page].
+"""Answers lost and time saved by the first stage of the search: python tests/benchmarks/two_stage.py DATA [--page].
 
 DATA holds bundle/ and index/ of the drawn corpus. Sentences of the test split are searched for in all videos of the index.
-Every window is localized once for each sentence; a search with fewer survivors ranks a part of that. Its answers are
-compared with those over all windows, and with every moment of the collection where the sentence is true, which the corpus'
-own plan tells. Times are of whole searches, taken in turns, and given as CPU time too: that is the same on a busy machine.
+Every window is localized once for each sentence; a search with fewer survivors ranks a part of the windows. Its answers are
+compared with those over all windows, and with every true moment of the collection, which the plan of the corpus lists. Times
+are of whole searches, measured in turns, also as CPU time, which is the same on a busy machine.
 """
 
 import argparse
@@ -22,22 +22,24 @@ from figures_page import replace_figures
 from tqdm import tqdm
 
 from corpus.moments import RankedMoment, compute_iou
+from corpus.schema_files import load_yaml, validate
 from corpus.shapes.annotations import Library, _annotate_scene
 from corpus.shapes.params import ShapesParams
 from corpus.shapes.scenes import draw_scenes
-from serving.answers import SearchQuery
-from serving.bundle import Bundle
-from serving.predictor import MomentPredictor
-from serving.recall_monitor import compute_recall
-from serving.search import SearchSettings
-from stages.support.params import load_params, load_yaml, preset_path, validate
+from pipeline.components.presets import preset_path
+from pipeline.params import load_params
+from search.answers import SearchQuery
+from search.bundle import Bundle
+from search.params import SearchParams
+from search.predictor import MomentPredictor
+from search.recall_monitor import compute_recall
 
 PAGE = Path(__file__).with_suffix(".md")
 SURVIVORS = (1, 2, 5, 10, 15, 20, 25, 30, 40, 60, 100, 200)
 RANK, THRESHOLD = 10, 0.5
 TARGET_SPEEDUP, TARGET_RECALL = 20, 0.98
 
-Truth = Mapping[str, Sequence[Sequence[float]]]  # video -> [start_s, end_s] of every moment where a sentence is true
+Truth = Mapping[str, Sequence[Sequence[float]]]  # video -> [start_s, end_s] of every true moment of a sentence
 
 
 class Question(NamedTuple):
@@ -48,18 +50,18 @@ class Question(NamedTuple):
 
 
 class Point(NamedTuple):
-    """What a number of survivors gives."""
+    """Recall and times for one number of survivors."""
 
     recall_1: float  # of the right moment
     recall_10: float
-    agreement: float  # share of the ten best of all windows that are among the ten best
+    agreement: float  # share of the ten best moments of all windows that are among the ten best of the search
     cpu_ms: float
     wall_ms: float
     wall_most_ms: float
 
 
 def list_questions(video_ids: Sequence[str], count: int) -> list[Question]:
-    """Return sentences of the test split, evenly chosen, with their moments in all given videos."""
+    """Return evenly chosen sentences of the test split, with their moments in the given videos."""
     params = load_params().render
     path = preset_path("render", params.size)
     size: ShapesParams = validate(ShapesParams, load_yaml(path), source=path)
@@ -72,7 +74,7 @@ def list_questions(video_ids: Sequence[str], count: int) -> list[Question]:
 
 
 def answer_all(everything: MomentPredictor, text: str, counts: Sequence[int]) -> dict[int, list[RankedMoment]]:
-    """Return the answers of searches with so many survivors, from one with all: every video is one window."""
+    """Return the answers for each number of survivors, from one search with all; every video is one window."""
     kept = everything.bundle.manifest.search.moments_per_video
     ranking = everything.rank_survivors(text, top_k=kept * counts[-1])
     order = [window.video_id for window in ranking.windows]
@@ -81,7 +83,7 @@ def answer_all(everything: MomentPredictor, text: str, counts: Sequence[int]) ->
 
 
 def find_rank(answers: Sequence[RankedMoment], truth: Truth) -> float:
-    """Return the rank of the first right answer, from 1; infinity where none is right."""
+    """Return the rank of the first right answer, from 1; infinity if none is right."""
     for rank, moment in enumerate(answers, start=1):
         spans = np.array(truth.get(moment.video_id, [])).reshape(-1, 2)
         if len(spans) and (compute_iou(np.array([[moment.start_s, moment.end_s]]), spans) >= THRESHOLD).any():
@@ -90,15 +92,15 @@ def find_rank(answers: Sequence[RankedMoment], truth: Truth) -> float:
 
 
 def take_survivors(bundle: Bundle, survivors: int) -> Bundle:
-    """Return a bundle whose searches pass so many windows on."""
-    search: SearchSettings = bundle.manifest.search.model_copy(update={"survivors": survivors})
+    """Return a bundle whose searches keep `survivors` windows."""
+    search: SearchParams = bundle.manifest.search.model_copy(update={"survivors": survivors})
     return replace(bundle, manifest=bundle.manifest.model_copy(update={"search": search}))
 
 
 def time_searches(
     predictor: MomentPredictor, texts: Sequence[str], counts: Sequence[int]
 ) -> dict[int, list[tuple[float, float]]]:
-    """Return CPU and wall time in ms of searches with so many survivors, taken in turns."""
+    """Return CPU and wall times in ms of searches for each number of survivors, measured in turns."""
     predictors = {count: MomentPredictor(take_survivors(predictor.bundle, count), predictor.collection) for count in counts}
     for one in predictors.values():
         one.search(SearchQuery(texts[0], RANK))
@@ -141,22 +143,23 @@ def write_lines(points: Mapping[int, Point], *, num_questions: int, present: int
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     good = [count for count, point in points.items() if is_good(point, whole)]
     return [
-        "# The two-stage search beside localizing every video",
+        "# The two-stage search, compared with localizing every video",
         "",
         f"`python tests/benchmarks/two_stage.py DATA --page`, at {commit}.",
         "",
         f"{num_questions} sentences of the test split, searched for in the {last} videos of the drawn corpus, one window each.",
-        f"Right is a moment that overlaps a true one by {THRESHOLD} or more, anywhere in the collection. *Agreement* is the",
+        f"A moment is right if it overlaps a true moment by {THRESHOLD} or more, anywhere in the collection. *Agreement* is the",
         "share of the ten best moments of all windows that are among the ten best of the search.",
-        f"{os.cpu_count()} cores, Python {platform.python_version()}; load average {os.getloadavg()[1]:.1f} while it ran: trust",
-        f"the CPU times, of which the ratio is. Medians of searches in turns; a sentence is {1 / num_questions:.4f} of a recall.",
+        f"{os.cpu_count()} cores, Python {platform.python_version()}; load average {os.getloadavg()[1]:.1f} during the run:",
+        "trust the CPU times and their ratio. Times are medians of searches in turns; one sentence is",
+        f"{1 / num_questions:.4f} of the recall.",
         "",
         "| survivors | R@1 | R@10 | of all windows' R@10 | agreement | CPU, ms | times faster | wall p50, ms | wall most, ms |",
         "|---|---|---|---|---|---|---|---|---|",
         *(format_point("all" if count == last else str(count), point, whole) for count, point in points.items()),
         "",
         f"Target: {TARGET_SPEEDUP} times faster at {TARGET_RECALL} of the R@10 of all windows. Numbers of survivors that",
-        f"reach it: {', '.join(map(str, good)) or 'none'}. `search.survivors` of `params.yaml` is {present}.",
+        f"reach the target: {', '.join(map(str, good)) or 'none'}. `search.survivors` of `params.yaml` is {present}.",
     ]
 
 
@@ -166,7 +169,7 @@ def is_good(point: Point, whole: Point) -> bool:
 
 
 def format_point(name: str, point: Point, whole: Point) -> str:
-    """Return a line of the table."""
+    """Return a row of the table."""
     share, ratio = point.recall_10 / whole.recall_10, whole.cpu_ms / point.cpu_ms
     return (
         f"| {name} | {point.recall_1:.3f} | {point.recall_10:.3f} | {share:.3f} | {point.agreement:.3f} | {point.cpu_ms:.1f} "
@@ -175,16 +178,16 @@ def format_point(name: str, point: Point, whole: Point) -> str:
 
 
 def main() -> None:
-    """Measure, print, and write the page where that is asked for."""
+    """Measure, print, and write the page with --page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with bundle/ and index/")
     parser.add_argument("--questions", type=int, default=583, help="sentences to search for")
-    parser.add_argument("--timed", type=int, default=60, help="of which so many are timed")
+    parser.add_argument("--timed", type=int, default=60, help="number of timed sentences")
     parser.add_argument("--page", action="store_true", help=f"write {PAGE.name}, above its conclusion")
     options: Any = parser.parse_args()
     predictor = MomentPredictor.load(options.data / "bundle", options.data / "index")
-    if any(len(parts) > 1 for parts in predictor.collection.windows.values()):
-        parser.error("a video of the collection has several windows; give the drawn corpus, whose videos are one each")
+    if any(len(cells.windows) > 1 for cells in predictor.collection.cells.values()):
+        parser.error("a video of the collection has several windows; name the drawn corpus, whose videos have one window each")
     questions = list_questions(list(predictor.collection.videos), options.questions)
     num_windows = len(predictor.collection.videos)
     counts = [*(count for count in SURVIVORS if count < num_windows), num_windows]

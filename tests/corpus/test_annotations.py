@@ -1,4 +1,4 @@
-"""Annotations counted, and moments against their videos: what is clipped, refused or left out is listed by row."""
+"""Checks of annotations: counts, and clipped, refused and left-out moments listed by row."""
 
 import pytest
 
@@ -74,7 +74,7 @@ def test_times_that_were_counted_in_frames_follow_the_rate_of_their_video() -> N
     assert after.elsewhere == {"w": (Moment(0.5, 1),)}
 
 
-def test_the_summary_counts_each_published_split_and_lists_what_is_left_out() -> None:
+def test_the_summary_counts_each_published_split_and_lists_left_out_rows() -> None:
     queries = (
         query((1, 2), (3, 4), split="train", saliency={0: (1.0,)}),
         Query("t", "w", "a cat", (Moment(0, 1),), split="test", annotators=((Moment(0, 1),),)),

@@ -1,11 +1,12 @@
-"""Features as archives ship them: every format gives the arrays that were written, and every fault is named."""
+"""Feature archives: every format returns the written arrays, and errors name every fault."""
 
 import math
 import re
+import unicodedata
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -18,16 +19,16 @@ from corpus.feature_files.survey import merge_surveys, survey_features
 from corpus.store import Half
 
 WIDTH = 3
-FLAT = {"path": "features/all.hdf5", "key": "{video_id}", "width": WIDTH, "normalise": "none"}
+FLAT = {"name": "look", "path": "features/all.hdf5", "key": "{video_id}", "width": WIDTH, "normalise": "none"}
 NESTED = FLAT | {"path": "features/nested.hdf5", "key": "{video_id}/c3d_features"}
-NPZ = FLAT | {"path": "features/clip/{video_id}.npz", "key": "features"}
-NPY = {"path": "features/{video_id}.npy", "width": WIDTH, "normalise": "none"}
+NPZ = FLAT | {"name": "sound", "path": "features/clip/{video_id}.npz", "key": "features"}
+NPY = {"name": "sound", "path": "features/{video_id}.npy", "width": WIDTH, "normalise": "none"}
 HDF5_EACH = FLAT | {"path": "features/each/{video_id}.h5", "key": "features"}
 FORMATS = {"flat": FLAT, "nested": NESTED, "npz": NPZ, "npy": NPY, "hdf5 each": HDF5_EACH}
 
 
 def write(root: Path, stream: dict[str, Any], arrays: dict[str, Any]) -> None:
-    """Write one array a video where a stream looks for it."""
+    """Write one array per video to the location that a stream reads."""
     for video_id, array in arrays.items():
         path = root / stream["path"].replace("{video_id}", video_id)
         key = stream.get("key", "").replace("{video_id}", video_id)
@@ -45,9 +46,14 @@ def build(*streams: dict[str, Any], **values: Any) -> FeatureFilesParams:
     return FeatureFilesParams.model_validate({"streams": streams, **values})
 
 
-def load(root: Path, video_id: str, *streams: dict[str, Any], **values: Any) -> Half:
+def load_streams(root: Path, video_id: str, *streams: dict[str, Any], **values: Any) -> dict[str, Half]:
     with FeatureArchive(root, build(*streams, **values)) as archive:
-        return archive.combine(archive.read(video_id))
+        found = archive.convert(archive.read(video_id))
+    return {name: stream.features for name, stream in found.items()}
+
+
+def load(root: Path, video_id: str, stream: dict[str, Any]) -> Half:
+    return load_streams(root, video_id, stream)[stream["name"]]
 
 
 def survey(root: Path, durations_s: dict[str, float | None], *streams: dict[str, Any], **values: Any) -> Any:
@@ -76,19 +82,19 @@ def test_numbers_of_any_type_are_read(dtype: Any, tmp_path: Path) -> None:
     np.testing.assert_array_equal(load(tmp_path, "v", FLAT)[:, 0], array.astype(np.float16))
 
 
-def test_streams_are_normalised_one_by_one_put_side_by_side_and_cut_to_the_shortest(tmp_path: Path) -> None:
+def test_streams_are_normalised_one_by_one_and_cut_to_the_shortest(tmp_path: Path) -> None:
     look, sound = draw(6), 100 * draw(5, 2, seed=1)
     look[2] = 0.0
     streams = [FLAT | {"normalise": "l2"}, NPZ | {"width": 2}]
     write(tmp_path, streams[0], {"v": look})
     write(tmp_path, streams[1], {"v": sound})
-    features = load(tmp_path, "v", *streams)
-    assert features.shape == (5, 1, 5)
+    features = load_streams(tmp_path, "v", *streams)
+    assert {name: stream.shape for name, stream in features.items()} == {"look": (5, 1, 3), "sound": (5, 1, 2)}
     for row in range(5):
         norm = math.sqrt(sum(float(value) ** 2 for value in look[row]))
         expected = [float(value) / norm if norm else 0.0 for value in look[row]]
-        np.testing.assert_allclose(features[row, 0, :3], expected, atol=1e-3)
-        np.testing.assert_allclose(features[row, 0, 3:], sound[row], rtol=1e-3)
+        np.testing.assert_allclose(features["look"][row, 0], expected, atol=1e-3)
+        np.testing.assert_allclose(features["sound"][row, 0], sound[row], rtol=1e-3)
 
 
 @pytest.mark.parametrize(("difference", "allowed"), [(2, None), (3, 3), (3, None)])
@@ -97,7 +103,7 @@ def test_streams_may_differ_by_a_few_rows_and_no_more(difference: int, allowed: 
     write(tmp_path, NPZ, {"v": draw(10 + difference)})
     values = {} if allowed is None else {"max_length_difference": allowed}
     if difference <= (allowed or 2):
-        assert len(load(tmp_path, "v", FLAT, NPZ, **values)) == 10
+        assert {len(stream) for stream in load_streams(tmp_path, "v", FLAT, NPZ, **values).values()} == {10}
     else:
         with pytest.raises(ValueError, match=r"of streams that differ in length \(1 videos\): v \(10 and 13 rows\)"):
             survey(tmp_path, {"v": 5.0}, FLAT, NPZ, **values)
@@ -105,7 +111,7 @@ def test_streams_may_differ_by_a_few_rows_and_no_more(difference: int, allowed: 
 
 def test_values_too_small_to_be_squared_in_float32_are_normalised(tmp_path: Path) -> None:
     write(tmp_path, FLAT, {"v": np.full((1, 3), 1e-25, np.float32)})
-    expected = 1e-25 / 1e-12  # the norm is smaller than the smallest that is divided by
+    expected = 1e-25 / 1e-12  # the norm is below the smallest divisor
     np.testing.assert_allclose(load(tmp_path, "v", FLAT | {"normalise": "l2"}), expected, atol=1e-7)
 
 
@@ -124,7 +130,7 @@ FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
 
 @pytest.mark.parametrize("stream", [NESTED, NPZ, NPY], ids=["nested", "npz", "npy"])
 @pytest.mark.parametrize(("make", "message"), FAULTS.values(), ids=FAULTS)
-def test_a_video_whose_array_cannot_be_used_is_named_with_what_is_wrong(
+def test_a_video_with_an_unusable_array_is_named_with_the_fault(
     make: Callable[[], Any], message: str, stream: dict[str, Any], tmp_path: Path
 ) -> None:
     write(tmp_path, stream, {"good": draw(5), "bad": make()})
@@ -153,7 +159,7 @@ def test_faults_of_several_kinds_are_all_told_at_once(tmp_path: Path) -> None:
     assert re.findall(r"^(.+) \(1 videos\)", str(error.value), flags=re.MULTILINE) == ["empty", "missing", "of another width"]
 
 
-def test_a_group_in_place_of_an_array_is_named_with_what_it_holds(tmp_path: Path) -> None:
+def test_a_group_in_place_of_an_array_is_named_with_its_members(tmp_path: Path) -> None:
     write(tmp_path, NESTED, {"v": draw(5)})
     with pytest.raises(ValueError, match=r"'v' is a group of 'c3d_features'; the preset's `key` must name one"):
         survey(tmp_path, {"v": 5.0}, NESTED | {"key": "{video_id}"})
@@ -175,7 +181,7 @@ def test_a_damaged_file_of_all_videos_is_named(content: bytes, tmp_path: Path) -
     write(tmp_path, FLAT, {"v": draw(500)})
     path = tmp_path / "features" / "all.hdf5"
     path.write_bytes(path.read_bytes()[:3000] if content == b"half" else content)
-    with pytest.raises(ValueError, match=r"all.hdf5 is no whole HDF5 file"):
+    with pytest.raises(ValueError, match=r"all.hdf5 is not a complete HDF5 file"):
         FeatureArchive(tmp_path, build(FLAT))
 
 
@@ -232,7 +238,8 @@ def test_at_a_fixed_rate_rows_must_fit_the_annotated_duration(tmp_path: Path) ->
     write(tmp_path, FLAT, {"fits": draw(73), "short": draw(70), "half": draw(37)})
     durations_s = {"fits": 150.0, "short": 150.0, "half": 150.0}
     with pytest.raises(
-        ValueError, match=r"of another duration \(2 videos\): half \(37 rows at 0.5 a second, annotated are 150 s"
+        ValueError,
+        match=r"of another duration \(2 videos\): half \(37 rows at 0.5 per second, but the annotated duration is 150 s",
     ):
         survey(tmp_path, durations_s, FLAT, clip_rate_hz=0.5)
     assert survey(tmp_path, durations_s, FLAT)["half"].duration_s == 150.0
@@ -241,11 +248,13 @@ def test_at_a_fixed_rate_rows_must_fit_the_annotated_duration(tmp_path: Path) ->
 def test_without_an_annotated_duration_rows_at_a_fixed_rate_tell_it(tmp_path: Path) -> None:
     write(tmp_path, FLAT, {"v": draw(6)})
     assert survey(tmp_path, {"v": None}, FLAT, clip_rate_hz=0.2)["v"].duration_s == 30.0
-    with pytest.raises(ValueError, match=r"of unknown duration \(1 videos\): v \(the annotations give none, and the preset"):
+    with pytest.raises(
+        ValueError, match=r"of unknown duration \(1 videos\): v \(neither the annotations give a duration nor the preset"
+    ):
         survey(tmp_path, {"v": None}, FLAT)
 
 
-def test_the_hash_is_that_of_the_stored_values_whatever_the_format(tmp_path: Path) -> None:
+def test_the_hash_depends_on_the_stored_values_not_on_the_format(tmp_path: Path) -> None:
     for stream in FORMATS.values():
         write(tmp_path, stream, {"v": draw(5), "w": draw(5, seed=1)})
     found = [survey(tmp_path, {"v": 5.0, "w": 5.0}, stream) for stream in FORMATS.values()]
@@ -253,13 +262,34 @@ def test_the_hash_is_that_of_the_stored_values_whatever_the_format(tmp_path: Pat
     assert found[0]["v"].sha256 != found[0]["w"].sha256
 
 
-def test_identity_tells_widths_normalisation_order_and_arrays_apart_but_not_places() -> None:
+def test_identity_tells_widths_normalisation_and_arrays_apart_but_not_places() -> None:
     contents = {"v": "abc"}
-    base = compute_identity(build(FLAT, NPZ | {"width": 2}).streams, contents)
-    assert compute_identity(build(NESTED, NPY | {"width": 2}).streams, contents) == base
-    assert compute_identity(build(NPZ | {"width": 2}, FLAT).streams, contents) != base
-    assert compute_identity(build(FLAT | {"normalise": "l2"}, NPZ | {"width": 2}).streams, contents)["streams"] != base["streams"]
-    assert compute_identity(build(FLAT, NPZ | {"width": 2}).streams, {"v": "abd"})["arrays"] != base["arrays"]
+
+    def identify(stream: dict[str, Any], contents: dict[str, str] = contents) -> dict[str, str]:
+        return compute_identity(build(stream).streams[0], contents)
+
+    base = identify(FLAT)
+    assert identify(NESTED) == identify(NPY) == base
+    assert identify(FLAT | {"width": 2})["settings"] != base["settings"]
+    assert identify(FLAT | {"normalise": "l2"})["settings"] != base["settings"]
+    assert identify(FLAT, {"v": "abd"})["arrays"] != base["arrays"]
+
+
+def test_the_hash_of_a_stream_is_that_of_its_own_rows_alone(tmp_path: Path) -> None:
+    hashes = []
+    for number, seed in enumerate((1, 2)):
+        root = tmp_path / str(number)
+        write(root, FLAT, {"v": draw(5)})
+        write(root, NPZ, {"v": draw(5, seed=seed)})
+        with FeatureArchive(root, build(FLAT, NPZ)) as archive:
+            hashes.append({name: stream.sha256 for name, stream in archive.convert(archive.read("v")).items()})
+    assert hashes[0]["look"] == hashes[1]["look"]
+    assert hashes[0]["sound"] != hashes[1]["sound"]
+
+
+def test_two_streams_of_one_name_are_refused() -> None:
+    with pytest.raises(ValidationError, match="streams need different names, got look more than once"):
+        build(FLAT, NESTED)
 
 
 @pytest.mark.parametrize(
@@ -273,9 +303,19 @@ def test_identity_tells_widths_normalisation_order_and_arrays_apart_but_not_plac
         ({"path": "{video_id}.npy"}, "key names the array in an HDF5 or npz file and is empty for npy"),
         ({"path": "all.npz"}, "every video would have the same features"),
         ({"width": 0}, "greater than 0"),
+        ({"name": "My look"}, "String should match pattern"),
+        ({"name": "text_encoder"}, "a stream cannot be called 'text_encoder'"),
         ({"normalise": "l1"}, "'l2' or 'none'"),
     ],
 )
 def test_streams_that_can_find_no_array_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         build(FLAT | change)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_features_are_found_in_every_unicode_form_of_their_name(tmp_path: Path, name: str, form: Literal["NFC", "NFD"]) -> None:
+    array = draw(4)
+    write(tmp_path, FORMATS[name], {unicodedata.normalize(form, "caf\u00e9"): array})
+    np.testing.assert_array_equal(load(tmp_path, "caf\u00e9", FORMATS[name])[:, 0], array.astype(np.float16))

@@ -1,4 +1,4 @@
-"""Files are whole or absent."""
+"""Atomic writes: files are whole or absent."""
 
 import hashlib
 import os
@@ -7,7 +7,17 @@ from typing import BinaryIO
 
 import pytest
 
-from corpus.files import read_json, read_jsonl, sha256_file, sha256_json, write_bytes, write_file, write_json, write_jsonl
+from corpus.files import (
+    read_json,
+    read_jsonl,
+    remove_all_but,
+    sha256_file,
+    sha256_json,
+    write_bytes,
+    write_file,
+    write_json,
+    write_jsonl,
+)
 
 
 def test_bytes_arrive_and_folders_are_made(tmp_path: Path) -> None:
@@ -54,7 +64,7 @@ def test_lines_come_back_with_their_numbers_without_the_blank_ones(tmp_path: Pat
     assert list(read_jsonl(path)) == [(1, {"a": 1}), (3, [2])]
 
 
-def test_what_is_not_json_is_named_with_file_and_line(tmp_path: Path) -> None:
+def test_invalid_json_is_named_with_file_and_line(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text("{}\n{oops\n")
     with pytest.raises(ValueError, match="rows.jsonl line 2 is not JSON"):
         list(read_jsonl(tmp_path / "rows.jsonl"))
@@ -68,3 +78,12 @@ def test_checksums_are_those_of_the_bytes_and_of_the_value(tmp_path: Path) -> No
     assert sha256_file(tmp_path / "x") == hashlib.sha256(b"cue").hexdigest()
     assert sha256_json({"a": 1, "b": [2]}) == sha256_json({"b": [2], "a": 1})
     assert sha256_json({"a": 1}) != sha256_json({"a": 2})
+
+
+def test_everything_but_kept_entries_is_removed(tmp_path: Path) -> None:
+    for name in ("kept/a", "gone/b/c", "file"):
+        write_bytes(tmp_path / name, b"1")
+    remove_all_but(tmp_path, {tmp_path / "kept"})
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert (tmp_path / "kept" / "a").is_file()
+    remove_all_but(tmp_path / "absent", set())

@@ -1,4 +1,4 @@
-"""Sentences of the drawn corpus: natural, true at one place of their video, and with all places of the split."""
+"""Sentences of the drawn corpus: natural, true in one moment of their video, with all moments of the split."""
 
 from collections import Counter
 from typing import Any
@@ -8,13 +8,13 @@ import pytest
 
 from corpus.shapes.annotations import Library, annotate
 from corpus.shapes.facts import is_held_out, list_facts
-from corpus.shapes.grammar import Speaker
 from corpus.shapes.params import ShapesParams, SplitSizes
-from corpus.shapes.questions import ask
 from corpus.shapes.scene import Kind, Scene
 from corpus.shapes.scenes import draw_scene, draw_scenes, make_rng
-from corpus.shapes.sentences import Clause, Description, Nth, Related, Sentence, Sequel, Simple, Together
-from corpus.shapes.words import PLAIN, SHIFTED, conjugate, make_plural
+from corpus.shapes.wording.grammar import Speaker
+from corpus.shapes.wording.questions import ask
+from corpus.shapes.wording.sentences import Clause, Description, Nth, Related, Sentence, Sequel, Simple, Together
+from corpus.shapes.wording.words import PLAIN, SHIFTED, conjugate, make_plural
 
 PARAMS = ShapesParams(
     videos=SplitSizes(train=60, val=10, test=20, test_unseen=15, test_background=20, test_shifted=15),
@@ -163,7 +163,7 @@ def test_the_background_split_asks_the_same_in_the_same_words(rows: list[dict[st
 
 
 @pytest.mark.slow
-def test_no_connective_tells_much_about_the_time() -> None:
+def test_no_connective_reveals_much_about_the_time() -> None:
     scenes = [draw_scene(PARAMS, seed=9, split="train", number=number) for number in range(300)]
     starts: dict[str, list[float]] = {}
     for row in annotate(scenes, PARAMS, seed=9):

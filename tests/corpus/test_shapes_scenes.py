@@ -1,4 +1,4 @@
-"""Scenes before they are drawn: reproducible, with room for everyone, and without a prior on time."""
+"""Scenes of the drawn corpus: reproducible, without overlaps of actors, and without a bias in time."""
 
 from collections import Counter
 from itertools import combinations
@@ -9,10 +9,10 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from corpus.shapes.background import FAMILIES, home_of
+from corpus.shapes.drawing.background import FAMILIES, home_of
+from corpus.shapes.drawing.palette import COLORS, ROUND_SHAPES, SHAPES, SHIFTED_COLORS
 from corpus.shapes.facts import is_held_out, list_facts
 from corpus.shapes.motion import build_tracks
-from corpus.shapes.palette import COLORS, ROUND_SHAPES, SHAPES, SHIFTED_COLORS
 from corpus.shapes.params import ShapesParams
 from corpus.shapes.scene import Kind, Scene
 from corpus.shapes.scenes import draw_scene
@@ -40,7 +40,7 @@ def test_a_scene_depends_on_seed_split_and_number_alone() -> None:
     assert draw("train", 1, seed=4)[0].events != forwards[0].events
 
 
-def test_every_part_of_the_world_is_used(scenes: list[Scene]) -> None:
+def test_all_kinds_colours_shapes_and_backgrounds_occur(scenes: list[Scene]) -> None:
     actors = [actor for scene in scenes for actor in scene.actors]
     assert {actor.color for actor in actors} == set(COLORS)
     assert {actor.shape for actor in actors} == set(SHAPES)
@@ -55,7 +55,7 @@ def test_kinds_are_about_equally_frequent(scenes: list[Scene]) -> None:
     assert all(0.5 * mean < counts[kind] < 1.7 * mean for kind in Kind), counts
 
 
-def test_no_kind_tells_when_or_how_long(scenes: list[Scene]) -> None:
+def test_no_kind_of_event_reveals_its_time_or_length(scenes: list[Scene]) -> None:
     starts: dict[Kind, list[float]] = {kind: [] for kind in Kind}
     lengths: dict[Kind, list[int]] = {kind: [] for kind in Kind}
     for scene in scenes:

@@ -1,10 +1,10 @@
-"""When sentences are true, by hand on one scene."""
+"""Truth of sentences, checked by hand on one scene."""
 
 import pytest
 
 from corpus.shapes.facts import list_facts
 from corpus.shapes.scene import Actor, Background, Event, Kind, Scene
-from corpus.shapes.sentences import Clause, Description, Interval, Nth, Related, Sentence, Sequel, Simple, Together
+from corpus.shapes.wording.sentences import Clause, Description, Interval, Nth, Related, Sentence, Sequel, Simple, Together
 
 RED_CIRCLE, BLUE_SQUARE, RED_STAR = Actor("red", "circle"), Actor("blue", "square"), Actor("red", "star")
 SCENE = Scene(
@@ -43,11 +43,11 @@ def test_a_partial_description_is_true_of_everyone_it_fits() -> None:
     assert find(Simple(clause(Kind.BLINK, shape="square"))) == {(50, 90), (200, 240)}
 
 
-def test_who_enters_from_the_left_also_moves_right() -> None:
+def test_an_actor_that_enters_from_the_left_also_moves_right() -> None:
     assert find(Simple(clause(Kind.MOVE_RIGHT, "red", "circle"))) == {(10, 40), (150, 180)}
 
 
-def test_who_collides_to_the_left_moves_left_and_back_right() -> None:
+def test_an_actor_that_collides_to_the_left_moves_left_and_back_right() -> None:
     assert find(Simple(clause(Kind.MOVE_LEFT))) == {(120, 130)}
     assert find(Simple(clause(Kind.MOVE_RIGHT, shape="star"))) == {(130, 140)}
     assert find(Simple(clause(Kind.MOVE_DOWN))) == set()
@@ -94,7 +94,7 @@ def test_together_is_true_while_exactly_so_many_do_it() -> None:
     assert find(Together(clause(Kind.BLINK), 3)) == set()
 
 
-def test_together_joins_neighbours_and_drops_what_is_shorter_than_a_second() -> None:
+def test_together_joins_neighbours_and_drops_intervals_below_a_second() -> None:
     events = (Event(Kind.SPIN, 0, 0, 30), Event(Kind.SPIN, 1, 5, 60), Event(Kind.SPIN, 2, 30, 55), Event(Kind.SPIN, 0, 54, 99))
     scene = Scene("hand", "train", 10, 300, SCENE.actors, events, SCENE.background)
     assert Together(clause(Kind.SPIN), 2).find(list_facts(scene), 10) == {(5, 54)}

@@ -1,4 +1,4 @@
-"""Drawn videos: what a player finds in the file, and what a person sees and hears."""
+"""Drawn videos: file format, pictures and sound."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +10,14 @@ import yaml
 from numpy.typing import NDArray
 
 from corpus.files import sha256_file
-from corpus.shapes.background import FAMILIES, build_texture, shift_texture
-from corpus.shapes.draw import draw_frames
-from corpus.shapes.palette import ALL_COLORS, COLORS, SHAPES, build_outline
+from corpus.shapes.drawing.background import FAMILIES, build_texture, shift_texture
+from corpus.shapes.drawing.draw import draw_frames
+from corpus.shapes.drawing.palette import ALL_COLORS, COLORS, SHAPES, build_outline
+from corpus.shapes.drawing.sound import TONES, build_sound
+from corpus.shapes.drawing.video import write_video
 from corpus.shapes.params import ShapesParams
 from corpus.shapes.scene import Actor, Background, Event, Kind, Scene
 from corpus.shapes.scenes import draw_scene
-from corpus.shapes.sound import TONES, build_sound
-from corpus.shapes.video import write_video
 
 TINY = ShapesParams(**yaml.safe_load((Path(__file__).resolve().parents[2] / "presets" / "render" / "tiny.yaml").read_text()))
 START, END, RATE_HZ = 20, 40, 16000
@@ -40,7 +40,7 @@ def make_scene(kind: Kind) -> Scene:
 
 
 def measure_change(frames: list[NDArray[np.uint8]], first: int, end: int) -> float:
-    """Mean absolute difference of neighbouring frames, over [first, end)."""
+    """Return the mean absolute difference of neighbouring frames over [first, end)."""
     pairs = [(frames[index].astype(int), frames[index + 1].astype(int)) for index in range(first, end - 1)]
     return float(np.mean([np.abs(later - earlier).mean() for earlier, later in pairs]))
 
@@ -114,7 +114,7 @@ def test_a_file_holds_h264_and_aac_of_the_exact_duration_with_the_index_in_front
     assert content.index(b"moov") < content.index(b"mdat")
 
 
-def test_the_file_shows_what_was_drawn(tmp_path: Path) -> None:
+def test_the_file_shows_the_drawn_frames(tmp_path: Path) -> None:
     scene = draw_scene(TINY, seed=1, split="train", number=1)
     drawn = list(draw_frames(scene, 96))
     with av.open(str(write_video(scene, tmp_path, TINY))) as container:
@@ -124,7 +124,7 @@ def test_the_file_shows_what_was_drawn(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_bytes_do_not_depend_on_what_was_encoded_before(tmp_path: Path) -> None:
+def test_bytes_do_not_depend_on_earlier_encodings(tmp_path: Path) -> None:
     scenes = [draw_scene(TINY, seed=2, split="train", number=number) for number in range(6)]
     forwards = {scene.video_id: sha256_file(write_video(scene, tmp_path / "a", TINY)) for scene in scenes}
     backwards = {scene.video_id: sha256_file(write_video(scene, tmp_path / "b", TINY)) for scene in scenes[::-1]}

@@ -19,7 +19,7 @@ def contents(*video_ids: str) -> dict[str, str]:
 
 
 def video(video_id: str, split: str, sha256: str) -> Video:
-    return Video(video_id, "videos/a.mp4", split, 1.0, 10.0, 10, 8, 8, 0, "h264", False, sha256)
+    return Video(video_id=video_id, path="videos/a.mp4", split=split, duration_s=1.0, sha256=sha256)
 
 
 IDS = tuple(f"v{number}" for number in range(20))
@@ -56,7 +56,7 @@ def test_published_splits_are_kept_and_videos_without_queries_are_unlabelled() -
     assert splits == {"a": "train", "b": "val", "c": "test_unseen", "d": "unlabelled"}
 
 
-def test_validation_is_held_out_of_train_where_none_is_published() -> None:
+def test_validation_is_held_out_of_train_if_none_is_published() -> None:
     queries = [query(video_id, "train") for video_id in IDS] + [query("t", "test")]
     splits = assign_splits(queries, contents(*IDS, "t"), **SHARES, seed=1)
     assert list(splits.values()).count("val") == 2
@@ -77,7 +77,7 @@ def test_a_published_validation_without_a_test_split_is_kept_and_no_test_split_i
     assert splits == dict.fromkeys(IDS, "train") | {"a": "val"}
 
 
-def test_a_split_that_another_one_annotates_again_gives_way_row_by_row() -> None:
+def test_a_reannotated_split_loses_its_queries_row_by_row() -> None:
     queries = [query("a", "val"), query("b", "val"), query("a", "test"), query("c", "train")]
     rows = {one.qid: f"row of {one.qid}" for one in queries}
     kept, notes = leave_out_reannotated(queries, rows, {"val": "test"})

@@ -1,4 +1,4 @@
-"""Sentences become the same token ids in training and serving."""
+"""Tokenization of sentences, the same in training and serving."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def test_a_vocabulary_survives_saving_and_its_digest_knows_the_order(tmp_path: P
     assert vocabulary.digest != Vocabulary(("dög", "a")).digest
 
 
-def test_words_are_replaced_whatever_their_case_and_the_rest_stays() -> None:
+def test_words_are_replaced_in_any_case_and_the_rest_stays() -> None:
     swap = {"left": "right", "right": "left"}
     assert replace_words("Left, then the leftmost goes RIGHT!", swap) == "right, then the leftmost goes left!"
 

@@ -1,4 +1,4 @@
-"""The tokenizer of a pretrained text encoder: ids from 1, padding 0, and the same ids after it was saved."""
+"""Tokenizer of a pretrained text encoder: ids from 1, padding 0, and equal ids after a round trip."""
 
 import sys
 from collections.abc import Callable
@@ -87,7 +87,7 @@ def test_a_sentence_without_words_is_refused_as_by_every_tokenizer(train: Train,
 
 
 @pytest.mark.parametrize("content", [b"{}", b"[1, 2", b'{"version": "1.0", "model": {"type": "Magic"}}', b"\xff\xfe"])
-def test_a_file_that_is_no_tokenizer_is_named(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_tokenizer_is_named(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"tokenizer\.json is not a tokenizer of the package tokenizers"):
@@ -114,3 +114,10 @@ def test_a_folder_gives_back_the_tokenizer_that_its_files_name(build: Callable[[
 def test_a_folder_with_no_tokenizer_or_two_is_refused(names: tuple[str, ...], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"must list one tokenizer, vocabulary\.json or tokenizer\.json, among its files"):
         load_tokenizer(tmp_path, names)
+
+
+@KINDS
+def test_the_forms_and_apostrophes_of_a_sentence_get_the_same_ids(train: Train) -> None:
+    tokenizer = read(train)
+    expected = tokenizer.encode(["the caf\u00e9's square"]).tolist()
+    assert tokenizer.encode(["the cafe\u0301\u2019s square"]).tolist() == expected

@@ -1,4 +1,4 @@
-"""A disk of its own that a test may fill."""
+"""A small disk that a test may fill."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ _SIZE = "256m"
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    """A disk that a test may fill; it is skipped where none can be mounted."""
+    """Mount a disk that the test may fill; skip the test if mounting is not possible."""
     if os.geteuid() != 0:
         pytest.skip("mounting a small disk needs root")
     folder = tmp_path / "disk"

@@ -1,4 +1,4 @@
-"""A disk that fills up, and a limit on the size of files, while real stages write: with room they end with the same bytes."""
+"""Full disks and file size limits in real stages: with room again, the stages end with the same bytes."""
 
 import json
 import shutil
@@ -20,14 +20,15 @@ FAULTS = {"full disk": "No space left on device", "size limit": "File too large"
 
 @pytest.fixture
 def checkout(tiny_pipeline: Path, small_disk: SmallDisk) -> Path:
-    """A copy of the finished tiny pipeline on a small disk, without any cache."""
+    """Copy the finished tiny pipeline to a small disk, without any cache."""
     ignored = shutil.ignore_patterns(".git", ".cache", "cache", "__pycache__")
     return Path(shutil.copytree(tiny_pipeline, small_disk.path / "checkout", ignore=ignored))
 
 
 def hash_files(folder: Path) -> dict[str, str]:
-    """Return the checksum of every file but `run.json`, which names the tracked run."""
-    return {path.name: sha256_file(path) for path in folder.iterdir() if path.name != "run.json"}
+    """Return the checksum of every file except `run.json`, which names the tracked run."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "run.json")
+    return {str(path.relative_to(folder)): sha256_file(path) for path in files}
 
 
 def run_stage(checkout: Path, *arguments: str, file_bytes: int | None = None) -> subprocess.CompletedProcess[str]:
@@ -52,7 +53,7 @@ def test_shards_that_do_not_fit_are_made_when_there_is_room(
     fault: str, checkout: Path, small_disk: SmallDisk, tiny_pipeline: Path
 ) -> None:
     features = checkout / "data" / "features"
-    sizes = [path.stat().st_size for path in features.glob("shard-*")]
+    sizes = [path.stat().st_size for path in features.rglob("shard-*")]
     shutil.rmtree(features)
     small_disk.fill(leaving=sum(sizes) // 2 if fault == "full disk" else 4 * sum(sizes))
     limit = max(sizes) - 1 if fault == "size limit" else None
@@ -70,7 +71,7 @@ def test_shards_that_do_not_fit_are_made_when_there_is_room(
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_training_whose_checkpoint_does_not_fit_goes_on_when_there_is_room(
+def test_a_training_whose_checkpoint_does_not_fit_resumes_when_there_is_room(
     fault: str, checkout: Path, small_disk: SmallDisk, tiny_pipeline: Path
 ) -> None:
     role = checkout / "data" / "checkpoints" / "blind"

@@ -1,4 +1,4 @@
-"""A disk that fills up while DVC commits, and what DVC leaves behind then: the next run needs nobody to delete anything."""
+"""Full disks during a DVC commit: the next run repairs what DVC leaves behind, without deletions by hand."""
 
 import hashlib
 import os
@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.dvc_process import DvcError, run_dvc
-from flows.dvc_repair import find_live_dvc, repair
 from loopback import wait_until
+from pipeline.dvc.process import DvcError, run_dvc
+from pipeline.dvc.repair import find_live_dvc, repair
 from small_disk import SmallDisk, run_program
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
@@ -28,7 +28,7 @@ stages:
     params: [seed]
     outs: [out]
 """
-# `plain` stages are a stranger's; the others end as all stages of this project do
+# `PLAIN` stages know nothing of this project; the others end like all stages of this project
 MAKE = f"""
 import random, sys
 from pathlib import Path
@@ -41,13 +41,13 @@ def main():
     for number in range(3):
         (Path("out") / str(number)).write_bytes(generator.randbytes({OUT_BYTES // 3}))
 """
-PLAIN, OURS = "main()\n", "from stages.support.entry import run_stage\nrun_stage(main, name='make')\n"
-GUARDED = (sys.executable, "-m", "flows.dvc_process", "repro")
+PLAIN, OURS = "main()\n", "from pipeline.entry import run_alone\nrun_alone(main, name='make')\n"
+GUARDED = (sys.executable, "-m", "pipeline.dvc.process", "repro")
 
 
 @dataclass(frozen=True, slots=True)
 class Repo:
-    """A DVC project of one stage, and where DVC keeps its state databases."""
+    """A DVC project of one stage, and the folder of DVC's state databases."""
 
     path: Path
     site: Path
@@ -64,7 +64,7 @@ class Repo:
         return [hashlib.md5(path.read_bytes()).hexdigest() for path in sorted((self.path / "out").iterdir())]
 
     def assert_whole(self) -> None:
-        """Check that DVC finds all done, its cache has all files, and nothing unfinished lies about."""
+        """Check that DVC reports everything as done, that its cache has all files, and that no unfinished file is left."""
         assert self.run("dvc", "status", "--quiet").returncode == 0
         objects = self.path / ".dvc" / "cache" / "files" / "md5"
         for digest in self.hash_outs():
@@ -96,7 +96,7 @@ def commit_all(repo: Repo) -> None:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Repo:
-    """A project whose stage has run; tests copy it."""
+    """Return a project whose stage has run; tests copy it."""
     folder = tmp_path_factory.mktemp("finished")
     repo = make_repo(folder / "repo", folder / "site")
     repo.repro()
@@ -106,7 +106,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Repo:
 
 @pytest.fixture
 def repo(finished: Repo, tmp_path: Path) -> Repo:
-    """A copy of the finished project."""
+    """Return a copy of the finished project."""
     shutil.copytree(finished.path, tmp_path / "repo")
     return Repo(tmp_path / "repo", tmp_path / "site")
 
@@ -151,7 +151,7 @@ def test_a_stage_of_ours_ends_a_plain_dvc_before_its_commit_can_fail(small_disk:
     assert repo.hash_outs() == finished.hash_outs()
 
 
-def test_what_the_cache_has_already_needs_no_room(small_disk: SmallDisk) -> None:
+def test_files_in_the_cache_need_no_room(small_disk: SmallDisk) -> None:
     repo = make_repo(small_disk.path / "repo", small_disk.path / "site", end=OURS)
     assert repo.run("dvc", "repro").returncode == 0
     small_disk.fill(leaving=OUT_BYTES // 2 + (4 << 20))
@@ -160,7 +160,7 @@ def test_what_the_cache_has_already_needs_no_room(small_disk: SmallDisk) -> None
     assert repo.num_runs == 2
 
 
-def test_a_flow_says_what_did_not_fit(small_disk: SmallDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_flow_names_the_missing_room(small_disk: SmallDisk, monkeypatch: pytest.MonkeyPatch) -> None:
     repo = make_repo(small_disk.path / "repo", small_disk.path / "site")
     monkeypatch.chdir(repo.path)
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(repo.site))
@@ -191,7 +191,7 @@ DAMAGES: dict[str, Callable[[Repo], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_a_full_disk_cut_off_is_made_good_and_nothing_is_computed_again(damage: str, repo: Repo) -> None:
+def test_damage_of_a_full_disk_is_repaired_without_computing_anything_again(damage: str, repo: Repo) -> None:
     lock = (repo.path / "dvc.lock").read_bytes()
     DAMAGES[damage](repo)
     output = repo.repro()
@@ -202,7 +202,7 @@ def test_what_a_full_disk_cut_off_is_made_good_and_nothing_is_computed_again(dam
 
 
 @pytest.mark.parametrize("source", ["committed", "nothing"])
-def test_a_lost_lock_comes_back_from_git_or_stage_by_stage_from_the_run_cache(source: str, repo: Repo) -> None:
+def test_a_lost_lock_is_restored_from_git_or_stage_by_stage_from_the_run_cache(source: str, repo: Repo) -> None:
     lock = (repo.path / "dvc.lock").read_bytes()
     shutil.rmtree(repo.path / ".cache")
     if source == "nothing":
@@ -210,13 +210,13 @@ def test_a_lost_lock_comes_back_from_git_or_stage_by_stage_from_the_run_cache(so
         run_program(repo.path, "git", "init", "-q")
     cut_off(repo.path / "dvc.lock")
     output = repo.repro()
-    assert ("took back the committed dvc.lock" if source == "committed" else "removed dvc.lock") in output
+    assert ("restored the committed dvc.lock" if source == "committed" else "removed dvc.lock") in output
     assert (repo.path / "dvc.lock").read_bytes() == lock
     assert repo.num_runs == 1
 
 
 @pytest.mark.parametrize("keeping", [0.0, 0.3, 0.9])
-def test_state_databases_that_were_cut_off_are_made_anew(keeping: float, repo: Repo) -> None:
+def test_truncated_state_databases_are_recreated(keeping: float, repo: Repo) -> None:
     repo.repro()
     databases = list(repo.site.rglob("*.db"))
     assert len(databases) >= 2
@@ -228,7 +228,7 @@ def test_state_databases_that_were_cut_off_are_made_anew(keeping: float, repo: R
     assert repo.num_runs == 1
 
 
-def test_nothing_is_repaired_under_a_dvc_that_lives(repo: Repo) -> None:
+def test_nothing_is_repaired_while_dvc_is_running(repo: Repo) -> None:
     program = repo.path / "dvc"
     program.write_text("import time; print('up', flush=True); time.sleep(60)")
     cut_off(repo.path / ".dvc" / "tmp" / "rwlock")
@@ -241,12 +241,12 @@ def test_nothing_is_repaired_under_a_dvc_that_lives(repo: Repo) -> None:
             assert (repo.path / ".dvc" / "tmp" / "rwlock").exists()
         finally:
             living.kill()
-    assert wait_until(lambda: find_live_dvc(repo.path) is None, 5)
-    assert repair(repo.path) == ["removed .dvc/tmp/rwlock, which was cut off"]
+    assert wait_until(lambda: find_live_dvc(repo.path) is None)
+    assert repair(repo.path) == ["removed .dvc/tmp/rwlock, which was truncated"]
     assert not (repo.path / ".dvc" / "tmp" / "rwlock").exists()
 
 
-def test_a_disk_without_any_room_ends_before_dvc_begins(small_disk: SmallDisk, finished: Repo) -> None:
+def test_without_any_room_the_command_ends_before_dvc_starts(small_disk: SmallDisk, finished: Repo) -> None:
     shutil.copytree(finished.path, small_disk.path / "repo", ignore=shutil.ignore_patterns(".cache"))
     repo = Repo(small_disk.path / "repo", small_disk.path / "site")
     small_disk.fill(leaving=0)

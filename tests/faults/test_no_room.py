@@ -1,5 +1,6 @@
-"""Without room every writer says what did not fit where, and leaves neither a truncated file nor a temporary one."""
+"""Writers on a full disk: the error names file and sizes, and no truncated or temporary file is left."""
 
+import contextlib
 import functools
 import os
 import re
@@ -19,14 +20,14 @@ from corpus.media import ClipSampling
 from corpus.records import load_corpus
 from corpus.store import save_shard
 from models.training.checkpoint_files import WholeCheckpointIO
+from pipeline.disk.disk_room import describe_no_room
+from pipeline.executors.clip_cache import ClipCache
+from pipeline.executors.machine import map_in_processes
+from pipeline.executors.probing import probe_file
+from pipeline.executors.process import hold_lock
+from pipeline.packaging.bento import archive_bento
+from pipeline.tracking.spool import Spool
 from small_disk import SmallDisk
-from stages.support.bento import archive_bento
-from stages.support.clip_cache import ClipCache
-from stages.support.disk_room import describe_no_room
-from stages.support.machine import map_in_processes
-from stages.support.probing import probe_file
-from stages.support.process import hold_lock
-from stages.support.tracking_spool import Spool
 
 pytestmark = pytest.mark.fault
 
@@ -70,7 +71,7 @@ WRITERS: dict[str, Write] = {
 
 @pytest.fixture
 def size_limit() -> Iterator[None]:
-    """No file of this process may be larger than 64 KiB."""
+    """Limit the files of this process to 64 KiB."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM_BYTES, before[1]))
     try:
@@ -80,7 +81,7 @@ def size_limit() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_what_does_not_fit_on_the_disk_is_named_with_its_size_and_leaves_the_old_file(writer: str, small_disk: SmallDisk) -> None:
+def test_a_file_that_does_not_fit_is_named_with_its_size_and_leaves_the_old_file(writer: str, small_disk: SmallDisk) -> None:
     path = small_disk.path / "folder" / "old"
     write_bytes(path, b"old")
     if writer == "archive":
@@ -112,7 +113,7 @@ def test_a_limit_on_the_size_of_files_is_named_as_such(writer: str, size_limit: 
     assert os.listdir(tmp_path) == ["old"]
 
 
-def test_a_worker_process_says_the_same(small_disk: SmallDisk) -> None:
+def test_a_worker_process_raises_the_same_error(small_disk: SmallDisk) -> None:
     small_disk.fill(leaving=ROOM_BYTES)
     path = small_disk.path / "shard.safetensors"
     with pytest.raises(NoRoomError, match=rf"^cannot write {re.escape(str(path))}: No space left .* bytes are needed, "):
@@ -126,7 +127,7 @@ def save_by_torch(path: Path) -> None:
 
 
 def fill_a_database(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE numbers (value)")
         connection.executemany("INSERT INTO numbers VALUES (?)", [("x" * 1000,)] * 300)
 
@@ -141,7 +142,7 @@ def fill_a_database(path: Path) -> None:
     ],
     ids=["torch", "safetensors", "sqlite", "system"],
 )
-def test_libraries_that_hide_the_reason_are_understood(write: Write, small_disk: SmallDisk) -> None:
+def test_errors_of_libraries_that_hide_the_reason_are_recognised(write: Write, small_disk: SmallDisk) -> None:
     small_disk.fill(leaving=ROOM_BYTES)
     with pytest.raises(Exception) as caught:  # noqa: PT011 # each library has its own
         write(small_disk.path / "file")
@@ -150,12 +151,12 @@ def test_libraries_that_hide_the_reason_are_understood(write: Write, small_disk:
     assert re.search(r"\d+ bytes are free in /.*; free some and run it again$", message)
 
 
-def test_other_errors_say_nothing_of_room() -> None:
+def test_other_errors_are_not_taken_for_a_full_disk() -> None:
     assert describe_no_room(ValueError("the loss is nan")) is None
     assert describe_no_room(FileNotFoundError(2, "No such file or directory", "x")) is None
 
 
-def test_an_event_that_does_not_fit_leaves_the_spool_as_it_was(small_disk: SmallDisk) -> None:
+def test_an_event_that_does_not_fit_does_not_change_the_spool(small_disk: SmallDisk) -> None:
     spool = Spool(small_disk.path / "tracking", "blind-1")
     spool.append("start", params={"a": 1})
     before = spool.events_path.read_bytes()
@@ -184,7 +185,7 @@ def test_a_video_is_not_blamed_for_a_full_disk(small_models: Any, small_disk: Sm
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff"])
-def test_a_probe_that_was_cut_off_is_made_again(content: bytes, small_models: Any, tmp_path: Path) -> None:
+def test_a_truncated_probe_is_made_again(content: bytes, small_models: Any, tmp_path: Path) -> None:
     video = small_models.raw / "videos" / "v0.mp4"
     whole = probe_file(video, tmp_path)
     (kept,) = tmp_path.iterdir()
@@ -192,7 +193,7 @@ def test_a_probe_that_was_cut_off_is_made_again(content: bytes, small_models: An
     assert probe_file(video, tmp_path) == whole
 
 
-def test_decoded_clips_that_were_cut_off_are_decoded_again(small_models: Any, tmp_path: Path) -> None:
+def test_truncated_clips_are_decoded_again(small_models: Any, tmp_path: Path) -> None:
     videos = load_corpus(small_models.corpus).videos[:1]
     sampling = ClipSampling(clip_rate_hz=1.0, offsets_s=(0.0,), size_px=8)
     cache = ClipCache(tmp_path, videos=videos, media_dir=small_models.raw, sampling=sampling)

@@ -1,4 +1,4 @@
-"""A real server and worker: deploying, a scheduled run, a cancelled one, and never two runs at once."""
+"""Deployment with a real server and worker: scheduled runs, cancelled runs, and never two runs at once."""
 
 import json
 import subprocess
@@ -10,34 +10,31 @@ import psutil
 import pytest
 import yaml
 
-from flows.dvc_process import build_environment
 from flows.reproduce import STAGES
 from loopback import wait_until
+from pipeline.dvc.process import build_environment
 
 if TYPE_CHECKING:
     from conftest import PrefectService
 
 pytestmark = pytest.mark.slow
-READ_CHAMPION = "import json; from stages.support.tracking import read_champion; print(json.dumps(read_champion()))"
+READ_CHAMPION = "import json; from pipeline.tracking.server import read_champion; print(json.dumps(read_champion()))"
 
 
 def deploy_without_server(folder: Path, **variables: str) -> str:
     env = {key: value for key, value in build_environment().items() if key != "PREFECT_API_URL"} | variables
-    command = [sys.executable, "-m", "flows.deploy"]
+    command = [sys.executable, "-m", "cuepoint", "deploy"]
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False).stderr.splitlines()[-1]
 
 
 def test_deploying_without_a_server_names_the_command_that_starts_one(project: Path) -> None:
-    assert deploy_without_server(project) == (
-        "deploy: error: PREFECT_API_URL names no server; run: make server, and in another terminal: make deploy"
-    )
     url = "http://127.0.0.1:9/api"
-    message = f"deploy: error: no Prefect server answers at {url}; run: make server"
+    message = f"deploy: error: no Prefect server answers at {url}; run: cuepoint server"
     assert deploy_without_server(project, PREFECT_API_URL=url) == message
 
 
 def test_a_bad_schedule_is_refused(project: Path, prefect_service: "PrefectService") -> None:
-    command = [sys.executable, "-m", "flows.deploy", "--cron", "every night"]
+    command = [sys.executable, "-m", "cuepoint", "deploy", "--cron", "every night"]
     result = subprocess.run(command, cwd=project, env=prefect_service.env, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "every night" in result.stderr
@@ -66,6 +63,7 @@ def test_a_scheduled_run_finishes_the_pipeline_and_registers_a_champion(project:
     assert "accepted: there was no champion" in prefect_service.read_logs(run_id)
 
 
+@pytest.mark.fault
 def test_cancelling_ends_the_stage_frees_the_gpu_slot_and_keeps_the_schedule(
     project: Path, prefect_service: "PrefectService"
 ) -> None:
@@ -79,7 +77,7 @@ def test_cancelling_ends_the_stage_frees_the_gpu_slot_and_keeps_the_schedule(
     second = prefect_service.schedule(deployment_id)
     assert prefect_service.wait_for(second, "CANCELLED", "COMPLETED", "RUNNING") == "Cancelled"
     prefect_service.ask(f"flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLING"}})
-    assert prefect_service.wait_for(run_id, "CANCELLED", limit_s=60) == "Cancelled"
-    wait_until(lambda: not stage.is_running(), 30)
-    wait_until(lambda: prefect_service.count_gpu_slots() == 0, 30)
+    assert prefect_service.wait_for(run_id, "CANCELLED") == "Cancelled"
+    wait_until(lambda: not stage.is_running())
+    wait_until(lambda: prefect_service.count_gpu_slots() == 0)
     assert prefect_service.ask("deployments/name/reproduce/scheduled")["paused"] is False

@@ -1,5 +1,6 @@
-"""Order, GPU slot and outcome of the flow, with everything that it starts replaced."""
+"""Order, GPU slot and outcome of the flow, with its DVC and registry calls replaced."""
 
+import ast
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +10,12 @@ import pytest
 import yaml
 
 from flows import reproduce as module
-from flows.champion import Decision
-from flows.dvc_process import DvcError
 from flows.reproduce import GPU_STAGES, STAGES, reproduce, reproduce_stage, seal_and_challenge
+from pipeline.dvc.process import DvcError
+from pipeline.identity.closures import find_run_closure, list_runs
+from pipeline.tracking.champion import Decision
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def list_dvc_stages() -> list[str]:
@@ -45,7 +49,7 @@ def test_a_failed_stage_stops_the_flow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "seal_and_challenge", lambda: done.append("champion"))
     with pytest.raises(DvcError, match="bad data"):
         reproduce.fn()
-    assert done == ["render", "ingest", "validate"]
+    assert done == ["identity", "render", "ingest", "validate"]
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -83,7 +87,7 @@ def test_a_rejected_challenger_is_logged_and_no_failure(
     assert caplog.messages == [f"{'accepted' if decision.accepted else 'rejected'}: {decision.reason}"]
 
 
-def test_what_changed_while_the_pipeline_ran_is_not_registered(
+def test_a_working_tree_that_changed_during_the_run_is_not_registered(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def find_stale(arguments: list[str], log: object) -> str:
@@ -93,4 +97,19 @@ def test_what_changed_while_the_pipeline_ran_is_not_registered(
     monkeypatch.setattr(module, "challenge_champion", lambda: pytest.fail("registered"))
     with caplog.at_level(logging.INFO, logger="test_flow"):
         seal_and_challenge.fn()
-    assert caplog.messages == ["rejected: the working tree changed while the pipeline ran: what was made is not of one piece"]
+    assert caplog.messages == ["rejected: the working tree changed while the pipeline ran, so its outputs do not belong together"]
+
+
+def test_the_gpu_stages_are_the_stages_whose_code_chooses_a_device() -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    asking = {run.stage for run in list_runs(params) if any(map(asks_for_device, find_run_closure(run, params).files))}
+    assert asking == GPU_STAGES
+
+
+def asks_for_device(path: str) -> bool:
+    """Tell whether a file calls `choose_device`."""
+    if not path.endswith(".py"):
+        return False
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return any(isinstance(function, ast.Name) and function.id == "choose_device" for function in calls)

@@ -1,4 +1,4 @@
-"""The whole pipeline from nothing, carried out by a scheduled run of a real server and worker."""
+"""The whole pipeline from scratch, in a scheduled run of a real server and worker."""
 
 import json
 import sys
@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from corpus.files import sha256_file
-from flows.champion import METRICS
+from pipeline.tracking.champion import METRICS
 
 if TYPE_CHECKING:
     from conftest import PrefectService
 
-READ_CHAMPION = "import json; from stages.support.tracking import read_champion; print(json.dumps(read_champion()))"
+READ_CHAMPION = "import json; from pipeline.tracking.server import read_champion; print(json.dumps(read_champion()))"
 
 
 MEASURED = ("run.json", "export.json")  # the id of a run, and times

@@ -1,4 +1,4 @@
-"""The candidates of a moment map: which cells they are, their spans, and what fills them."""
+"""Candidates of a moment map: cells, spans and proposal features."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def test_a_convolved_proposal_sees_its_cells_and_no_others() -> None:
     proposals = ConvProposals((16, 8, 8), hidden_dim=2)
     with torch.no_grad():
         for name, parameter in proposals.named_parameters():
-            parameter.fill_(1.0 if name.endswith("weight") else 0.0)  # counts the ways from a cell to a proposal
+            parameter.fill_(1.0 if name.endswith("weight") else 0.0)  # counts the paths from a cell to a proposal
     cells = torch.eye(64).reshape(64, 1, 64).expand(64, 2, 64)  # row i is one-hot at cell i
     seen = proposals(cells)[..., 0] > 0  # (64, M)
     for index, (first, last) in enumerate(list_candidates(64, (16, 8, 8))[0].tolist()):

@@ -1,17 +1,17 @@
-"""Checkpoint folders are verified when they are loaded."""
+"""Checkpoint folders: loading verifies the files."""
 
 import json
 from pathlib import Path
 
 import pytest
 import torch
+from streams import video_dims
 
 from corpus.store import Fingerprint
+from models.artefacts.checkpoint import CheckpointConfig, load_blind, load_localizer, save_checkpoint
 from models.blinds.text_only import TextOnlyParams
-from models.exchange.batches import InputDims
-from models.exchange.checkpoint import CheckpointConfig, load_blind, load_localizer, save_checkpoint
 
-DIMS = InputDims(feature_dim=4, num_places=2, text_dim=3)
+DIMS = video_dims(dim=4, num_places=2, text_dim=3)
 
 
 @pytest.fixture
@@ -29,6 +29,7 @@ def test_a_checkpoint_comes_back_frozen_and_in_evaluation_mode(folder: Path) -> 
     assert not model.training
     assert not any(parameter.requires_grad for parameter in model.parameters())
     assert config.dims == DIMS
+    assert config.streams == ()
     assert config.fingerprint == Fingerprint({"weights": "a"}, {"decoder": "b"})
 
 
@@ -60,10 +61,10 @@ def test_a_checkpoint_of_another_role_is_refused(folder: Path) -> None:
         load_localizer(folder)
 
 
-def test_a_checkpoint_that_does_not_say_how_long_its_videos_were_is_refused(folder: Path) -> None:
+def test_a_checkpoint_of_another_version_is_refused(folder: Path) -> None:
     path = folder / "config.json"
     config = json.loads(path.read_text())
-    assert config.pop("longest_s") == 40.0
+    assert config.pop("format_version") == 2
     path.write_text(json.dumps(config))
-    with pytest.raises(ValueError, match="does not say how long the training videos were; run: dvc repro --force train@blind"):
+    with pytest.raises(ValueError, match="has format_version None, this code reads 2; run: dvc repro --force train@blind"):
         load_blind(folder)

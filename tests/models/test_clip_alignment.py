@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from streams import as_video, video_dims
 from torch import Tensor
 
 from corpus.moments import build_dense_cells
-from models.exchange.batches import InputDims, TextFeatures, VideoFeatures
+from models.contracts.batches import TextFeatures, VideoFeatures
 from models.layers.set_distances import WindowChamfer, compute_squared_distances
 from models.layers.window_grid import WindowGrid, list_windows
 from models.localizers.cal import CAL, CALParams
@@ -13,7 +14,7 @@ from models.localizers.cal_chamfer import CALChamferParams
 from models.localizers.mcn_moment import MCNMomentParams, MomentContextNetwork, compute_ends
 from models.retrievers.cal import CALParams as CALRetrieverParams
 
-DIMS = InputDims(feature_dim=6, num_places=3, text_dim=5)
+DIMS = video_dims(dim=6, num_places=3, text_dim=5)
 
 
 def make_text(lengths: list[int]) -> TextFeatures:
@@ -24,7 +25,7 @@ def make_text(lengths: list[int]) -> TextFeatures:
 
 def make_video(num_inside: list[int], *, num_places: int = 3) -> VideoFeatures:
     features = torch.randn(len(num_inside), 8, num_places, 6, generator=torch.Generator().manual_seed(1))
-    return VideoFeatures(features, torch.arange(8)[None] < torch.tensor(num_inside)[:, None], torch.tensor([8.0, 20.0]))
+    return as_video(features, torch.arange(8)[None] < torch.tensor(num_inside)[:, None], torch.tensor([8.0, 20.0]))
 
 
 def draw_set(num_vectors: int, seed: int) -> Tensor:
@@ -32,7 +33,7 @@ def draw_set(num_vectors: int, seed: int) -> Tensor:
 
 
 def measure_chamfer(clips: Tensor, words: Tensor, *, num_clips: int | None = None, num_words: int | None = None) -> Tensor:
-    """Return the Chamfer distance of the window of all clips that count to the words that count."""
+    """Return the Chamfer distance between the window of all valid clips and the valid words."""
     num_clips, num_words = num_clips or clips.shape[1], num_words or words.shape[1]
     mask = torch.arange(clips.shape[1])[None] < num_clips
     word_mask = torch.arange(words.shape[1])[None] < num_words
@@ -69,7 +70,7 @@ def test_chamfer_of_identical_sets_is_zero_with_finite_gradients() -> None:
 
 def test_padding_of_clips_and_words_does_not_change_the_chamfer_distance() -> None:
     clips, words = draw_set(5, 0), draw_set(4, 1)
-    near = torch.cat([words[:, :3], clips[:, :1]], dim=1)  # the word that does not count equals a clip
+    near = torch.cat([words[:, :3], clips[:, :1]], dim=1)  # the padding word equals a clip
     masked = measure_chamfer(clips, near, num_clips=4, num_words=3)
     torch.testing.assert_close(masked, measure_chamfer(clips[:, :4], words[:, :3]))
 
@@ -101,7 +102,7 @@ def build_cal(**values: object) -> CAL:
 @pytest.mark.parametrize("unit_vectors", [False, True])
 def test_the_cost_of_a_moment_is_the_mean_squared_distance_of_its_clips(unit_vectors: bool) -> None:
     model, video, text = build_cal(unit_vectors=unit_vectors), make_video([8, 8]), make_text([4, 2])
-    clips, sentence = model.clips(video.features), model.sentence(text)
+    clips, sentence = model.clips(video.streams["video"]), model.sentence(text)
     if unit_vectors:
         clips, sentence = clips / clips.norm(dim=-1, keepdim=True), sentence / sentence.norm(dim=-1, keepdim=True)
     found = model(video, text)
@@ -111,7 +112,7 @@ def test_the_cost_of_a_moment_is_the_mean_squared_distance_of_its_clips(unit_vec
 
 
 def test_cal_of_one_clip_is_the_distance_of_mcn() -> None:
-    """MCN over one clip, blind to the video around it and to its place, is the network of CAL."""
+    """MCN over one clip, without its video context and position, is the network of CAL."""
     cal = build_cal()
     torch.manual_seed(0)
     mcn = MCNMomentParams(name="mcn_moment", num_cells=8, hidden_dim=8, embedding_dim=4).build(DIMS).eval().requires_grad_(False)
@@ -127,7 +128,7 @@ def test_cal_of_one_clip_is_the_distance_of_mcn() -> None:
 
 def test_the_first_layer_of_mcn_is_one_linear_layer_over_moment_video_and_ends() -> None:
     torch.manual_seed(0)
-    dims = InputDims(feature_dim=6, num_places=1, text_dim=5)
+    dims = video_dims(dim=6, num_places=1, text_dim=5)
     mcn: MomentContextNetwork = (
         MCNMomentParams(name="mcn_moment", num_cells=8, hidden_dim=8, embedding_dim=4).build(dims).eval().requires_grad_(False)
     )
@@ -138,7 +139,7 @@ def test_the_first_layer_of_mcn_is_one_linear_layer_over_moment_video_and_ends()
         for row, num_inside in enumerate((8, 6)):
             if last >= num_inside:
                 continue
-            clips = video.features[row, :num_inside, 0]
+            clips = video.streams["video"][row, :num_inside, 0]
             ends = torch.tensor([first / num_inside, (last + 1) / num_inside])
             vector = torch.cat([clips[first : last + 1].mean(0), clips.mean(0), ends])
             moment = mcn.second(torch.relu(weight @ vector + mcn.moment_linear.bias))
@@ -163,7 +164,7 @@ def test_chamfer_scores_are_those_of_the_loop_over_clips_and_words() -> None:
         .requires_grad_(False)
     )
     video, text = make_video([8, 6]), make_text([4, 2])
-    clips, words = model.clips(video.features).detach(), model.sentence.embed_words(text).detach()
+    clips, words = model.clips(video.streams["video"]).detach(), model.sentence.embed_words(text).detach()
     found = model(video, text)
     for row, num_words in enumerate((4, 2)):
         for column, (first, last) in enumerate(list_windows(8, (3, 5)).tolist()):
@@ -199,7 +200,7 @@ def test_the_retrievers_index_entries_sum_to_the_cost_of_a_moment() -> None:
     model = (
         CALRetrieverParams(name="cal", embedding_dim=4, hidden_dim=8, text_hidden_dim=8).build(DIMS).eval().requires_grad_(False)
     )
-    entries, query = model.embed_clips(make_video([8, 8]).features[0]), model.embed_queries(make_text([4]))[0]
+    entries, query = model.embed_clips({"video": make_video([8, 8]).streams["video"][0]}), model.embed_queries(make_text([4]))[0]
     direct = (entries[2:6] - query).square().sum(-1).mean()
     found = sum(2 - 2 * float(entries[clip] @ query) for clip in range(2, 6)) / 4
     assert found == pytest.approx(direct.item(), rel=1e-5)
@@ -212,7 +213,7 @@ def test_the_retriever_and_cal_with_unit_vectors_are_one_model() -> None:
     cal = build_cal(unit_vectors=True)
     retriever.load_state_dict(cal.state_dict())
     video, text = make_video([8, 8]), make_text([4, 2])
-    entries = retriever.embed_clips(video.features[0])  # (8, E)
+    entries = retriever.embed_clips({"video": video.streams["video"][0]})  # (8, E)
     costs = 2 - 2 * entries @ retriever.embed_queries(text)[0]
     expected = [costs[first : last + 1].mean() for first, last in build_dense_cells(8).tolist()]
     torch.testing.assert_close(-cal(video, text).scores[0], torch.stack(expected))

@@ -1,4 +1,4 @@
-"""Every component that goes into a bundle gives as ONNX what it gives in torch: one export each, several shapes of input."""
+"""Export contract: every component of a bundle gives the same in ONNX and torch, for several input shapes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,22 +8,23 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.blinds import BlindParams
-from models.encoders import EncoderParams
-from models.exchange.batches import TextFeatures
-from models.exporting.networks import (
+from corpus.media import ClipSampling, SoundSampling
+from evaluation.parity import require_parity
+from models.artefacts.exporting.networks import (
     OnnxNetwork,
     build_clip_network,
+    build_encoder_network,
     build_localizer_network,
     build_query_network,
     build_text_network,
-    build_video_network,
 )
+from models.blinds import BlindParams
+from models.contracts.batches import TextFeatures
+from models.encoders import EncoderParams
+from models.encoders.text import TextEncoderParams
 from models.localizers import LocalizerParams
 from models.retrievers import RetrieverParams
-from models.text_encoders import TextEncoderParams
-from registered import DOWNLOADED, build, fill, list_distinct, list_members, make_text, make_video, name_of, pad
-from stages.support.parity import require_parity
+from registered import DOWNLOADED, build, fill, list_distinct, list_members, make_clips, make_text, make_video, name_of, pad
 
 pytestmark = pytest.mark.slow
 
@@ -47,13 +48,17 @@ def make_texts() -> dict[str, TextFeatures]:
     return texts | {"longer sentences, some cut short": pad(make_text(3, num_words=6), 3)}
 
 
+def name_streams(streams: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"features_{name}": features for name, features in streams.items()}
+
+
 def make_localizer_cases(num_cells: int) -> dict[str, Mapping[str, Tensor]]:
     cases = {}
     for name, text in make_texts().items():
         video = make_video(len(text.mask), num_cells)
         mask = video.mask.clone()
         mask[-1, num_cells - 2 :] = name != "longer sentences, some cut short"
-        cases[name] = {"features": video.features, "mask": mask, "duration_s": video.duration_s, **name_text(text)}
+        cases[name] = {**name_streams(video.streams), "mask": mask, "duration_s": video.duration_s, **name_text(text)}
     return cases
 
 
@@ -67,13 +72,13 @@ def make_token_ids(rows: int, words: int) -> dict[str, Tensor]:
     return {"token_ids": ids}
 
 
-def make_frames(member: Any) -> Any:
-    sampling = fill(member).sampling
-    shape = (len(sampling.offsets_s), sampling.size_px, sampling.size_px, 3)
-
+def make_encoder_clips(sampling: ClipSampling | SoundSampling) -> Any:
     def make(rows: int, words: int) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(0)
-        return {"clips": torch.randint(0, 256, (rows, *shape), dtype=torch.uint8, generator=generator)}
+        if isinstance(sampling, SoundSampling):
+            return {"clips": 2 * torch.rand((rows, sampling.num_samples), generator=generator) - 1}
+        shape = (rows, len(sampling.offsets_s), sampling.size_px, sampling.size_px, 3)
+        return {"clips": torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)}
 
     return make
 
@@ -85,7 +90,7 @@ def list_networks() -> list[Any]:
         "clips": list_distinct(RetrieverParams),
         "queries": list_distinct(RetrieverParams),
         "text": [member for member in list_members(TextEncoderParams) if name_of(member) not in DOWNLOADED],
-        "video": list_distinct(EncoderParams),
+        "encoder": [member for member in list_distinct(EncoderParams) if name_of(member) not in DOWNLOADED],
     }
     return [pytest.param((role, one), id=f"{role}-{name_of(one)}") for role, members in slots.items() for one in members]
 
@@ -96,18 +101,19 @@ def build_network(role: str, member: Any) -> tuple[OnnxNetwork, dict[str, Mappin
         model = build(member)
         return build_localizer_network(model), make_localizer_cases(model.num_cells)
     if role == "clips":
-        return build_clip_network(build(member)), make_rows(lambda rows, words: {"features": make_video(1, rows).features[0]})
+        return build_clip_network(build(member)), make_rows(lambda rows, words: name_streams(make_clips(rows)))
     if role == "queries":
         return build_query_network(build(member)), {name: name_text(text) for name, text in make_texts().items()}
     torch.manual_seed(3)
     if role == "text":
         return build_text_network(fill(member).build(VOCABULARY_SIZE).eval()), make_rows(make_token_ids)
-    return build_video_network(fill(member).build().eval()), make_rows(make_frames(member))
+    encoder = fill(member).build().eval()
+    return build_encoder_network("video", encoder), make_rows(make_encoder_clips(encoder.sampling))
 
 
 @pytest.fixture(scope="module", params=list_networks())
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """One network as a file; all cases share it."""
+    """Export one network to a file, shared by all cases."""
     network, cases = build_network(*request.param)
     path = tmp_path_factory.mktemp("network") / "network.onnx"
     path.write_bytes(network.export(cases["a batch of three"]))
@@ -115,5 +121,5 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_an_exported_network_gives_what_torch_gives(exported: Exported, case: str) -> None:
+def test_an_exported_network_agrees_with_torch(exported: Exported, case: str) -> None:
     require_parity(exported.network, exported.path, [exported.cases[case]], max_difference=1e-4)

@@ -1,16 +1,17 @@
-"""The dual encoder and what its training computes around it."""
+"""The dual encoder and the computations of its training."""
 
 import numpy as np
 import pytest
 import torch
+from streams import video_dims
 
 from corpus.moments import build_dense_cells, score_spans
-from models.exchange.batches import InputDims, Targets, TextFeatures
+from models.contracts.batches import Targets, TextFeatures
 from models.layers.spans import find_false_negatives
 from models.retrievers.dual_encoder import DualEncoder, DualEncoderParams
 from models.training.retriever import build_span_weights, embed_moments
 
-DIMS = InputDims(feature_dim=6, num_places=3, text_dim=5)
+DIMS = video_dims(dim=6, num_places=3, text_dim=5)
 
 
 @pytest.fixture
@@ -20,19 +21,20 @@ def retriever() -> DualEncoder:
 
 
 def test_clips_are_unit_vectors(retriever: DualEncoder) -> None:
-    vectors = retriever.embed_clips(torch.randn(7, 3, 6))
+    vectors = retriever.embed_clips({"video": torch.randn(7, 3, 6)})
     torch.testing.assert_close(vectors.norm(dim=-1), torch.ones(7))
     assert vectors.shape == (7, 8)
 
 
 def test_a_clip_does_not_depend_on_the_clips_beside_it(retriever: DualEncoder) -> None:
     clips = torch.randn(7, 3, 6)
-    torch.testing.assert_close(retriever.embed_clips(clips)[2:3], retriever.embed_clips(clips[2:3]))
+    torch.testing.assert_close(retriever.embed_clips({"video": clips})[2:3], retriever.embed_clips({"video": clips[2:3]}))
 
 
 def test_a_clip_does_not_depend_on_the_order_of_its_places(retriever: DualEncoder) -> None:
     clips = torch.randn(4, 3, 6)
-    torch.testing.assert_close(retriever.embed_clips(clips), retriever.embed_clips(clips[:, [2, 0, 1]]))
+    turned = {"video": clips[:, [2, 0, 1]]}
+    torch.testing.assert_close(retriever.embed_clips({"video": clips}), retriever.embed_clips(turned))
 
 
 def test_queries_are_unit_vectors_that_padding_does_not_change(retriever: DualEncoder) -> None:

@@ -4,16 +4,17 @@ import math
 
 import pytest
 import torch
+from streams import as_video, video_dims
 
-from models.exchange.batches import Candidates, InputDims, PointAnswers, Targets, TextFeatures, VideoFeatures
+from models.contracts.batches import Candidates, PointAnswers, Targets, TextFeatures, VideoFeatures
 from models.layers.point_targets import assign_points, combine_logits, compute_centreness
-from models.layers.pyramid import PointGrid, TemporalPyramid, halve_masks
 from models.localizers.fcos import FCOS, FCOSParams
+from models.localizers.fcos.pyramid import PointGrid, TemporalPyramid, halve_masks
 from models.losses.fcos_centreness import FCOSCentrenessLoss
 from models.losses.fcos_foreground import FCOSForegroundLoss
 from models.losses.fcos_regression import FCOSRegressionLoss
 
-DIMS = InputDims(feature_dim=6, num_places=3, text_dim=5)
+DIMS = video_dims(dim=6, num_places=3, text_dim=5)
 
 
 def make_points(*, reach: float = 100.0, foreground: float = 0.0, centreness: float = 0.0) -> PointAnswers:
@@ -44,7 +45,7 @@ def build(**values: object) -> FCOS:
 def make_inputs(num_inside: list[int]) -> tuple[VideoFeatures, TextFeatures]:
     generator = torch.Generator().manual_seed(0)
     mask = torch.arange(8)[None] < torch.tensor(num_inside)[:, None]
-    video = VideoFeatures(torch.randn(len(num_inside), 8, 3, 6, generator=generator), mask, torch.tensor([16.0, 5.0]))
+    video = as_video(torch.randn(len(num_inside), 8, 3, 6, generator=generator), mask, torch.tensor([16.0, 5.0]))
     tokens = torch.randn(len(num_inside), 4, 5, generator=generator)
     return video, TextFeatures(tokens, torch.ones(len(num_inside), 4, dtype=torch.bool), tokens.sum(1))
 
@@ -65,7 +66,7 @@ def test_a_point_of_two_moments_takes_the_shorter() -> None:
 
 def test_a_point_takes_no_moment_out_of_its_reach_nor_outside_the_video() -> None:
     found = assign_points(make_points(reach=2.5), make_targets((0.0, 4.0)), VALID)
-    assert found.positive[0, :4].tolist() == [False, True, True, False]  # of 3.5, 2.5, 2.5 and 3.5 seconds to the farther end
+    assert found.positive[0, :4].tolist() == [False, True, True, False]  # farther ends at 3.5, 2.5, 2.5 and 3.5 seconds
     outside = VALID.clone()
     outside[:, 2:] = False
     assert not assign_points(make_points(), make_targets((2.0, 5.0)), outside).positive.any()
@@ -131,7 +132,7 @@ def test_spans_hold_their_point_and_stay_within_the_video() -> None:
     video, text = make_inputs([8, 5])
     found = model(video, text)
     assert found.points is not None
-    assert found.valid.sum(1).tolist() == [14, 8]  # points of 8, 4 and 2 cells; those before cell 5 are 5, 2 and 1
+    assert found.valid.sum(1).tolist() == [14, 8]  # points of 8, 4 and 2 cells; 5, 2 and 1 of them lie before cell 5
     for row, duration_s in enumerate((16.0, 5.0)):
         spans, time_s = found.spans[row][found.valid[row]], found.points.time_s[row][found.valid[row]]
         assert (spans[:, 0] >= 0).all()
@@ -164,7 +165,7 @@ def test_the_losses_reach_every_weight() -> None:
     assert idle == []
 
 
-def test_a_pyramid_of_identity_laterals_adds_what_is_above() -> None:
+def test_a_pyramid_of_identity_laterals_adds_the_level_above() -> None:
     pyramid = TemporalPyramid(2, 2)
     for lateral in pyramid.lateral:
         torch.nn.init.dirac_(lateral.weight)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
-"""The floors of the public annotation files, recomputed with the readers, grids and prior of this project, IoU >= m.
+"""Floors of the public annotation files, recomputed with the readers, grids and prior of this project, IoU >= m.
 
-Everything is in fractions of the duration: in seconds a few overlaps of exactly a threshold round to its other side.
+All spans are fractions of the duration: in seconds, a few overlaps of exactly a threshold round to the other side.
 Grids: 16 cells dense for Charades-STA (136 candidates), 64 cells sparse for ActivityNet Captions (1,104), as in 2D-TAN.
 """
 
@@ -29,7 +29,7 @@ R1 = ("R1_iou0.3", "R1_iou0.5", "R1_iou0.7", "mIoU")
 
 
 class Corpus:
-    """Moments of the training and test split and the candidates of the grid."""
+    """Moments of the training and test splits, and the candidates of the grid."""
 
     def __init__(self, folder: Path, name: str) -> None:
         """Read the public files."""
@@ -45,11 +45,11 @@ class Corpus:
         self.ones = np.ones(len(self.truth["test"].mask))
 
     def rank_prior(self) -> Floats:
-        """The most frequent cells of training, best first, after suppression."""
+        """Return the most frequent cells of training, best first, after suppression."""
         return rank_frequent_cells(self.truth["train"], self.cells, max_iou=0.5, max_kept=5)
 
     def find_best(self) -> Floats:
-        """The overlap of each test moment with its best candidate."""
+        """Return the overlap of each test moment with its best candidate."""
         truth, best = self.truth["test"], []
         for rows in iterate_chunks(len(truth.mask), len(self.cells)):
             part = PaddedSpans(truth.spans[rows], truth.mask[rows])

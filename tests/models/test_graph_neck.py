@@ -2,14 +2,14 @@
 
 import pytest
 import torch
+from streams import as_video, video_dims
 
-from models.exchange.batches import InputDims, TextFeatures, VideoFeatures
+from models.contracts.batches import TextFeatures
 from models.layers.graph import GraphNeckParams, Normalisation, join_in_time, join_nearest, normalise_adjacency
-from models.layers.tan2d import Tan2D
 from models.localizers.tan2d import Tan2DParams
-from models.localizers.tan2d_gcn import Tan2DGCNParams
+from models.localizers.tan2d.network import Tan2D
 
-DIMS = InputDims(feature_dim=6, num_places=3, text_dim=5)
+DIMS = video_dims(dim=6, num_places=3, text_dim=5)
 INSIDE = torch.ones(2, 7, dtype=torch.bool)
 
 
@@ -38,7 +38,7 @@ def test_the_adjacency_is_normalised_as_in_a_loop(normalisation: Normalisation) 
     torch.testing.assert_close(normalise_adjacency(edges, normalisation), expected)
 
 
-def test_similarity_joins_what_has_one_direction_however_long() -> None:
+def test_similarity_joins_cells_of_one_direction_and_any_length() -> None:
     cells = torch.tensor([[[1.0, 0], [0, 1], [5, 0.1], [0, 3.0]]])
     edges = join_nearest(cells, torch.ones(1, 4, dtype=torch.bool), 1)[0]
     assert edges.nonzero().tolist() == [[0, 2], [1, 3], [2, 0], [3, 1]]
@@ -77,15 +77,15 @@ def test_more_neighbours_than_cells_join_them_all() -> None:
     assert torch.equal(edges, ~torch.eye(7, dtype=torch.bool))
 
 
-def build(params: Tan2DParams | Tan2DGCNParams) -> Tan2D:
+def build(params: Tan2DParams) -> Tan2D:
     torch.manual_seed(0)
     return params.build(DIMS).eval()
 
 
 def test_without_a_neck_2d_tan_has_the_weights_it_would_have() -> None:
-    """The neck is built last, so even the weights drawn beside it are the same."""
+    """The neck is built last, so all other random weights stay the same."""
     plain = build(Tan2DParams(name="tan2d", hidden_dim=8))
-    joined = build(Tan2DGCNParams(name="tan2d_gcn", hidden_dim=8))
+    joined = build(Tan2DParams(name="tan2d", hidden_dim=8, neck=GraphNeckParams(name="gcn")))
     assert not [name for name in plain.state_dict() if name.startswith("neck")]
     assert [name for name in joined.state_dict() if not name.startswith("neck")] == list(plain.state_dict())
     assert all(torch.equal(tensor, joined.state_dict()[name]) for name, tensor in plain.state_dict().items())
@@ -93,12 +93,12 @@ def test_without_a_neck_2d_tan_has_the_weights_it_would_have() -> None:
 
 def test_a_neck_that_adds_nothing_leaves_the_scores_of_2d_tan_as_they_are() -> None:
     plain = build(Tan2DParams(name="tan2d", hidden_dim=8))
-    joined = build(Tan2DGCNParams(name="tan2d_gcn", hidden_dim=8))
+    joined = build(Tan2DParams(name="tan2d", hidden_dim=8, neck=GraphNeckParams(name="gcn")))
     assert joined.neck is not None
     tokens = torch.randn(2, 4, 5)
     text = TextFeatures(tokens, torch.ones(2, 4, dtype=torch.bool), tokens.sum(1))
     mask = torch.arange(16)[None] < torch.tensor([[16], [9]])
-    video = VideoFeatures(torch.randn(2, 16, 3, 6), mask, torch.tensor([8.0, 4.0]))
+    video = as_video(torch.randn(2, 16, 3, 6), mask, torch.tensor([8.0, 4.0]))
     assert not torch.equal(joined(video, text).scores, plain(video, text).scores)
     for layer in joined.neck.layers:
         torch.nn.init.zeros_(layer.linear.weight)

@@ -1,4 +1,4 @@
-"""The fast map convolutions: equal to the authors' formulation, in values and gradients, whatever computes them."""
+"""Fast map convolutions: every method equals the authors' formulation in values and gradients."""
 
 import warnings
 from collections.abc import Iterator
@@ -9,19 +9,19 @@ from benchmarks.tan2d_reference import ReferenceMapConvolution
 from torch import Tensor
 
 from map_stacks import PUBLISHED, SHAPES, build_stack, draw, force
-from models.layers.map_convolution import stack as stack_module
-from models.layers.map_convolution.choice import list_methods
-from models.layers.map_convolution.geometry import build_geometry
-from models.layers.map_convolution.offset_convolution import OffsetConvolution, list_pairs
-from models.layers.map_convolution.stack import MapConvolution
-from models.layers.map_convolution.tile_convolution import TileConvolution, TilePlan, get_matrices
-from models.layers.map_convolution.tiles import lay_out
-from models.layers.map_convolution.workspace import Workspace
+from models.localizers.tan2d.map_convolution import stack as stack_module
+from models.localizers.tan2d.map_convolution.choice import list_methods
+from models.localizers.tan2d.map_convolution.geometry import build_geometry
+from models.localizers.tan2d.map_convolution.offset_convolution import OffsetConvolution, list_pairs
+from models.localizers.tan2d.map_convolution.stack import MapConvolution
+from models.localizers.tan2d.map_convolution.tile_convolution import TileConvolution, TilePlan, get_matrices
+from models.localizers.tan2d.map_convolution.tiles import lay_out
+from models.localizers.tan2d.map_convolution.workspace import Workspace
 
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Take one thread: threads that wait for each other on shapes this small cost more than they compute."""
+    """Use one thread, because synchronisation costs more than computation on shapes this small."""
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -45,7 +45,7 @@ def measure_error(found: Tensor, expected: Tensor) -> float:
 
 @pytest.fixture(params=["plain", "low_memory", *range(5)])
 def method(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Every way to compute a stack: plainly, tap by tap, and by each transform, whatever the estimate says."""
+    """Select a method for a stack regardless of the estimate: plain, tap by tap, and each transform."""
     if isinstance(request.param, str):
         return request.param
     monkeypatch.setattr(stack_module, "choose_methods", lambda geometry, _: force(geometry, request.param))
@@ -155,6 +155,20 @@ def test_batches_of_none_one_and_many_agree_and_layouts_of_memory_do_not_matter(
     strided = features.permute(2, 1, 0).contiguous().permute(2, 1, 0)
     torch.testing.assert_close(stack(strided, valid, shape[0]), together)
     assert stack(features[:0], valid[:0], shape[0]).shape == (0, *features.shape[1:])
+
+
+def test_two_threads_give_the_values_and_gradients_of_one(method: str) -> None:
+    shape = SHAPES[1]
+    stack = build_stack(shape)
+    stack.speed = method
+    features, valid = draw(stack, shape[0])
+    features.requires_grad_()
+    alone, together = [], []
+    for num_threads, results in ((1, alone), (2, together)):
+        torch.set_num_threads(num_threads)
+        found = stack(features, valid, shape[0])
+        results += [found, *torch.autograd.grad(found.sum(), [features, *stack.parameters()])]
+    torch.testing.assert_close(together, alone)
 
 
 @pytest.mark.parametrize("speed", ["auto", "low_memory"])

@@ -1,4 +1,4 @@
-"""Transformed weights that are kept between calls: fast, never stale, and no part of the state."""
+"""Cached transformed weights: fast, never stale, and not part of the state."""
 
 import copy
 import pickle
@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from map_stacks import SHAPES, build_stack, draw, force
-from models.layers.map_convolution import stack as stack_module
-from models.layers.map_convolution.stack import MapConvolution
+from models.localizers.tan2d.map_convolution import stack as stack_module
+from models.localizers.tan2d.map_convolution.stack import MapConvolution
 
 
 @pytest.fixture(params=[torch.float32, torch.float64])
 def kept(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> MapConvolution:
-    """Return a stack of tiles whose transformed weights are kept, packed in float32."""
+    """Return a stack of tiles with cached transformed weights, packed in float32."""
     monkeypatch.setattr(stack_module, "choose_methods", lambda geometry, _: force(geometry, 1))
     stack = build_stack(SHAPES[1], dtype=request.param)
     stack.keep_transforms()
@@ -27,7 +27,7 @@ def run(stack: MapConvolution) -> Tensor:
 
 
 def draw_like(stack: MapConvolution) -> tuple[Tensor, Tensor]:
-    """Return features and validity in the stack's own dtype."""
+    """Return features and validity in the dtype of the stack."""
     return draw(stack, SHAPES[1][0], dtype=stack.convs[0].weight.dtype)
 
 
@@ -48,7 +48,7 @@ def test_kept_weights_notice_every_change_of_the_weights(kept: MapConvolution) -
     assert not torch.equal(replaced, loaded)
 
 
-def test_kept_weights_are_no_state_and_are_not_copied(kept: MapConvolution) -> None:
+def test_kept_weights_are_not_state_and_are_not_copied(kept: MapConvolution) -> None:
     names = set(kept.state_dict())
     before = len(pickle.dumps(kept))
     first = run(kept)

@@ -1,13 +1,13 @@
-"""Tiles, their transforms, and which of them a stack takes."""
+"""Tiles, their transforms, and the choice of a transform for a stack."""
 
 import numpy as np
 import pytest
 
 from map_stacks import PUBLISHED, SHAPES
-from models.layers.map_convolution.choice import Setting, choose_methods, list_methods
-from models.layers.map_convolution.geometry import build_geometry
-from models.layers.map_convolution.tiles import cover
-from models.layers.map_convolution.transforms import build_transform
+from models.localizers.tan2d.map_convolution.choice import Setting, choose_methods, list_methods
+from models.localizers.tan2d.map_convolution.geometry import build_geometry
+from models.localizers.tan2d.map_convolution.tiles import cover
+from models.localizers.tan2d.map_convolution.transforms import build_transform
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Average precision of ranked spans, against the procedure written out for one query and threshold."""
+"""Average precision of ranked spans, against a reference for one query and threshold."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ THRESHOLDS = (0.5, 0.75, 0.95)
 
 
 def compute_slowly(windows: list[list[float]], truth: list[list[float]], threshold: float) -> float:
-    """Average precision as its definition reads: one window after the other, plain Python."""
+    """Return the average precision by its definition: window by window, in plain Python."""
     taken: set[int] = set()
     precisions, recalls = [], []
     for number, (start, end, _) in enumerate(sorted(windows, key=lambda window: -window[2]), start=1):
@@ -34,7 +34,7 @@ def compute_slowly(windows: list[list[float]], truth: list[list[float]], thresho
 
 
 def draw_windows(rng: np.random.Generator, count: int) -> list[list[float]]:
-    """Windows on whole seconds with few different scores, so that ties and equal windows occur."""
+    """Draw windows on whole seconds with few distinct scores, so that ties and equal windows occur."""
     starts, lengths = rng.integers(0, 20, count), rng.integers(1, 12, count)
     scores = rng.integers(0, 5, count) / 4
     return [[float(start), float(start + length), score] for start, length, score in zip(starts, lengths, scores, strict=True)]
@@ -53,7 +53,7 @@ def test_the_second_of_two_moments_is_found_by_the_second_best_window() -> None:
     answers = to_answers([[[0, 10, 0.2], [20, 30, 0.9], [0, 10, 0.1]]])
     truth = pad_moments([[Moment(0, 10), Moment(20, 40)]])
     found = compute_average_precision(answers, truth, thresholds=(0.5, 0.6), rule=IoURule.AT_LEAST)
-    np.testing.assert_allclose(found, [[1.0, 0.25]])  # at 0.6 only the second window of three is right, of two moments
+    np.testing.assert_allclose(found, [[1.0, 0.25]])  # at 0.6 only the second of three windows is right, for two moments
 
 
 def test_random_windows_agree_with_the_definition() -> None:
@@ -89,7 +89,7 @@ def test_the_rule_decides_at_the_threshold(rule: IoURule, expected: float) -> No
     assert found.item() == expected
 
 
-def test_a_query_without_moments_has_no_precision_and_one_without_answers_none_at_all() -> None:
+def test_the_precision_is_nan_without_moments_and_zero_without_answers() -> None:
     answers = to_answers([[[0, 10, 1.0]], []])
     truth = pad_moments([[], [Moment(0, 10)]])
     found = compute_average_precision(answers, truth, thresholds=(0.5,), rule=IoURule.AT_LEAST)

@@ -1,4 +1,4 @@
-"""Search over a collection: ranks, recall, and exact chance against simulation."""
+"""Collection search metrics: ranks, recall, and exact chance against simulation."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def find_hits(answers: CollectionAnswers, truth: CollectionTruth) -> np.ndarray:
     return compute_collection_hits(answers, truth, threshold=0.5, rule=IoURule.ABOVE)
 
 
-def test_the_right_span_of_another_video_is_no_hit() -> None:
+def test_the_right_span_of_another_video_is_not_a_hit() -> None:
     assert find_hits(ANSWERS, TRUTH).tolist() == [[False, True, True], [False, False, False]]
 
 
@@ -52,7 +52,7 @@ def test_padding_is_neither_an_answer_nor_a_moment() -> None:
     assert compute_right_video(padded, truth).tolist() == [0.0]
 
 
-def test_the_right_video_counts_whatever_the_span() -> None:
+def test_the_right_video_counts_with_any_span() -> None:
     assert compute_right_video(ANSWERS, TRUTH).tolist() == [1.0, 0.0]
 
 

@@ -1,4 +1,4 @@
-"""The convention of DiDeMo: ranks among 21 segments, agreed on by people."""
+"""The convention of DiDeMo: ranks among 21 segments by agreement of annotators."""
 
 import itertools
 
@@ -26,7 +26,7 @@ def people(*segments: tuple[int, int]) -> PaddedSpans:
 
 
 def score_slowly(order: list[tuple[int, int]], marked: list[tuple[int, int]]) -> tuple[float, float]:
-    """The mean of the three best ranks, and the mean of the three largest overlaps of the first segment, in chunks."""
+    """Return the mean of the three best ranks, and of the three largest overlaps of the first segment, in chunks."""
     ranks = sorted(order.index(segment) + 1 for segment in marked)[:3]
     first = order[0]
     overlaps = []
@@ -37,7 +37,7 @@ def score_slowly(order: list[tuple[int, int]], marked: list[tuple[int, int]]) ->
     return sum(ranks) / len(ranks), sum(best) / len(best)
 
 
-def test_people_who_disagree_with_three_others_do_not_count() -> None:
+def test_annotators_who_disagree_with_three_others_do_not_count() -> None:
     order = [(0, 0), *(segment for segment in SEGMENTS if segment != (0, 0))]
     figures = CONVENTION.compute_figures(rank_all(order), people((0, 0), (0, 0), (0, 0), (5, 5)))
     assert {name: values.item() for name, values in figures.items()} == {"Rank@1": 1, "Rank@5": 1, "mIoU": 1}
@@ -58,7 +58,7 @@ def test_random_rankings_agree_with_the_definition() -> None:
         assert figures["mIoU"].item() == pytest.approx(overlap)
 
 
-def test_a_moment_that_is_no_answer_has_no_rank() -> None:
+def test_a_moment_that_is_not_an_answer_has_no_rank() -> None:
     figures = CONVENTION.compute_figures(rank_all([(0, 0)]), people((1, 1), (1, 1), (0, 0)))
     assert figures["Rank@5"].item() == 0
 

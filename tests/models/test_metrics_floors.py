@@ -42,5 +42,5 @@ def test_a_derangement_moves_every_video_and_uses_each_once(num_videos: int) -> 
 
 
 def test_one_video_cannot_be_shuffled() -> None:
-    with pytest.raises(ValueError, match="needs at least two of them, got 1"):
+    with pytest.raises(ValueError, match="needs at least two videos, got 1"):
         draw_derangement(1, seed=0)

@@ -1,4 +1,4 @@
-"""HIT@1 and the average precision of clips, against the procedure written out and against scikit-learn's curve."""
+"""HIT@1 and the average precision of clips, against a reference and against scikit-learn's curve."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from models.metrics.highlights import Ratings, Saliency, compute_clip_precision,
 
 
 def compute_slowly(scores: list[float], labels: list[bool]) -> float:
-    """The mean over the scores that bring a positive of the best precision at that score or a lower one."""
+    """Return the mean, over scores with new positives, of the best precision at that or a lower score."""
     steps = []
     for score in sorted(set(scores), reverse=True):
         chosen = [label for one, label in zip(scores, labels, strict=True) if one >= score]
@@ -65,10 +65,10 @@ def test_the_precision_is_the_mean_over_people() -> None:
     assert found["highlight_fair_mAP"] == pytest.approx((1 + 1 / 2 + 0) / 3)
 
 
-def test_missing_clips_score_zero_and_clips_behind_the_video_are_no_hit() -> None:
+def test_missing_clips_score_zero_and_clips_after_the_video_are_not_hits() -> None:
     short = score([-1.0], [[4, 4, 4], [0, 0, 0], [0, 0, 0]])
-    assert short["highlight_fair_mAP"] == pytest.approx(1 / 3)  # two unscored clips are above the negative one
-    assert short["highlight_fair_hit1"] == 1  # the best of the predicted clips
+    assert short["highlight_fair_mAP"] == pytest.approx(1 / 3)  # two unscored clips rank above the clip with a negative score
+    assert short["highlight_fair_hit1"] == 1  # the best predicted clip
     long = score([0.5, 0.1, 0.9], [[4, 4, 4], [0, 0, 0]])
     assert long["highlight_fair_mAP"] == 1
     assert long["highlight_fair_hit1"] == 0

@@ -113,7 +113,7 @@ def test_a_comparison_is_the_paired_interval_of_the_differences() -> None:
     assert (found["b"].low, found["b"].high) == (estimate.low, estimate.high)
     assert found["b"].p_value == pytest.approx(2 / 501)
     alone = estimate_means({"b": right}, videos, num_samples=500, seed=1)["b"]
-    assert estimate.high - estimate.low < 0.1 * (alone.high - alone.low)  # queries that both find hard cancel out
+    assert estimate.high - estimate.low < 0.1 * (alone.high - alone.low)  # queries that are hard for both systems cancel out
 
 
 def test_equal_systems_differ_by_nothing_for_sure() -> None:

@@ -1,4 +1,4 @@
-"""Discounted gain of moments in a collection, against the procedure written out."""
+"""NDCG of moments in a collection, against a reference."""
 
 import math
 
@@ -11,7 +11,7 @@ from models.metrics.ndcg import compute_ndcg
 
 
 def compute_slowly(answers: list, truth: list, rank: int, threshold: float) -> float:
-    """Answers (video, start, end), truth (video, start, end, relevance)."""
+    """Return the NDCG of answers (video, start, end) against truth (video, start, end, relevance)."""
     left, total = list(truth), 0.0
     for place, (video, start, end) in enumerate(answers[:rank]):
         best, chosen = -1.0, None

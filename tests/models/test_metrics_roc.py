@@ -35,7 +35,7 @@ def test_the_threshold_is_the_highest_that_finds_enough(hit_rate: float, expecte
     assert choose_threshold(compute_roc(SCORES, PRESENT), hit_rate=hit_rate) == expected
 
 
-def test_rates_count_what_reaches_the_threshold() -> None:
+def test_rates_count_scores_that_reach_the_threshold() -> None:
     assert compute_rates(SCORES, PRESENT, 0.8) == pytest.approx((2 / 3, 1 / 2))
 
 

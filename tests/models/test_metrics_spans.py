@@ -1,4 +1,4 @@
-"""Overlap and suppression of many queries at once, against slow references."""
+"""Batched overlap and suppression, against slow references."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from models.metrics.spans import (
 
 
 def draw_spans(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    """Spans on a grid of 12 cells, so that equal spans and exact ratios occur."""
+    """Draw spans on a grid of 12 cells, so that equal spans and exact ratios occur."""
     first, last = rng.integers(12, size=(2, *shape))
     return np.stack([np.minimum(first, last), np.maximum(first, last) + 1], axis=-1).astype(float)
 

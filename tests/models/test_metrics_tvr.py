@@ -1,4 +1,4 @@
-"""The convention of TVR: recall in the given video, over all videos, and of videos."""
+"""The convention of TVR: recall in the given video, over all videos, and of whole videos."""
 
 import numpy as np
 import pytest

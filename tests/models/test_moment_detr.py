@@ -1,19 +1,20 @@
-"""Moment-DETR: spans, scores, positions, layers and what does not change them."""
+"""Moment-DETR: spans, scores, positions, layers and invariances."""
 
 import math
 from typing import Any
 
 import pytest
 import torch
+from streams import as_video, replace_features, video_dims
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.exchange.batches import Candidates, InputDims, TextFeatures, VideoFeatures
-from models.layers.detr import DecoderLayer, DetrTransformer, EncoderLayer, compute_sine_positions
-from models.layers.moment_detr import MIN_WIDTH, InputProjection, clip_spans
+from models.contracts.batches import Candidates, TextFeatures, VideoFeatures
 from models.localizers.moment_detr import MomentDETR, MomentDETRParams
+from models.localizers.moment_detr.network import MIN_WIDTH, InputProjection, clip_spans
+from models.localizers.moment_detr.transformer import DecoderLayer, DetrTransformer, EncoderLayer, compute_sine_positions
 
-DIMS = InputDims(feature_dim=6, num_places=3, text_dim=5)
+DIMS = video_dims(dim=6, num_places=3, text_dim=5)
 
 
 def build(**values: Any) -> MomentDETR:
@@ -31,7 +32,7 @@ def make_text(lengths: list[int]) -> TextFeatures:
 def make_video(num_inside: list[int]) -> VideoFeatures:
     features = torch.randn(len(num_inside), 8, 3, 6, generator=torch.Generator().manual_seed(2))
     mask = torch.arange(8)[None] < torch.tensor(num_inside)[:, None]
-    return VideoFeatures(features, mask, torch.tensor([32.0, 20.0, 10.0])[: len(num_inside)])
+    return as_video(features, mask, torch.tensor([32.0, 20.0, 10.0])[: len(num_inside)])
 
 
 def assert_alike(found: Candidates, expected: Candidates) -> None:
@@ -152,20 +153,20 @@ def test_the_queries_of_a_transformer_start_from_nothing_but_themselves() -> Non
         torch.testing.assert_close(found, transformer.norm(hidden))
 
 
-def test_the_best_place_of_a_clip_speaks_for_it_whatever_its_order() -> None:
+def test_a_clip_takes_the_best_of_its_places_in_any_order() -> None:
     torch.manual_seed(0)
     projection, places = InputProjection(6, 4, 0.5).eval(), torch.randn(2, 3, 5, 6)
     each = torch.stack([projection.enter(places[:, :, place]) for place in range(5)]).amax(0)
     torch.testing.assert_close(projection(places), projection.leave(each.relu()))
 
 
-def test_padding_and_what_follows_the_video_change_nothing() -> None:
+def test_padding_of_words_and_cells_changes_nothing() -> None:
     model, video, text = build(align_dim=3), make_video([8, 5]), make_text([4, 2])
     expected = model(video, text)
     longer = TextFeatures(F.pad(text.tokens, (0, 0, 0, 3), value=7.0), F.pad(text.mask, (0, 3)), text.pooled)
-    other = video.features.clone()
+    other = video.streams["video"].clone()
     other[1, 5:] = 50.0
-    found = model(video._replace(features=other), longer)
+    found = model(replace_features(video, other), longer)
     assert_alike(found, expected)
     torch.testing.assert_close(found.query, expected.query)
     assert found.saliency is not None

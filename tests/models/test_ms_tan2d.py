@@ -1,15 +1,18 @@
-"""MS-2D-TAN: the moments of its maps, its layers against slow ones, and what it gives in training and in evaluation."""
+"""MS-2D-TAN: moments of its maps, layers against slow references, and outputs in training and evaluation."""
 
 import itertools
 from typing import Any
 
 import pytest
 import torch
+from streams import as_video, replace_features, video_dims
 from torch.nn import functional as F
 
-from models.exchange.batches import InputDims, TextFeatures, VideoFeatures
+from models.contracts.batches import TextFeatures, VideoFeatures
 from models.layers.candidate_map import list_candidates
-from models.layers.multiscale_map import (
+from models.layers.sentence_lstm import MeanSentenceLSTM
+from models.localizers.ms_tan2d import MultiScaleTan2D, MultiScaleTan2DParams
+from models.localizers.ms_tan2d.multiscale_map import (
     GatedMapConvolution,
     MultiScaleProposals,
     StableBatchNorm,
@@ -17,10 +20,8 @@ from models.layers.multiscale_map import (
     list_moments,
     plan_scales,
 )
-from models.layers.sentence_lstm import MeanSentenceLSTM
-from models.localizers.ms_tan2d import MultiScaleTan2D, MultiScaleTan2DParams
 
-DIMS = InputDims(feature_dim=6, num_places=3, text_dim=5)
+DIMS = video_dims(dim=6, num_places=3, text_dim=5)
 
 
 def build(**values: Any) -> MultiScaleTan2D:
@@ -38,7 +39,7 @@ def make_text(lengths: list[int]) -> TextFeatures:
 def make_video(num_inside: list[int], num_clips: int = 16) -> VideoFeatures:
     features = torch.randn(len(num_inside), num_clips, 3, 6, generator=torch.Generator().manual_seed(2))
     mask = torch.arange(num_clips)[None] < torch.tensor(num_inside)[:, None]
-    return VideoFeatures(features, mask, torch.tensor([32.0, 20.0, 10.0])[: len(num_inside)])
+    return as_video(features, mask, torch.tensor([32.0, 20.0, 10.0])[: len(num_inside)])
 
 
 def test_each_scale_holds_every_length_from_each_of_its_starts_that_ends_in_time() -> None:
@@ -73,7 +74,7 @@ def test_places_of_one_moment_are_all_found() -> None:
         ({"num_lengths": 3}, "num_lengths=3 must be even"),
         ({"num_cells": 18}, "3 scales of 4 lengths need a multiple of 4 cells and at least 16, got 18"),
         ({"num_cells": 12}, "at least 16, got 12"),
-        ({"clips_per_cell": 3}, "num_cells=16 is no multiple of clips_per_cell=3"),
+        ({"clips_per_cell": 3}, "num_cells=16 is not a multiple of clips_per_cell=3"),
         ({"kernel_size": 4}, "odd kernel_size, got 4"),
         ({"hidden_dim": 7}, "multiple of 2"),
     ],
@@ -149,7 +150,7 @@ def test_training_gives_all_scales_and_evaluation_each_span_once_with_its_best_s
     merged = model(video, text)
     cells = list_moments(plan_scales(16, 4, 3))
     for module in (model, *model.heads):
-        module.training = True  # the layers stay as in evaluation
+        module.training = True  # the layers stay in evaluation mode
     everything = model(video, text)
     assert everything.scores.shape == (2, len(cells))
     different, _ = find_same_moments(cells)
@@ -163,13 +164,13 @@ def test_training_gives_all_scales_and_evaluation_each_span_once_with_its_best_s
         torch.testing.assert_close(merged.features[0, column], everything.features[0, best])
 
 
-def test_no_valid_candidate_ends_after_a_masked_video_and_what_follows_it_changes_nothing() -> None:
+def test_no_valid_candidate_ends_after_a_masked_video_and_padding_changes_nothing() -> None:
     model, video, text = build(clips_per_cell=2, num_cells=32), make_video([32, 17], 32), make_text([4, 2])
     found = model(video, text)
     assert found.spans[1][found.valid[1]].max().item() == pytest.approx(20.0)
-    other = video.features.clone()
+    other = video.streams["video"].clone()
     other[1, 17:] = 50.0
-    changed = model(video._replace(features=other), text)
+    changed = model(replace_features(video, other), text)
     assert torch.equal(found.scores[found.valid], changed.scores[found.valid])
 
 
@@ -180,5 +181,5 @@ def test_a_training_batch_of_one_row_has_finite_gradients() -> None:
 
 
 def test_another_number_of_clips_is_refused() -> None:
-    with pytest.raises(ValueError, match="reads 16 clips a video, got 15; resample them"):
+    with pytest.raises(ValueError, match="reads 16 clips per video, got 15; resample them"):
         build()(make_video([15], 15), make_text([3]))

@@ -1,4 +1,4 @@
-"""Multiple-instance NCE on scores. The loss `mil_nce` has tests of its own."""
+"""Multiple-instance NCE on scores. The loss `mil_nce` has separate tests."""
 
 import math
 
@@ -10,7 +10,7 @@ from models.layers.multiple_instance_nce import compute_multiple_instance_nce
 
 
 def compute_slowly(scores: Tensor, positives: Tensor) -> float:
-    """Write out -mean_i log(sum_pos e^s / (sum_pos e^s + sum_neg e^s))."""
+    """Compute -mean_i log(sum_pos e^s / (sum_pos e^s + sum_neg e^s))."""
     ratios = []
     for row, marks in zip(scores.tolist(), positives.tolist(), strict=True):
         above = sum(math.exp(score) for score, mark in zip(row, marks, strict=True) if mark)
@@ -27,7 +27,7 @@ def test_equal_scores_cost_the_log_of_columns_per_positive() -> None:
 
 
 def test_a_positive_stands_once_in_the_denominator() -> None:
-    """Were it counted twice, one positive among two equal scores would cost log 3."""
+    """If it counted twice, one positive among two equal scores would cost log 3."""
     assert compute_multiple_instance_nce(torch.zeros(1, 2), torch.tensor([[True, False]])).item() == pytest.approx(math.log(2))
 
 

@@ -1,4 +1,4 @@
-"""Optimizers: the stochastic Polyak step against its formula, groups of parameters, and what is refused."""
+"""Optimizers: the stochastic Polyak step against its formula, parameter groups, and errors."""
 
 from collections.abc import Callable
 from typing import Any
@@ -132,7 +132,7 @@ def test_a_polyak_step_without_a_closure_is_refused() -> None:
 
 def test_sps_refuses_losses_with_a_rate_of_their_own() -> None:
     with pytest.raises(
-        ValueError, match="one step length, but 1 of the losses have parameters with a learning rate of their own"
+        ValueError, match="one step length for all parameters, but 1 of the losses have parameters with a learning rate"
     ):
         read_params(name="sps").build(build_trainees(learned=True))
 
@@ -145,7 +145,7 @@ def test_sps_refuses_losses_with_a_rate_of_their_own() -> None:
         ({"gradient_clip_norm": None, "precision": "16-mixed"}, "precision: 32"),
     ],
 )
-def test_sps_refuses_what_changes_gradients_without_the_loss(values: dict[str, Any], remedy: str) -> None:
+def test_sps_refuses_values_that_change_gradients_without_the_loss(values: dict[str, Any], remedy: str) -> None:
     with pytest.raises(ValidationError, match=f"'sps' takes its step from the loss and the gradients .*; set {remedy}"):
         read_training(optimizer={"name": "sps"}, **values)
 

@@ -1,12 +1,13 @@
-"""PlaceTAN. Contract tests over all localizers lie beside the registry's."""
+"""PlaceTAN beyond the contract of all localizers."""
 
 import pytest
 import torch
+from streams import as_video, replace_features, video_dims
 
-from models.exchange.batches import InputDims, TextFeatures, VideoFeatures
+from models.contracts.batches import TextFeatures, VideoFeatures
 from models.localizers.place_tan import PlaceTAN, PlaceTANParams
 
-DIMS = InputDims(feature_dim=6, num_places=5, text_dim=6)
+DIMS = video_dims(dim=6, num_places=5, text_dim=6)
 
 
 def build() -> PlaceTAN:
@@ -17,16 +18,14 @@ def build() -> PlaceTAN:
 
 def draw_inputs(*, num_words: int = 4, seed: int = 1) -> tuple[VideoFeatures, TextFeatures]:
     generator = torch.Generator().manual_seed(seed)
-    video = VideoFeatures(
-        torch.randn(2, 8, 5, 6, generator=generator), torch.ones(2, 8, dtype=torch.bool), torch.tensor([8.0, 16.0])
-    )
+    video = as_video(torch.randn(2, 8, 5, 6, generator=generator), torch.ones(2, 8, dtype=torch.bool), torch.tensor([8.0, 16.0]))
     tokens = torch.randn(2, num_words, 6, generator=generator)
     return video, TextFeatures(tokens, torch.ones(2, num_words, dtype=torch.bool), tokens.sum(1))
 
 
 def test_widths_of_places_and_words_must_agree() -> None:
-    with pytest.raises(ValueError, match="feature_dim=6 must equal text_dim=7"):
-        PlaceTANParams(name="place_tan").build(InputDims(feature_dim=6, num_places=5, text_dim=7))
+    with pytest.raises(ValueError, match="the width of video, 6, must equal text_dim=7"):
+        PlaceTANParams(name="place_tan").build(video_dims(dim=6, num_places=5, text_dim=7))
 
 
 def test_padding_the_sentence_changes_nothing() -> None:
@@ -41,7 +40,7 @@ def test_padding_the_sentence_changes_nothing() -> None:
 def test_the_order_of_places_does_not_matter() -> None:
     model = build()
     video, text = draw_inputs()
-    turned = video._replace(features=video.features[:, :, torch.tensor([3, 1, 4, 0, 2])])
+    turned = replace_features(video, video.streams["video"][:, :, torch.tensor([3, 1, 4, 0, 2])])
     torch.testing.assert_close(model(video, text).scores, model(turned, text).scores)
 
 
@@ -51,7 +50,7 @@ def test_cells_outside_the_video_change_no_valid_score() -> None:
     mask = video.mask.clone()
     mask[:, 6:] = False
     video = video._replace(mask=mask)
-    noisy = video._replace(features=video.features + 9.0 * (~mask)[..., None, None])
+    noisy = replace_features(video, video.streams["video"] + 9.0 * (~mask)[..., None, None])
     quiet = model(video, text)
     torch.testing.assert_close(model(noisy, text).scores[quiet.valid], quiet.scores[quiet.valid])
     assert quiet.valid.sum(1).tolist() == [21, 21]

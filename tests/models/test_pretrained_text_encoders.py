@@ -1,4 +1,4 @@
-"""Text encoders of others, read from tiny models made here: the real loading code, without the hub."""
+"""Pretrained text encoders, loaded from tiny local models with the real loading code."""
 
 import json
 import sys
@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from corpus.text import PADDING
-from models.exchange.encoder_files import load_encoders, save_encoders
-from models.exporting.networks import build_text_network
-from models.text_encoders.clip_text import CLIPTextParams
-from models.text_encoders.sentence_transformer import SentenceTransformerParams
-from serving.networks import open_session
+from models.artefacts.encoder_files import load_encoders, save_encoders
+from models.artefacts.exporting.networks import build_text_network
+from models.encoders.text.clip_text import CLIPTextParams
+from models.encoders.text.sentence_transformer import SentenceTransformerParams
+from search.networks import open_session
 from tiny_text import CLIP_END, SENTENCES, save_bert, save_clip
 
 pytestmark = pytest.mark.slow  # importing transformers takes seconds
@@ -54,7 +54,7 @@ def test_only_the_projection_learns(name: str, sources: dict[str, Path]) -> None
     assert [key for key, weight in encoder.named_parameters() if weight.grad is not None] == ["projection.weight"]
 
 
-def test_clip_text_gives_what_transformers_gives_for_its_own_tokenizer(sources: dict[str, Path]) -> None:
+def test_clip_text_agrees_with_transformers_for_its_own_tokenizer(sources: dict[str, Path]) -> None:
     from tokenizers import Tokenizer
     from transformers import CLIPModel
 
@@ -70,7 +70,7 @@ def test_clip_text_gives_what_transformers_gives_for_its_own_tokenizer(sources: 
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
-def test_sentence_transformer_gives_the_unit_mean_of_what_transformers_gives(sources: dict[str, Path]) -> None:
+def test_sentence_transformer_is_the_unit_mean_of_the_states_of_transformers(sources: dict[str, Path]) -> None:
     from tokenizers import Tokenizer
     from transformers import AutoModel
 
@@ -90,7 +90,7 @@ def test_sentence_transformer_gives_the_unit_mean_of_what_transformers_gives(sou
 def test_a_saved_encoder_needs_neither_source_nor_other_files(name: str, sources: dict[str, Path], tmp_path: Path) -> None:
     start = build_params(name, sources[name]).start(SENTENCES)
     params = start.params.model_copy(update={"source": "gone"})
-    save_encoders(tmp_path, video_params=None, video=None, text_params=params, text=start.encoder, tokenizer=start.tokenizer)
+    save_encoders(tmp_path, streams={}, text_params=params, text=start.encoder, tokenizer=start.tokenizer)
     assert {path.name for path in tmp_path.iterdir()} == {"config.json", "text_encoder.safetensors", "tokenizer.json"}
     loaded = load_encoders(tmp_path)
     ids = torch.from_numpy(loaded.tokenizer.encode(SENTENCES))
@@ -147,7 +147,7 @@ def test_a_revision_that_can_move_is_refused(revision: str) -> None:
 
 
 def copy(source: Path, target: Path, without: str = "") -> Path:
-    """Copy a model's files by name; `without` is left out."""
+    """Copy the files of a model by name, except `without`."""
     for path in source.rglob("*"):
         if path.is_file() and path.name != without:
             (target / path.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
@@ -162,8 +162,10 @@ def test_a_folder_that_lacks_a_file_is_refused_by_its_name(name: str, sources: d
         build_params("clip_text", folder).start(SENTENCES)
 
 
-def test_a_folder_that_does_not_exist_says_what_to_put_there(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"nowhere of a pretrained text encoder does not exist; copy config\.json"):
+def test_a_missing_folder_names_the_files_to_provide(tmp_path: Path) -> None:
+    with pytest.raises(
+        FileNotFoundError, match=r"nowhere of a pretrained network does not exist; copy config\.json, tokenizer\.json"
+    ):
         build_params("clip_text", tmp_path / "nowhere").start(SENTENCES)
 
 
@@ -174,7 +176,7 @@ def test_a_pickle_is_never_read(sources: dict[str, Path], tmp_path: Path) -> Non
         build_params("clip_text", folder).start(SENTENCES)
 
 
-def test_weights_that_are_no_safetensors_are_refused(sources: dict[str, Path], tmp_path: Path) -> None:
+def test_weights_that_are_not_safetensors_are_refused(sources: dict[str, Path], tmp_path: Path) -> None:
     folder = copy(sources["clip_text"], tmp_path / "clip")
     (folder / "model.safetensors").write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
     with pytest.raises(ValueError, match="cannot be read as safetensors"):

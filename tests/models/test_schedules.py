@@ -1,4 +1,4 @@
-"""Schedules of the learning rate: shares by hand, agreement with torch, and what survives a round trip."""
+"""Learning-rate schedules: shares by hand, agreement with torch, and round trips of the state."""
 
 from typing import Any
 
@@ -96,7 +96,7 @@ def test_all_groups_follow_the_schedule_at_once_when_an_epoch_ends() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_a_schedule_remembers_survives_a_round_trip(name: str) -> None:
+def test_the_state_of_a_schedule_survives_a_round_trip(name: str) -> None:
     values = {"name": name, **({"patience_epochs": 0} if name == "plateau" else {"every_epochs": 1} if name == "step" else {})}
     first, second = (build_scheduler(build(**values), 0.1) for _ in range(2))
     first.optimizer.step()

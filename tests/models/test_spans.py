@@ -1,11 +1,11 @@
-"""Span arithmetic on tensors agrees with `corpus.moments`."""
+"""Span arithmetic on tensors, compared with `corpus.moments`."""
 
 import numpy as np
 import pytest
 import torch
 
 from corpus.moments import compute_iou
-from models.exchange.batches import Targets
+from models.contracts.batches import Targets
 from models.layers.spans import compute_inside, compute_pairwise_iou, compute_target_iou
 
 

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from streams import as_video, replace_features, video_dims
 
 from corpus.moments import build_dense_cells, compute_cell_spans
 from models.blinds.text_only import TextOnlyParams
-from models.exchange.batches import InputDims, TextFeatures, VideoFeatures
+from models.contracts.batches import TextFeatures, VideoFeatures
 from models.localizers.tan2d import Tan2D, Tan2DParams
 
-DIMS = InputDims(feature_dim=6, num_places=3, text_dim=5)
+DIMS = video_dims(dim=6, num_places=3, text_dim=5)
 
 
 def make_text(lengths: list[int], seed: int = 0) -> TextFeatures:
@@ -23,7 +24,7 @@ def make_video(num_valid: list[int], num_cells: int = 16, seed: int = 0) -> Vide
     generator = torch.Generator().manual_seed(seed)
     features = torch.randn(len(num_valid), num_cells, 3, 6, generator=generator)
     mask = torch.arange(num_cells)[None, :] < torch.tensor(num_valid)[:, None]
-    return VideoFeatures(features, mask, torch.tensor([30.0, 20.0, 10.0])[: len(num_valid)])
+    return as_video(features, mask, torch.tensor([30.0, 20.0, 10.0])[: len(num_valid)])
 
 
 @pytest.fixture
@@ -43,9 +44,9 @@ def test_a_map_of_16_cells_has_136_candidates(localizer: Tan2D) -> None:
 
 def test_features_of_cells_outside_the_video_change_no_valid_score(localizer: Tan2D) -> None:
     video, text = make_video([16, 9]), make_text([4, 2])
-    other = video.features.clone()
+    other = video.streams["video"].clone()
     other[1, 9:] = 100.0
-    before, after = localizer(video, text), localizer(video._replace(features=other), text)
+    before, after = localizer(video, text), localizer(replace_features(video, other), text)
     assert torch.equal(before.scores[before.valid], after.scores[after.valid])
     assert before.valid[1].sum().item() == 9 * 10 // 2
 
@@ -95,5 +96,5 @@ def test_the_text_only_floor_ignores_the_video() -> None:
 
 def test_the_text_only_floor_needs_no_features_but_the_duration() -> None:
     blind = TextOnlyParams(name="text_only", num_cells=16, hidden_dim=8).build(DIMS).eval()
-    video = make_video([16])._replace(features=torch.zeros(1, 16, 1, 1))
+    video = make_video([16])._replace(streams={})
     assert blind(video, make_text([4])).spans.max().item() == pytest.approx(30.0)

@@ -10,10 +10,11 @@ import yaml
 from benchmarks.tan2d_reference import ReferenceTan2D
 from torch import Tensor
 
-from models.layers import tan2d_official
 from models.layers.candidate_map import list_candidates
-from models.layers.tan2d_official import OFFICIAL, build_official
 from models.localizers.tan2d import Tan2D
+from models.localizers.tan2d import official as tan2d_official
+from models.localizers.tan2d.network import build_official
+from models.localizers.tan2d.official import OFFICIAL
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = tuple(OFFICIAL)
@@ -22,7 +23,7 @@ SMALL = {"hidden_dim": 6, "lstm_layers": 3}
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Take one thread: threads that wait for each other on shapes this small cost more than they compute."""
+    """Use one thread, because synchronisation costs more than computation on shapes this small."""
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -31,13 +32,13 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the published configurations few channels: everything else of them stays."""
+    """Reduce the channels of the published configurations, and keep everything else."""
     narrowed = {name: (10, {**values, **SMALL}) for name, (_, values) in OFFICIAL.items()}
     monkeypatch.setattr(tan2d_official, "OFFICIAL", narrowed)
 
 
 def build_reference(config: str, dtype: torch.dtype, **changes: Any) -> ReferenceTan2D:
-    """Return the authors' network with random weights of such a size that differences between cells survive all layers."""
+    """Return the authors' network with random weights large enough that differences between cells survive all layers."""
     torch.manual_seed(0)
     feature_dim, values = tan2d_official.OFFICIAL[config]
     names = ("clips_per_cell", "scale_layers", "proposals", "kernel_size", "num_layers", "hidden_dim")
@@ -145,7 +146,7 @@ def test_weights_that_are_loaded_are_copies_and_loading_draws_no_random_number()
 
 
 @pytest.mark.usefixtures("narrow")
-def test_what_is_wrong_with_a_checkpoint_is_named() -> None:
+def test_defects_of_a_checkpoint_are_named() -> None:
     state = build_reference("charades_conv", torch.float32).state_dict()
     state["extra"] = torch.zeros(1)
     del state["pred_layer.bias"]
@@ -163,8 +164,8 @@ def test_what_is_wrong_with_a_checkpoint_is_named() -> None:
 
 
 @pytest.mark.usefixtures("narrow")
-def test_what_is_no_state_dict_and_a_mask_that_does_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="these are none: epoch; give the model's own one"):
+def test_an_invalid_state_dict_and_a_mask_that_does_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="not tensors: epoch; pass the state dict of the model"):
         Tan2D.from_official({"epoch": 3}, config="charades_pool")
     words, mask, clips = draw_inputs(torch.float32, lengths=[3])
     with pytest.raises(ValueError, match=r"needs a mask \(B, L, 1\) of words \(B, L, D\), got \(1, 3\) and \(1, 3, 300\)"):

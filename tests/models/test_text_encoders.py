@@ -1,4 +1,4 @@
-"""The contract of every text encoder, and what each of them does beyond it."""
+"""Contract of every text encoder, and tests of single encoders."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from corpus.text import PADDING, UNKNOWN, Vocabulary
-from models.exchange.encoder_files import load_encoders, save_encoders
-from models.exchange.roles import TextEncoder, TextStart
-from models.text_encoders.glove import GloVeParams, read_vectors
-from models.text_encoders.lstm import LSTMTextParams
-from models.text_encoders.transformer import TransformerTextParams, compute_sine_positions
-from models.text_encoders.word_vectors import WordVectorsParams
+from models.artefacts.encoder_files import load_encoders, save_encoders
+from models.contracts.roles import TextEncoder, TextStart
+from models.encoders.text.glove import GloVeParams, read_vectors
+from models.encoders.text.lstm import LSTMTextParams
+from models.encoders.text.transformer import TransformerTextParams, compute_sine_positions
+from models.encoders.text.word_vectors import WordVectorsParams
 from tiny_text import SENTENCES, save_vectors
 
 IDS = torch.tensor([[2, 3, 4], [5, 2, 0]])
@@ -39,7 +39,7 @@ EVERY = pytest.mark.parametrize("name", SCRATCH)
 
 @pytest.fixture
 def start(name: str, tmp_path: Path) -> TextStart:
-    """Return an encoder whose weights are none of the zeros that learning starts from."""
+    """Return an encoder whose initial zero weights are replaced."""
     torch.manual_seed(0)
     found = SCRATCH[name](tmp_path)
     with torch.no_grad():
@@ -94,9 +94,9 @@ def test_equal_seeds_give_equal_weights(name: str, tmp_path: Path) -> None:
 
 
 @EVERY
-def test_a_saved_encoder_gives_the_same_without_what_it_was_made_from(start: TextStart, tmp_path: Path) -> None:
+def test_a_saved_encoder_gives_the_same_without_its_sources(start: TextStart, tmp_path: Path) -> None:
     folder = tmp_path / "encoder"
-    save_encoders(folder, video_params=None, video=None, text_params=start.params, text=start.encoder, tokenizer=start.tokenizer)
+    save_encoders(folder, streams={}, text_params=start.params, text=start.encoder, tokenizer=start.tokenizer)
     (tmp_path / "vectors.txt").unlink(missing_ok=True)
     loaded = load_encoders(folder)
     ids = torch.from_numpy(loaded.tokenizer.encode(SENTENCES))
@@ -222,3 +222,10 @@ def test_a_word_may_hold_spaces_and_of_two_lines_the_first_counts(tmp_path: Path
     path.write_text(path.read_text() + "red 3 3\n")
     found = read_vectors(path, vector_dim=2, words=["red", ". . ."])
     assert {word: vector.tolist() for word, vector in found.items()} == {". . .": [1, 1], "red": [2, 2]}
+
+
+def test_words_of_a_file_of_vectors_are_folded_where_they_are_not_ascii(tmp_path: Path) -> None:
+    path = tmp_path / "vectors.txt"
+    path.write_text("stra\u00dfe 1 2\ncafe\u0301 3 4\nDog 5 6\n", encoding="utf-8")
+    found = read_vectors(path, vector_dim=2, words=["strasse", "caf\u00e9", "dog"])
+    assert {word: vector.tolist() for word, vector in found.items()} == {"strasse": [1.0, 2.0], "caf\u00e9": [3.0, 4.0]}

@@ -1,13 +1,17 @@
-"""Batches of queries by index, and the inputs that all stages share."""
+"""Batches of queries by index, and inputs shared by all stages."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from streams import video_dims, write_store
 
 from corpus.moments import Moment, find_clips
 from corpus.records import Corpus, Query, Video
-from models.exchange.batches import InputDims, TextFeatures
-from models.exchange.inputs import predict_candidates, select_text
+from corpus.store import FeatureStore, Fingerprint
+from models.contracts.batches import TextFeatures
+from models.contracts.inputs import load_clips, predict_candidates, select_text
 from models.localizers.tan2d import Tan2DParams
 from models.training import cell_table
 from models.training.data import LocalizerData, RetrieverData, shuffle_batches
@@ -23,7 +27,7 @@ def make_query(qid: str, video_id: str, text: str, *spans: tuple[float, float]) 
 @pytest.fixture
 def corpus() -> Corpus:
     videos = tuple(
-        Video(name, f"{name}.mp4", "train", duration_s, 10.0, 100, 8, 8, 0, "h264", False, "")
+        Video(video_id=name, path=f"{name}.mp4", split="train", duration_s=duration_s, sha256="")
         for name, duration_s in DURATIONS_S.items()
     )
     queries = (
@@ -48,13 +52,37 @@ def make_cells(num_cells: int = 4) -> dict[str, np.ndarray]:
 
 def test_a_localizer_batch_holds_each_query_with_its_video_and_its_moments(corpus: Corpus, text: TextFeatures) -> None:
     cells = make_cells()
-    batch = LocalizerData.from_corpus(corpus, text, cells.values()).batch(torch.tensor([2, 0]))
-    np.testing.assert_array_equal(batch.video.features.numpy(), np.stack([cells["a"], cells["b"]]).astype(np.float32))
+    batch = LocalizerData.from_corpus(corpus, text, {"video": cells.values()}, 4).batch(torch.tensor([2, 0]))
+    np.testing.assert_array_equal(batch.video.streams["video"].numpy(), np.stack([cells["a"], cells["b"]]).astype(np.float32))
     assert batch.video.duration_s.tolist() == [10.0, 6.0]
     assert batch.targets.mask.tolist() == [[True, False], [True, True]]
     assert batch.targets.spans[1].tolist() == [[1.0, 3.0], [4.0, 5.0]]
     assert batch.targets.text_index[0] == batch.targets.text_index[1]
     assert batch.text.tokens.shape[1] == 2
+
+
+def test_a_localizer_batch_holds_exactly_the_streams_that_are_read(corpus: Corpus, text: TextFeatures) -> None:
+    video, sound = make_cells(), {name: cells[:, :1, :3] + 1 for name, cells in make_cells().items()}
+    rows = torch.tensor([2, 0])
+    data = LocalizerData.from_corpus(corpus, text, {"video": video.values(), "sound": sound.values()}, 4)
+    for _ in range(2):  # the memory of the previous batch is reused
+        streams = data.batch(rows).video.streams
+        for name, cells in (("video", video), ("sound", sound)):
+            np.testing.assert_array_equal(streams[name].numpy(), np.stack([cells["a"], cells["b"]]).astype(np.float32))
+    blind = LocalizerData.from_corpus(corpus, text, {}, 7).batch(rows).video
+    assert (blind.streams, blind.mask.shape, blind.mask.all()) == ({}, (2, 7), True)
+
+
+def test_streams_of_other_rates_are_loaded_on_the_clips_of_the_first(tmp_path: Path) -> None:
+    generator = np.random.default_rng(2)
+    clips = {"video": generator.normal(size=(20, 2, 5)), "sound": generator.normal(size=(80, 1, 3))}
+    halves = {name: {"a": array.astype(np.float16)} for name, array in clips.items()}
+    write_store(tmp_path, halves, fingerprint=Fingerprint({}, {}), clip_rates_hz={"video": 2.0, "sound": 8.0})
+    found = load_clips(FeatureStore(tmp_path), ("video", "sound"), "a", duration_s=10.0)
+    np.testing.assert_array_equal(found["video"], halves["video"]["a"])
+    means = halves["sound"]["a"].astype(np.float64).reshape(20, 4, 1, 3).mean(1)
+    np.testing.assert_allclose(found["sound"], means, atol=1e-3)
+    assert {features.dtype for features in found.values()} == {np.dtype(np.float16)}
 
 
 @pytest.mark.parametrize("memory_bytes", [2**30, 0])
@@ -94,7 +122,7 @@ def test_a_table_of_more_or_fewer_videos_is_refused(num_videos: int) -> None:
 
 
 def test_a_retriever_has_one_row_for_each_moment_of_a_query(corpus: Corpus, text: TextFeatures) -> None:
-    features = [np.zeros((20, 2, 5), np.float16), np.zeros((12, 2, 5), np.float16)]
+    features = [{"video": np.zeros((count, 2, 5), np.float16)} for count in (20, 12)]
     data = RetrieverData.from_corpus(corpus, text, features, clip_rate_hz=2.0)
     assert data.row_query.tolist() == [0, 0, 1, 2]
     assert data.row_clips.tolist() == [[22, 25], [28, 29], [0, 19], [4, 4]]
@@ -103,9 +131,9 @@ def test_a_retriever_has_one_row_for_each_moment_of_a_query(corpus: Corpus, text
 def test_a_retriever_batch_averages_exactly_the_clips_of_each_moment(corpus: Corpus, text: TextFeatures) -> None:
     generator = np.random.default_rng(1)
     features = [generator.normal(size=(count, 2, 5)).astype(np.float16) for count in (20, 12)]
-    data = RetrieverData.from_corpus(corpus, text, features, clip_rate_hz=2.0)
+    data = RetrieverData.from_corpus(corpus, text, [{"video": clips} for clips in features], clip_rate_hz=2.0)
     batch = data.batch(torch.tensor([1, 3, 2]))
-    means = torch.einsum("bs,spd->bpd", batch.shares, batch.clips)
+    means = torch.einsum("bs,spd->bpd", batch.shares, batch.clips["video"])
     expected = [features[1][8:10], features[0][4:5], features[0]]
     for found, clips in zip(means, expected, strict=True):
         np.testing.assert_allclose(found.numpy(), clips.astype(np.float32).mean(0), atol=1e-5)
@@ -141,11 +169,12 @@ def test_a_batch_of_few_videos_holds_rows_of_no_others() -> None:
 
 def test_predictions_do_not_depend_on_the_size_of_batches(text: TextFeatures) -> None:
     torch.manual_seed(0)
-    dims = InputDims(feature_dim=5, num_places=2, text_dim=4)
+    dims = video_dims(dim=5, num_places=2, text_dim=4)
     localizer = Tan2DParams(name="tan2d", num_cells=4, hidden_dim=4, num_layers=1, kernel_size=3).build(dims).eval()
+    cells = {video_id: {"video": features} for video_id, features in make_cells().items()}
     found = [
         predict_candidates(
-            localizer, cells=make_cells(), durations_s=DURATIONS_S, video_ids=["b", "a", "a"], text=text, batch_size=batch_size
+            localizer, cells=cells, durations_s=DURATIONS_S, video_ids=["b", "a", "a"], text=text, batch_size=batch_size
         )
         for batch_size in (1, 3)
     ]

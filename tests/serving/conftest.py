@@ -1,4 +1,4 @@
-"""What tests of running services share."""
+"""Fixtures of running services."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def small_environment(small_project: Any) -> dict[str, str]:
-    """The variables that let a service answer from the small project."""
+    """The environment variables of a service over the small project."""
     return {
         "CUEPOINT_BUNDLE": str(small_project.bundle),
         "CUEPOINT_INDEX": str(small_project.index),

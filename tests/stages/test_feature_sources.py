@@ -1,4 +1,4 @@
-"""A corpus of annotations and feature files: ingested without a video, packed into the store, refused where they disagree."""
+"""A corpus of annotations and feature files: ingested without videos, packed into the store, and refused on mismatches."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -11,27 +11,28 @@ import pytest
 
 from corpus.feature_files.schema import FeatureFilesParams
 from corpus.files import sha256_file
+from corpus.gate.tables import load_tables
+from corpus.ingestion.ingested import Ingested
+from corpus.ingestion.params import IngestParams
 from corpus.readers import build_reader
 from corpus.records import load_corpus, save_corpus
 from corpus.store import FeatureStore
-from stages.extract import group_videos
-from stages.ingest import Ingested, ingest
-from stages.support import feature_packing, feature_probing
-from stages.support.components import load_features
-from stages.support.feature_packing import pack_features
-from stages.support.params import IngestParams
-from stages.support.validation.tables import load_tables
+from pipeline.components.loading import load_features
+from pipeline.executors import feature_packing, feature_probing
+from pipeline.executors.feature_packing import pack_features
+from pipeline.executors.shards import group_videos
+from stages.ingest import ingest
 
 PARAMS = IngestParams(validation_share=0.2, test_share=0.2, max_quarantine_share=0.02, seed=1)
 FILES = FeatureFilesParams.model_validate(
-    {"streams": [{"path": "features/c3d.hdf5", "key": "{video_id}/c3d_features", "width": 4, "normalise": "l2"}]}
+    {"streams": [{"name": "video", "path": "features/c3d.hdf5", "key": "{video_id}/c3d_features", "width": 4, "normalise": "l2"}]}
 )
 NUM_VIDEOS = 7
 
 
 @pytest.fixture(autouse=True)
 def _in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files are read in this process: starting workers takes seconds, and the test of the whole pipeline does it."""
+    """Read files in this process, because workers take seconds to start; the test of the whole pipeline uses workers."""
 
     def map_here(function: Callable[[Any], Any], items: Iterable[Any], *, what: str) -> Iterable[Any]:
         return map(function, items)
@@ -42,7 +43,7 @@ def _in_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Seven videos of 10 s in the format of QVHighlights, with features of 19 to 25 rows and no video file."""
+    """Write seven videos of 10 s in the format of QVHighlights, with features of 19 to 25 rows and no video file."""
     folder = tmp_path / "raw"
     (folder / "features").mkdir(parents=True)
     rows = []
@@ -72,7 +73,7 @@ def pack(root: Path, found: Ingested, out_dir: Path, files: FeatureFilesParams =
 
 
 def hash_files(folder: Path) -> dict[str, str]:
-    return {path.name: sha256_file(path) for path in folder.iterdir()}
+    return {str(path.relative_to(folder)): sha256_file(path) for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_corpus_without_videos_is_ingested_from_annotations_and_features(root: Path, tmp_path: Path) -> None:
@@ -81,12 +82,13 @@ def test_a_corpus_without_videos_is_ingested_from_annotations_and_features(root:
     assert found.quarantine == ()
     assert {video.duration_s for video in found.corpus.videos} == {10.0}
     assert len({video.sha256 for video in found.corpus.videos}) == NUM_VIDEOS
-    assert {(video.path, video.codec, video.fps, video.width) for video in found.corpus.videos} == {("", "", 0.0, 0)}
+    facts = {(video.path, video.codec, video.fps, video.width, video.has_audio) for video in found.corpus.videos}
+    assert facts == {(None,) * 5}
     save_corpus(found.corpus, tmp_path / "corpus")
     assert load_corpus(tmp_path / "corpus") == found.corpus
 
 
-def test_the_data_gate_takes_what_no_file_tells_as_unknown(root: Path, tmp_path: Path) -> None:
+def test_the_data_gate_accepts_unknown_properties_of_videos_without_files(root: Path, tmp_path: Path) -> None:
     save_corpus(run_ingest(root).corpus, tmp_path / "corpus")
     videos = load_tables(tmp_path / "corpus").videos
     assert videos[["missing_fields", "wrong_types", "fps", "num_frames", "width", "height", "codec"]].isna().all(axis=None)
@@ -95,15 +97,29 @@ def test_the_data_gate_takes_what_no_file_tells_as_unknown(root: Path, tmp_path:
 
 def test_the_store_holds_the_rows_in_order_with_one_place_and_no_rate(root: Path, tmp_path: Path) -> None:
     num_clips = pack(root, run_ingest(root), tmp_path / "features")
-    store = FeatureStore(tmp_path / "features")
+    store = FeatureStore(tmp_path / "features").stream("video")
     assert num_clips == sum(range(19, 19 + NUM_VIDEOS))
     assert (store.clip_rate_hz, store.feature_shape) == (None, (1, 4))
-    assert store.fingerprint.identity.keys() == {"streams", "arrays"}
+    assert store.fingerprint.identity.keys() == {"settings", "arrays"}
     with h5py.File(root / "features" / "c3d.hdf5") as file:
         for video_id, features in store.items():
             values = file[f"{video_id}/c3d_features"][()]
             expected = values / np.linalg.norm(values, axis=1, keepdims=True)
             np.testing.assert_allclose(features[:, 0], expected, atol=1e-3)
+
+
+def test_each_stream_is_packed_for_itself_and_keeps_its_fingerprint_when_another_one_joins(root: Path, tmp_path: Path) -> None:
+    alone = run_ingest(root)
+    pack(root, alone, tmp_path / "one")
+    for number in range(NUM_VIDEOS):
+        np.save(root / "features" / f"v{number}.npy", np.full((19 + number, 2), number, np.float32))
+    sound = {"name": "sound", "path": "features/{video_id}.npy", "width": 2, "normalise": "none"}
+    both = FeatureFilesParams.model_validate({"streams": [*FILES.model_dump()["streams"], sound]})
+    pack(root, run_ingest(root, both), tmp_path / "two", both)
+    one, two = FeatureStore(tmp_path / "one"), FeatureStore(tmp_path / "two")
+    assert two.stream("video").fingerprint == one.stream("video").fingerprint
+    assert hash_files(tmp_path / "one" / "video") == hash_files(tmp_path / "two" / "video")
+    assert two.stream("sound").load("v3")[:, 0].tolist() == [[3.0, 3.0]] * 22
 
 
 def test_packing_twice_gives_the_same_bytes(root: Path, tmp_path: Path) -> None:
@@ -124,8 +140,8 @@ def test_one_changed_array_changes_one_video_one_shard_and_the_fingerprint(root:
     first, second = hash_files(tmp_path / "one"), hash_files(tmp_path / "two")
     assert len([name for name in first if first[name] != second[name] and name != "index.json"]) == 1
     stores = [FeatureStore(tmp_path / name).fingerprint for name in ("one", "two")]
-    assert stores[0].identity["streams"] == stores[1].identity["streams"]
-    assert stores[0].identity["arrays"] != stores[1].identity["arrays"]
+    assert stores[0].identity["video.settings"] == stores[1].identity["video.settings"]
+    assert stores[0].identity["video.arrays"] != stores[1].identity["video.arrays"]
 
 
 def test_missing_and_narrow_videos_stop_ingest_with_their_names_and_nothing_is_written(root: Path) -> None:
@@ -142,12 +158,12 @@ def test_missing_and_narrow_videos_stop_ingest_with_their_names_and_nothing_is_w
 def test_an_archive_that_changed_since_it_was_ingested_is_not_packed(root: Path, tmp_path: Path) -> None:
     found = run_ingest(root)
     change(root, "v3", np.ones((20, 4), np.float32))
-    with pytest.raises(ValueError, match=r"the features of the video 'v3' were changed since they were ingested; run: dvc repro"):
+    with pytest.raises(ValueError, match=r"the features of the video 'v3' have changed since they were ingested; run: dvc repro"):
         pack(root, found, tmp_path / "features")
     assert not (tmp_path / "features" / "index.json").exists()
 
 
-def test_a_video_that_is_gone_since_it_was_ingested_is_named(root: Path, tmp_path: Path) -> None:
+def test_a_video_that_was_removed_after_ingest_is_named(root: Path, tmp_path: Path) -> None:
     found = run_ingest(root)
     change(root, "v3", None)
     with pytest.raises(ValueError, match=r"the features of the video 'v3' are missing: .* run: dvc repro ingest"):
@@ -169,8 +185,13 @@ def test_the_same_features_in_two_splits_are_a_leak(root: Path) -> None:
 
 def test_the_presets_of_public_archives_have_their_widths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).resolve().parents[2])
-    widths = {"charades_vgg": [4096], "activitynet_c3d": [500], "tacos_c3d": [4096], "qvhighlights_slowfast_clip": [2304, 512]}
-    found = {name: [stream.width for stream in load_features(name).streams] for name in widths}
+    widths = {
+        "charades_vgg": {"video": 4096},
+        "activitynet_c3d": {"video": 500},
+        "tacos_c3d": {"video": 4096},
+        "qvhighlights_slowfast_clip": {"slowfast": 2304, "clip": 512},
+    }
+    found = {name: {stream.name: stream.width for stream in load_features(name).streams} for name in widths}
     assert found == widths
     assert load_features("from_videos").streams == ()
 

@@ -1,6 +1,7 @@
-"""The index holds every video of the corpus, in equal bytes, and only features of its bundle."""
+"""Stage `index`: the index holds every video of the corpus, is reproducible, and only accepts features of its bundle."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from corpus.files import read_json, write_json
 from corpus.moments import resample_clips
 from corpus.store import FeatureStore, FingerprintMismatchError
-from serving.bundle import load_bundle
-from serving.collection import load_collection
+from corpus.windows import WindowId
+from search.bundle import load_bundle
+from search.collection import load_collection
 from stages.index import index
 
 
@@ -26,14 +28,15 @@ def run_index(project: Any, *, index_dir: Path, features_dir: Path | None = None
 
 
 def test_the_index_holds_clips_cells_and_files_of_every_video(small_project: Any) -> None:
-    bundle, store = load_bundle(small_project.bundle), FeatureStore(small_project.features)
+    bundle, store = load_bundle(small_project.bundle), FeatureStore(small_project.features).stream("video")
     collection = load_collection(small_project.index, bundle.manifest)
     assert set(collection.videos) == set(store.video_ids) == set(collection.clips.video_ids)
     assert collection.clips.num_clips == sum(len(clips) for _, clips in store.items())
     assert collection.corpus == "small"
     for video_id, clips in store.items():
         expected = resample_clips(clips, bundle.manifest.num_cells).astype(np.float16)
-        np.testing.assert_array_equal(collection.cells[video_id][0], expected)
+        cells, _ = collection.get_window(WindowId(video_id, 0))
+        np.testing.assert_array_equal(cells["video"], expected)
         assert (small_project.raw / collection.videos[video_id].path).is_file()
 
 
@@ -47,13 +50,12 @@ def test_indexing_twice_gives_the_same_bytes(small_project: Any, tmp_path: Path)
 
 
 def test_features_of_another_encoder_are_refused(small_project: Any, tmp_path: Path) -> None:
-    for path in small_project.features.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    content = read_json(tmp_path / "index.json")
-    content["fingerprint"]["identity"]["weights"] = "other"
-    write_json(tmp_path / "index.json", content)
+    features_dir = Path(shutil.copytree(small_project.features, tmp_path / "features"))
+    content = read_json(features_dir / "index.json")
+    content["streams"]["video"]["fingerprint"]["identity"]["weights"] = "other"
+    write_json(features_dir / "index.json", content)
     with pytest.raises(FingerprintMismatchError, match="the feature store .* was made with other features"):
-        run_index(small_project, index_dir=tmp_path / "out", features_dir=tmp_path)
+        run_index(small_project, index_dir=tmp_path / "out", features_dir=features_dir)
 
 
 def test_the_index_names_its_bundle(small_project: Any) -> None:

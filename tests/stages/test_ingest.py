@@ -1,4 +1,4 @@
-"""A folder of videos becomes a corpus; bad files end in quarantine, bad rows stop the stage, nothing is half-written."""
+"""Stage `ingest`: a folder of videos becomes a corpus; bad files are quarantined, bad rows stop the stage before it writes."""
 
 import json
 import multiprocessing
@@ -18,13 +18,15 @@ import numpy as np
 import pytest
 
 from corpus.files import read_json, read_jsonl
+from corpus.ingestion.ingested import Ingested, save_ingested
+from corpus.ingestion.params import IngestParams
 from corpus.isolation import Budget
 from corpus.moments import Moment
 from corpus.readers import build_reader
 from corpus.records import load_corpus
-from stages.ingest import Ingested, ingest, save_ingested
-from stages.support.params import IngestParams
-from stages.support.probing import probe_files
+from odd_media import ODD_FILES
+from pipeline.executors.probing import probe_files
+from stages.ingest import ingest
 
 PARAMS = IngestParams(validation_share=0.2, test_share=0.2, max_quarantine_share=0.02, seed=1)
 
@@ -56,7 +58,7 @@ def write_rows(root: Path, *rows: dict[str, Any]) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Five videos of two seconds with one query each."""
+    """Write five videos of two seconds with one query each."""
     folder = tmp_path / "data" / "raw" / "mine"
     for number in range(5):
         write_clip(folder / "videos" / f"v{number}.mp4", 40 * number)
@@ -94,6 +96,16 @@ def test_the_same_folder_gives_the_same_bytes_with_and_without_a_cache(root: Pat
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
 
+def test_damage_that_is_tolerated_is_kept_with_the_video_and_summed_up(root: Path, tmp_path: Path) -> None:
+    ODD_FILES["last_is_broken.mp4"].write(root / "videos")
+    for _ in ("probed", "from the cache"):
+        save_ingested(run(root, tmp_path), tmp_path / "out", corpus="mine", reader="folder")
+        (video,) = (one for one in load_corpus(tmp_path / "out").videos if one.video_id == "last_is_broken")
+        assert (video.num_damaged, video.notes) == (1, ("1 of 200 frames are damaged",))
+        noted = read_json(tmp_path / "out" / "summary.json")["noted"]
+        assert noted == {"last_is_broken": ["1 of 200 frames are damaged"]}
+
+
 def test_a_video_that_cannot_be_decoded_is_quarantined_with_its_queries_and_mentions(root: Path, tmp_path: Path) -> None:
     (root / "videos" / "v2.mp4").write_bytes(b"broken")
     write_rows(root, *(row(f"v{number}", elsewhere={"v2": [[0, 1]]} if number == 1 else {}) for number in range(5)))
@@ -110,7 +122,7 @@ def test_a_video_that_cannot_be_decoded_is_quarantined_with_its_queries_and_ment
 def test_too_many_undecodable_videos_stop_the_stage_naming_each(root: Path, tmp_path: Path) -> None:
     for name in ("v1", "v3"):
         (root / "videos" / f"{name}.mp4").write_bytes(b"")
-    with pytest.raises(ValueError, match="2 of 5 videos cannot be decoded, 1 may be") as caught:
+    with pytest.raises(ValueError, match="2 of 5 videos cannot be decoded, at most 1 may fail") as caught:
         run(root, tmp_path)
     assert "videos/v1.mp4: the file is empty (0 bytes)\nvideos/v3.mp4: " in str(caught.value)
     assert len(run(root, tmp_path, max_quarantine_share=0.4).quarantine) == 2
@@ -133,23 +145,23 @@ def test_a_corpus_of_which_no_video_can_be_decoded_is_empty(root: Path, tmp_path
 
 
 @pytest.mark.slow
-def test_a_hanging_decoder_costs_only_its_own_file(root: Path, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe.mp4")  # to read it is to wait for ever
+def test_a_hanging_decoder_only_affects_its_file(root: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")  # reading it blocks forever
     files = [root / "videos" / "v0.mp4", tmp_path / "pipe.mp4", root / "videos" / "v1.mp4"]
     budget = Budget(silence_s=8.0, silence_s_per_mebibyte=0)
     probes = {probe.path.name: probe for probe in probe_files(files, cache_dir=tmp_path, num_workers=1, budget=budget)}
-    assert probes["pipe.mp4"].reason == "the process that read it said nothing for 8 s"
+    assert probes["pipe.mp4"].reason == "the process that read it made no progress for 8 s"
     assert probes["v0.mp4"].info == probes["v1.mp4"].info is not None
 
 
-def test_a_crash_or_want_of_memory_of_the_decoder_costs_only_its_own_file(root: Path, tmp_path: Path) -> None:
+def test_a_crash_or_lack_of_memory_of_the_decoder_only_affects_its_file(root: Path, tmp_path: Path) -> None:
     write_clip(tmp_path / "large.mp4", 0, num_frames=2, size=(1920, 1080))  # a frame of 3 MiB
     (probe,) = probe_files([tmp_path / "large.mp4"], cache_dir=tmp_path, num_workers=1, budget=Budget(memory_bytes=1 << 20))
     assert probe.info is None
     assert re.search("process that read it ended with code|cannot be (read|decoded)|needs more than 1 MiB", probe.reason)
 
 
-def test_a_killed_decoder_costs_only_its_own_file(root: Path, tmp_path: Path) -> None:
+def test_a_killed_decoder_only_affects_its_file(root: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     files = [tmp_path / "pipe.mp4", root / "videos" / "v0.mp4"]
 
@@ -201,7 +213,7 @@ def test_the_same_bytes_under_two_names_in_two_splits_are_refused(root: Path, tm
         run(root, tmp_path)
 
 
-def test_a_folder_without_videos_says_where_they_belong(tmp_path: Path) -> None:
+def test_the_error_of_a_folder_without_videos_names_their_place(tmp_path: Path) -> None:
     write_rows(tmp_path, row("v0"))
     with pytest.raises(ValueError, match="videos holds no video files; put them there as videos/<vid>.mp4"):
         run(tmp_path, tmp_path)
@@ -291,19 +303,25 @@ def test_a_table_of_windows_is_enough(root: Path, tmp_path: Path) -> None:
     assert found.differing_durations == {}
 
 
-def run_program(folder: Path, corpus: str, *options: str) -> "subprocess.CompletedProcess[str]":
+SUMMARY = ("cuepoint", "corpus", "summary")
+
+
+def run_program(folder: Path, corpus: str, *command: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command, or `identity` and the stage, in a folder with the params and presets of this checkout."""
     checkout = Path(__file__).resolve().parents[2]
     params = (checkout / "params.yaml").read_text().replace("name: shapes", f"name: {corpus}")
     (folder / "params.yaml").write_text(params)
     (folder / "presets").symlink_to(checkout / "presets")
-    command = [sys.executable, "-m", "stages.ingest", *options]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if not command:
+        subprocess.run([sys.executable, "-m", "stages.identity"], cwd=folder, capture_output=True, check=True)
+    program = [sys.executable, "-m", *(command or ["stages.ingest"])]
+    return subprocess.run(program, cwd=folder, capture_output=True, text=True, check=False)
 
 
 def test_the_summary_is_json_on_stdout_needs_no_videos_and_writes_nothing(tmp_path: Path) -> None:
     write_published(tmp_path, PUBLISHED)
     before = {path.name for path in tmp_path.iterdir()} | {"params.yaml", "presets"}
-    result = run_program(tmp_path, "shapes", "--summary", "--reader", "charades_sta", "--root", str(tmp_path))
+    result = run_program(tmp_path, "shapes", *SUMMARY, "--reader", "charades_sta", "--root", str(tmp_path))
     summary = json.loads(result.stdout)
     assert (summary["reader"], summary["root"]) == ("charades_sta", str(tmp_path))
     assert list(summary["splits"]) == ["train", "test"]
@@ -316,7 +334,7 @@ def test_the_summary_is_json_on_stdout_needs_no_videos_and_writes_nothing(tmp_pa
 
 
 def test_the_summary_reads_the_chosen_corpus_by_default(root: Path, tmp_path: Path) -> None:
-    result = run_program(tmp_path, "mine", "--summary")
+    result = run_program(tmp_path, "mine", *SUMMARY)
     assert json.loads(result.stdout)["splits"]["(none published)"]["queries"] == 5
 
 
@@ -324,28 +342,27 @@ def test_the_summary_reads_the_chosen_corpus_by_default(root: Path, tmp_path: Pa
     ("options", "code", "message"),
     [
         (
-            ["--summary", "--reader", "charade"],
+            ["--reader", "charade"],
             1,
-            "ingest: error: there is no reader named 'charade'; known: activitynet_captions",
+            "summary: error: there is no reader named 'charade'; known: activitynet_captions",
         ),
         (
-            ["--summary", "--reader", "tacos", "--root", "nowhere"],
+            ["--reader", "tacos", "--root", "nowhere"],
             1,
-            "ingest: error: nowhere/train.json does not exist; it is in",
+            "summary: error: nowhere/train.json does not exist; it is in",
         ),
-        (["--reader", "tacos"], 2, "--reader and --root need --summary; the stage itself reads params.yaml"),
-        (["--sumary"], 2, "unrecognized arguments: --sumary"),
+        (["--raeder", "tacos"], 2, "unrecognized arguments: --raeder"),
     ],
 )
 def test_a_wrong_command_ends_with_one_message(tmp_path: Path, options: list[str], code: int, message: str) -> None:
-    result = run_program(tmp_path, "shapes", *options)
+    result = run_program(tmp_path, "shapes", *SUMMARY, *options)
     assert (result.returncode, result.stdout) == (code, "")
     assert message in result.stderr
     assert "Traceback" not in result.stderr
 
 
 def test_help_names_the_readers(tmp_path: Path) -> None:
-    result = run_program(tmp_path, "shapes", "--help")
+    result = run_program(tmp_path, "shapes", *SUMMARY, "--help")
     assert result.returncode == 0
     assert "charades_sta, didemo, folder, kpf, qvhighlights, tacos" in " ".join(result.stdout.split())
 
@@ -357,7 +374,7 @@ def test_the_program_ends_with_a_message_and_no_output_when_there_is_nothing_to_
         "ingest: error: data/raw/nothing/annotations.jsonl does not exist; put videos/ and annotations.jsonl or" in result.stderr
     )
     assert "Traceback" not in result.stderr
-    assert not (tmp_path / "data").exists()
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["identity"]
 
 
 @pytest.mark.slow
@@ -382,3 +399,54 @@ def test_real_videos_are_ingested_and_awkward_ones_join_or_are_quarantined(share
         "test": 1,
         "unlabelled": 5,
     }
+
+
+def test_both_unicode_forms_of_a_name_are_one_video_and_the_path_keeps_its_own(root: Path, tmp_path: Path) -> None:
+    (root / "videos" / "v3.mp4").rename(root / "videos" / "cafe\u0301.mp4")
+    write_rows(root, *(row(vid, elsewhere={"cafe\u0301": [[0, 1]]} if vid == "v0" else {}) for vid in ("v0", "v1", "caf\u00e9")))
+    found = run(root, tmp_path)
+    (video,) = (one for one in found.corpus.videos if one.path == "videos/cafe\u0301.mp4")
+    assert video.video_id == "caf\u00e9"
+    assert {query.video_id for query in found.corpus.queries} == {"v0", "v1", "caf\u00e9"}
+
+
+def test_two_files_whose_names_differ_by_the_unicode_form_are_refused(root: Path, tmp_path: Path) -> None:
+    for name in ("cafe\u0301.mp4", "caf\u00e9.mp4"):
+        shutil.copy(root / "videos" / "v0.mp4", root / "videos" / name)
+    with pytest.raises(
+        ValueError, match=r"one name in two Unicode forms, 'cafe\\u0301\.mp4' and 'caf\\xe9\.mp4'; rename or remove"
+    ):
+        run(root, tmp_path)
+
+
+def test_other_files_are_counted_and_named_in_the_summary(root: Path, tmp_path: Path) -> None:
+    (root / "videos" / "notes.txt").write_text("a dog")
+    (root / "videos" / "v1.mp4.part").write_bytes(b"x")
+    (root / "videos" / "more").mkdir()
+    (root / "videos" / "v4.mp4").rename(root / "videos" / "v4.xyz")
+    save_ingested(run(root, tmp_path), tmp_path / "out", corpus="mine", reader="folder")
+    summary = read_json(tmp_path / "out" / "summary.json")
+    assert summary["passed_over"] == [
+        {"name": "more", "kind": "folder"},
+        {"name": "notes.txt", "kind": "text"},
+        {"name": "v1.mp4.part", "kind": "unfinished download; rename it if it is whole"},
+    ]
+    assert {video.video_id: video.path for video in load_corpus(tmp_path / "out").videos}["v4"] == "videos/v4.xyz"
+
+
+def test_the_error_of_a_missing_video_names_similar_files(root: Path, tmp_path: Path) -> None:
+    write_rows(root, row("V0"), row("v1"), row("v2"))
+    with pytest.raises(ValueError, match=r"have no file in .*: V0; .*; 'v0' is there: capital and small letters count"):
+        run(root, tmp_path)
+    (root / "videos" / "song.mp3").write_bytes(b"ID3")
+    write_rows(root, row("song"), row("v1"), row("v2"))
+    with pytest.raises(ValueError, match=r"have no file in .*: song; .*; the file song\.mp3 \(sound\) is not a video"):
+        run(root, tmp_path)
+
+
+def test_the_error_of_a_folder_without_videos_names_its_files(root: Path, tmp_path: Path) -> None:
+    for path in (root / "videos").iterdir():
+        path.unlink()
+        path.with_suffix(".txt").write_text("a dog")
+    with pytest.raises(ValueError, match=r"holds no video files \(passed over: 5 files that are not videos: v0\.txt \(text\), "):
+        run(root, tmp_path)

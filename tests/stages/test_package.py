@@ -1,11 +1,10 @@
-"""The bento is made of equal bytes, holds no training tool, and answers from another home in a real process."""
+"""Stage `package`: the bento is reproducible, holds no training tool, and answers from another home in a real process."""
 
 import os
 import signal
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ import yaml
 
 from corpus.files import read_json
 from loopback import SERVICE, START_LIMIT_S, STOP_LIMIT_S, Server, is_running, start_server, stop_server, wait_until
+from pipeline.packaging.bento import build_bento, read_packages
 from stages.package import PackageInputs, package
-from stages.support.bento import CORPUS_MODULES, build_bento, read_packages
 
 SOURCE = Path(__file__).resolve().parents[2]
 
@@ -69,8 +68,16 @@ def test_the_bento_holds_neither_training_code_nor_paths_of_this_machine(bento_d
         names = archive.getnames()
         texts = [archive.extractfile(name) for name in names if name.endswith((".yaml", ".txt", ".json", ".md"))]
         content = b"".join(file.read() for file in texts if file is not None)
-    assert {name.split("/")[1] for name in names if name.startswith("src/")} == {"corpus", "serving", "data", "bentofile.yaml"}
-    assert {Path(name).parts[2].removesuffix(".py") for name in names if name.startswith("src/corpus/")} == set(CORPUS_MODULES)
+    assert {name.split("/")[1] for name in names if name.startswith("src/")} == {
+        "corpus",
+        "search",
+        "serving",
+        "data",
+        "bentofile.yaml",
+    }
+    facts = {Path(name).parts[2].removesuffix(".py") for name in names if name.startswith("src/corpus/")}
+    assert facts >= {"media", "text", "moments", "windows"}
+    assert not facts & {"readers", "shapes", "feature_files", "annotations", "records", "splits"}
     assert str(SOURCE).encode() not in content
     assert b"torch" not in content
 
@@ -97,8 +104,8 @@ def test_the_packages_of_the_bento_are_pinned(bento_dir: Path) -> None:
 
 @pytest.mark.slow
 def test_the_answers_are_those_of_the_predictor(server: Server, small_project: Any) -> None:
-    from serving.answers import SearchQuery
-    from serving.predictor import MomentPredictor
+    from search.answers import SearchQuery
+    from search.predictor import MomentPredictor
 
     (expected,) = MomentPredictor.load(small_project.bundle, small_project.index).search(SearchQuery("a square grows", 5))
     found = httpx.post(f"{server.url}/search", json={"query": "a square grows", "top_k": 5}).json()["moments"]
@@ -178,17 +185,14 @@ def test_the_workers_end_when_their_server_is_killed(small_project: Any, tmp_pat
         started.wait_until_ready()
         workers = started.find_children()
         started.process.kill()
-        deadline_s = time.monotonic() + STOP_LIMIT_S
-        while any(is_running(number) for number in workers) and time.monotonic() < deadline_s:
-            time.sleep(0.1)
         assert workers
-        assert not any(is_running(number) for number in workers)
+        assert wait_until(lambda: not any(map(is_running, workers)), STOP_LIMIT_S)
     finally:
         stop_server(started)
 
 
 @pytest.mark.slow
-def test_a_service_without_a_bundle_says_so_and_never_becomes_ready(small_project: Any, tmp_path: Path) -> None:
+def test_a_service_without_a_bundle_logs_the_reason_and_never_becomes_ready(small_project: Any, tmp_path: Path) -> None:
     started = start_server(SERVICE, tmp_path, CUEPOINT_BUNDLE=str(tmp_path / "nowhere"))
     try:
         wait_until(lambda: "the service cannot answer: " in (tmp_path / "serve.log").read_text(), START_LIMIT_S)
@@ -199,9 +203,9 @@ def test_a_service_without_a_bundle_says_so_and_never_becomes_ready(small_projec
         stop_server(started)
 
 
-def test_a_build_that_fails_says_why(tmp_path: Path) -> None:
+def test_the_error_of_a_failed_build_has_its_output(tmp_path: Path) -> None:
     context = tmp_path / "context"
     context.mkdir()
     (context / "bentofile.yaml").write_text("service: nothing:Nothing\nname: cuepoint\n")
-    with pytest.raises(ValueError, match="bentoml build failed; it said last:(.|\n)*nothing"):
+    with pytest.raises(ValueError, match="bentoml build failed; its last output:(.|\n)*nothing"):
         build_bento(context, home=tmp_path / "home", bento_version="1")

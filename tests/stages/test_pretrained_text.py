@@ -1,4 +1,4 @@
-"""A pretrained text encoder through the pipeline: from its files to answers of a process without torch and transformers."""
+"""A pretrained text encoder in the pipeline: from its files to the answers of a process without torch and transformers."""
 
 import json
 import sys
@@ -9,26 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pretrained_pipeline import run_to_bundle
 
-from corpus.files import write_json
 from corpus.media import ClipSampling
-from corpus.records import load_corpus
-from corpus.store import FeatureStore
-from models.encoders.place_cnn import PlaceCNNParams
-from models.exchange.encoder_files import load_encoders
-from models.objectives.base import Schedule
+from models.artefacts.encoder_files import load_encoders
+from models.encoders.text.clip_text import CLIPTextParams
+from models.encoders.video.place_cnn import PlaceCNNParams
+from models.objectives.base import ObjectiveTraining
 from models.objectives.mil_nce import MILNCEParams
-from models.text_encoders.clip_text import CLIPTextParams
-from serving.bundle import load_bundle
-from serving.networks import Networks
-from serving.search import SearchSettings
-from small_training import make_plan
-from stages.export import ExportInputs, export
-from stages.extract import extract
+from models.optimizers.adamw import AdamWParams
+from pipeline.packaging.bento import read_packages
+from pipeline.training.pretraining import PretrainPlan
+from search.bundle import load_bundle
+from search.networks import Networks
 from stages.index import index
-from stages.pretrain import PretrainPlan, pretrain
-from stages.support.bento import read_packages
-from stages.support.role_training import TrainInputs, train
 from tiny_text import save_clip
 
 pytestmark = pytest.mark.slow
@@ -39,8 +33,8 @@ import json, sys
 from pathlib import Path
 for name in ("torch", "transformers", "dvc", "mlflow", "prefect"):
     sys.modules[name] = None
-from serving.answers import SearchQuery
-from serving.predictor import MomentPredictor
+from search.answers import SearchQuery
+from search.predictor import MomentPredictor
 predictor = MomentPredictor.load(Path(sys.argv[1]), Path(sys.argv[2]), num_threads=1)
 (answer,) = predictor.search(SearchQuery(sys.argv[3], 3))
 print(json.dumps([answer.moments, answer.unknown_words]))
@@ -49,7 +43,7 @@ print(json.dumps([answer.moments, answer.unknown_words]))
 
 @dataclass(frozen=True)
 class Project:
-    """The folders of a pipeline that has run with a tiny CLIP for its sentences."""
+    """The folders of a finished pipeline with a tiny CLIP for its sentences."""
 
     source: Path
     encoder: Path
@@ -68,34 +62,20 @@ def project(small_models: Any, tmp_path_factory: pytest.TempPathFactory) -> Proj
 
 
 def run_pipeline(root: Path, small_models: Any, source: Path) -> Project:
-    corpus = load_corpus(small_models.corpus)
     sampling = ClipSampling(clip_rate_hz=2.0, offsets_s=(-0.2, 0.0, 0.2), size_px=16)
     plan = PretrainPlan(
-        encoder=PlaceCNNParams(name="place_cnn", sampling=sampling, channels=(8, 8, 8), dim=8, norm_groups=2),
+        streams={"video": PlaceCNNParams(name="place_cnn", sampling=sampling, channels=(8, 8, 8), dim=8, norm_groups=2)},
         text_encoder=CLIPTextParams(name="clip_text", source=str(source), dim=8),
         objective=MILNCEParams(
-            name="mil_nce", schedule=Schedule(epochs=2, clips_per_video=4), mirrored_words=(("left", "right"),)
+            name="mil_nce",
+            training=ObjectiveTraining(
+                max_epochs=2, videos_per_batch=4, clips_per_video=4, optimizer=AdamWParams(learning_rate=0.005)
+            ),
+            mirrored_words=(("left", "right"),),
         ),
         seed=1,
     )
-    pretrain(plan, corpus, media_dir=small_models.raw, out_dir=root / "encoder", cache_dir=root / "cache")
-    extract(
-        corpus.videos,
-        videos_per_shard=4,
-        encoder_dir=root / "encoder",
-        media_dir=small_models.raw,
-        out_dir=root / "features",
-        cache_dir=root / "cache",
-    )
-    inputs = TrainInputs(corpus, FeatureStore(root / "features"), load_encoders(root / "encoder"))
-    for role in ("retriever", "localizer"):
-        train(make_plan(role, max_epochs=1), inputs, out_dir=root / "checkpoints" / role, state_dir=root / "state" / role)
-    write_json(root / "calibration.json", {"search": None, "localize": None, "missing": {"search": "none", "localize": "none"}})
-    settings = SearchSettings(survivors=3, window_weight=2, localizer_weight=0.05, max_iou=0.5, moments_per_video=3)
-    folders = ExportInputs(
-        small_models.corpus, root / "encoder", root / "features", root / "checkpoints", root / "calibration.json"
-    )
-    report = export(folders, settings, max_difference=1e-4, bundle_dir=root / "bundle")
+    _, report = run_to_bundle(root, small_models, plan)
     index(
         bundle_dir=root / "bundle",
         corpus_dir=small_models.corpus,
@@ -130,7 +110,7 @@ def test_pretraining_moved_the_projection_and_nothing_else(project: Project) -> 
     frozen = [name for name in first if name.startswith("frozen.")]
     assert all(torch.equal(first[name], trained[name]) for name in frozen)
     gram = trained["projection.weight"] @ trained["projection.weight"].T
-    assert (gram - torch.eye(8)).abs().max() > 1e-4  # it was drawn orthogonal
+    assert (gram - torch.eye(8)).abs().max() > 1e-4  # its initial weights are orthogonal
 
 
 def test_a_process_without_torch_and_transformers_answers(project: Project, run_in: Any) -> None:

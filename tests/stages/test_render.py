@@ -1,14 +1,14 @@
-"""The render stage: the same bytes whatever the number of workers, and files that the reader accepts."""
+"""Stage `render`: equal bytes for any number of workers, and files that the reader accepts."""
 
 from pathlib import Path
 
 import pytest
 
 from corpus.files import read_jsonl, sha256_file
+from corpus.schema_files import load_yaml, validate
 from corpus.shapes.params import ShapesParams, SplitSizes
 from corpus.shapes.scenes import draw_scenes
 from stages.render import main, render, render_videos
-from stages.support.params import load_yaml, validate
 
 PRESETS = Path(__file__).resolve().parents[2] / "presets" / "render"
 
@@ -55,7 +55,7 @@ def test_presets_load(size: str) -> None:
     assert load(size).videos.train > 0
 
 
-def test_a_misspelt_size_is_refused_with_those_there_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_misspelt_size_is_refused_with_the_known_sizes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     root = PRESETS.parents[1]
     (tmp_path / "params.yaml").write_text((root / "params.yaml").read_text().replace("size: default", "size: defualt"))
     (tmp_path / "presets").symlink_to(root / "presets")

@@ -5,14 +5,22 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from streams import write_store
 
-from corpus.store import Fingerprint, FingerprintMismatchError
-from models.exchange.checkpoint import load_blind, load_localizer, load_retriever
+from corpus.store import FeatureStore, Fingerprint, FingerprintMismatchError, StreamStore, combine_fingerprints
+from models.artefacts.checkpoint import load_blind, load_localizer, load_retriever
+from models.contracts.batches import InputDims, StreamDims
+from models.training.schema import derive_seed
+from pipeline.tracking import server as tracking
+from pipeline.training.inputs import TrainInputs, measure_dims
+from pipeline.training.role_training import train, train_tracked
 from small_training import (
     FINGERPRINT,
     ROOT,
@@ -24,8 +32,6 @@ from small_training import (
     train_in_two_parts,
     write_inputs,
 )
-from stages.support import tracking
-from stages.support.role_training import TrainInputs, train, train_tracked
 from stages.train import read_role
 
 CHECKPOINTS = {"retriever": load_retriever, "localizer": load_localizer, "blind": load_blind}
@@ -36,6 +42,7 @@ def one_thread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     monkeypatch.setenv("CUEPOINT_DEVICE", "cpu")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.setattr("pipeline.tracking.tracked_run._DRAIN_S", 600.0)
 
 
 @pytest.fixture
@@ -53,14 +60,16 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(role: str,
 
 
 @pytest.mark.parametrize("role", ["retriever", "localizer", "blind"])
-def test_a_trained_role_can_be_loaded_with_what_it_was_made_from(role: str, inputs: TrainInputs, tmp_path: Path) -> None:
+def test_a_trained_role_can_be_loaded_with_its_inputs(role: str, inputs: TrainInputs, tmp_path: Path) -> None:
     plan = make_plan(role)
     train(plan, inputs, out_dir=tmp_path / "out", state_dir=tmp_path / "state")
     model, config = CHECKPOINTS[role](tmp_path / "out")
     assert not model.training
     assert config.component == plan.chosen.component.model_dump(mode="json")
-    assert config.fingerprint == FINGERPRINT
-    assert (config.dims.feature_dim, config.dims.num_places, config.dims.text_dim) == (8, 4, 8)
+    streams = () if role == "blind" else ("video",)
+    assert config.streams == streams
+    assert config.fingerprint == combine_fingerprints({name: FINGERPRINT for name in streams})
+    assert config.dims == InputDims({name: StreamDims(num_places=4, dim=8) for name in streams}, text_dim=8)
 
 
 def test_metrics_are_those_of_the_best_epoch_of_the_curve(inputs: TrainInputs, tmp_path: Path) -> None:
@@ -79,7 +88,7 @@ def test_patience_ends_a_training_that_does_not_improve(inputs: TrainInputs, tmp
 
 def test_without_validation_queries_the_last_epoch_is_kept_with_a_warning(tmp_path: Path) -> None:
     write_inputs(tmp_path, make_corpus(num_validation=0))
-    with pytest.warns(UserWarning, match="no query in the split 'val': the last epoch is kept"):
+    with pytest.warns(UserWarning, match="no query in the split 'val', so training keeps the last epoch"):
         result = train(make_plan("localizer"), load_inputs(tmp_path), out_dir=tmp_path / "out", state_dir=tmp_path / "state")
     assert result.best["epoch"] == 2
 
@@ -91,9 +100,37 @@ def test_a_corpus_without_training_queries_is_refused(tmp_path: Path) -> None:
 
 
 def test_features_of_other_encoders_are_refused(inputs: TrainInputs) -> None:
-    other = inputs.encoders._replace(fingerprint=Fingerprint({"weights": "others"}, {}))
-    with pytest.raises(FingerprintMismatchError, match="weights: expected others, found synthetic"):
-        TrainInputs(inputs.corpus, inputs.store, other)
+    other: Any = SimpleNamespace(fingerprint=Fingerprint({"arrays": "others"}, {}))
+    with pytest.raises(
+        FingerprintMismatchError, match="the stream 'video' of .* made with other .*arrays: expected others, found synthetic"
+    ):
+        TrainInputs(inputs.corpus, inputs.store, inputs.encoders._replace(streams={"video": other}))
+
+
+@pytest.mark.parametrize("role", ["retriever", "localizer"])
+def test_a_model_of_a_missing_stream_is_refused_before_training(role: str, inputs: TrainInputs, tmp_path: Path) -> None:
+    plan = make_plan(role)
+    component = plan.chosen.component.model_copy(update={"streams": ("video", "sound")})
+    plan = replace(plan, chosen=replace(plan.chosen, component=component))
+    with pytest.raises(
+        ValueError, match=f"the {role} {component.name} reads the streams video, sound, but .* holds video; "
+    ) as caught:
+        train(plan, inputs, out_dir=tmp_path / "out", state_dir=tmp_path / "state")
+    assert "add a stream: dvc exp run -S +pretrain.streams.sound=PRESET" in str(caught.value)
+    assert f"dvc exp run -S 'presets/{role}/PRESET.yaml:streams=[video]'" in str(caught.value)
+    assert not (tmp_path / "state").exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_stream_of_the_store_does_not_change_the_inputs_of_a_model(inputs: TrainInputs, tmp_path: Path) -> None:
+    video = dict(inputs.store.stream("video").items())
+    sound = {name: clips[:, :1] for name, clips in video.items()}
+    rates = {"video": 2.0, "sound": 2.0}
+    write_store(tmp_path / "features", {"video": video, "sound": sound}, fingerprint=FINGERPRINT, clip_rates_hz=rates)
+    more = replace(inputs, store=FeatureStore(tmp_path / "features"))
+    for streams in (("video",), ()):
+        assert more.to_json(streams) == inputs.to_json(streams)
+    assert more.to_json(("video", "sound")) != inputs.to_json(("video",))
 
 
 def test_a_loss_that_is_not_finite_stops_the_training_and_names_the_remedy(inputs: TrainInputs, tmp_path: Path) -> None:
@@ -104,7 +141,7 @@ def test_a_loss_that_is_not_finite_stops_the_training_and_names_the_remedy(input
 
 
 @pytest.mark.parametrize("role", ["retriever", "localizer", "blind"])
-def test_a_training_that_was_stopped_goes_on_and_ends_with_the_same_bytes(role: str, inputs: TrainInputs, tmp_path: Path) -> None:
+def test_a_stopped_training_resumes_and_ends_with_the_same_bytes(role: str, inputs: TrainInputs, tmp_path: Path) -> None:
     train(make_plan(role, max_epochs=4), inputs, out_dir=tmp_path / "whole", state_dir=tmp_path / "state-whole")
     train_in_two_parts(make_plan(role, max_epochs=4), inputs, tmp_path)
     assert read_outputs(tmp_path / "resumed") == read_outputs(tmp_path / "whole")
@@ -119,6 +156,7 @@ def test_a_damaged_state_falls_back_to_the_one_before_or_to_the_start(damage: in
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_the_state_is_removed_when_the_result_is_written(inputs: TrainInputs, tmp_path: Path) -> None:
     train_tracked(make_plan("blind"), inputs, out_dir=tmp_path / "out", cache_dir=tmp_path / "cache", tags={})
     assert list((tmp_path / "cache" / "training").iterdir()) == []
@@ -126,9 +164,9 @@ def test_the_state_is_removed_when_the_result_is_written(inputs: TrainInputs, tm
 
 
 @pytest.mark.parametrize("arguments", [[], ["localiser"], ["blind", "localizer"]])
-def test_a_wrong_role_is_answered_with_the_roles(arguments: list[str]) -> None:
+def test_the_error_of_a_wrong_role_lists_the_roles(arguments: list[str]) -> None:
     given = " ".join(arguments) or "nothing"
-    with pytest.raises(ValueError, match=f"train needs one role of retriever, localizer, blind, got {given}; run: python -m"):
+    with pytest.raises(ValueError, match=f"needs one of the roles retriever, localizer, blind, got {given}; run: python -m"):
         read_role(arguments)
 
 
@@ -136,14 +174,17 @@ KILLED = """
 import sys, time
 from pathlib import Path
 import small_training, torch
-from stages.support import role_training
+from pipeline.tracking import tracked_run
+from pipeline.training import role_training
+tracked_run._DRAIN_S = 600.0
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
 original = role_training.TrackedRun.log
 def log_slowly(self, step, values):
     original(self, step, values)
     print("epoch", step, flush=True)
-    time.sleep(float(sys.argv[2]))
+    if step == int(sys.argv[2]):
+        time.sleep(3600)
 role_training.TrackedRun.log = log_slowly
 role_training.train_tracked(
     small_training.make_plan("localizer", max_epochs=5), small_training.load_inputs(folder),
@@ -152,9 +193,9 @@ role_training.train_tracked(
 """
 
 
-def start_training(folder: Path, pause_s: float) -> "subprocess.Popen[str]":
+def start_training(folder: Path, stops_at: int) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(folder), str(pause_s)],
+        [sys.executable, "-c", KILLED, str(folder), str(stops_at)],
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
@@ -162,18 +203,17 @@ def start_training(folder: Path, pause_s: float) -> "subprocess.Popen[str]":
     )
 
 
-@pytest.mark.slow
+@pytest.mark.fault
 def test_a_training_killed_with_signal_9_resumes_its_weights_and_its_run(inputs: TrainInputs, tmp_path: Path) -> None:
     train(make_plan("localizer", max_epochs=5), inputs, out_dir=tmp_path / "whole", state_dir=tmp_path / "state-whole")
-    with start_training(tmp_path, pause_s=0.5) as process:
+    with start_training(tmp_path, stops_at=2) as process:
         assert process.stdout is not None
         while "epoch 2" not in process.stdout.readline():
             assert process.poll() is None
-        time.sleep(0.1)
         process.send_signal(signal.SIGKILL)
     assert not (tmp_path / "killed").exists()
-    with start_training(tmp_path, pause_s=0.0) as again:
-        output, _ = again.communicate(timeout=120)
+    with start_training(tmp_path, stops_at=-1) as again:
+        output, _ = again.communicate(timeout=300)
     assert again.returncode == 0
     assert "epoch 0" not in output
     assert read_outputs(tmp_path / "killed") == read_outputs(tmp_path / "whole")
@@ -182,3 +222,22 @@ def test_a_training_killed_with_signal_9_resumes_its_weights_and_its_run(inputs:
         history = client.get_metric_history(run.info.run_id, "val/mIoU")
     assert run.info.status == "FINISHED"
     assert [metric.step for metric in history] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("role", ["retriever", "localizer", "blind"])
+def test_a_role_without_losses_is_written_untrained_and_reads_no_features(
+    role: str, inputs: TrainInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(role)
+    plan = replace(plan, chosen=replace(plan.chosen, losses=(), training=None))
+    shapes = [stream.feature_shape for stream in inputs.store.streams.values()]  # measured before the test forbids reading
+    monkeypatch.setattr(StreamStore, "load", None)
+    result = train_tracked(plan, inputs, out_dir=tmp_path / "out", cache_dir=tmp_path / "cache", tags={})
+    model, _ = CHECKPOINTS[role](tmp_path / "out")
+    torch.manual_seed(derive_seed(plan.seed, role))
+    expected = plan.chosen.component.build(measure_dims(inputs, plan.chosen.component.streams)).state_dict()
+    assert result.curve == []
+    assert shapes == [(4, 8)]
+    assert all(torch.equal(expected[name], weights) for name, weights in model.state_dict().items())
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == {"epochs": 0}
+    assert not (tmp_path / "cache").exists()

@@ -1,6 +1,7 @@
-"""Every optimizer and schedule resumes bit for bit; accumulation, precision, watched figures and groups of losses."""
+"""Training choices: resuming with every optimizer and schedule, accumulation, precision, watched figures, loss groups."""
 
 import csv
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,9 +11,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from models.exchange.batches import LossDims
+from models.contracts.batches import LossDims
 from models.losses.base import LearnedTermParams, LossTerm
 from models.training.fitting import fit
+from pipeline.training.inputs import TrainInputs
+from pipeline.training.role_training import train
+from pipeline.training.roles import TrainPlan, build_module
 from small_training import (
     load_inputs,
     make_corpus,
@@ -22,7 +26,7 @@ from small_training import (
     train_in_two_parts,
     write_inputs,
 )
-from stages.support.role_training import TrainInputs, TrainPlan, build_module, train
+from stages.train import main
 
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "adamw": {"learning_rate": 0.01},
@@ -44,7 +48,7 @@ PAIRS = [
 
 
 class Offset(LossTerm):
-    """The squared distance of the best score from a number that is learned."""
+    """The squared distance of the best score from a learned number."""
 
     inputs = ("scores",)
 
@@ -110,7 +114,15 @@ def test_a_stopped_training_ends_with_the_same_bytes(optimizer: str, schedule: s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("values", [{"accumulate_batches": 2}, {"precision": "bf16-mixed"}, {"videos_per_batch": 4}], ids=str)
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"accumulate_batches": 2},
+        pytest.param({"precision": "bf16-mixed"}, marks=pytest.mark.needs_precision("bf16-mixed")),
+        {"videos_per_batch": 4},
+    ],
+    ids=str,
+)
 def test_a_stopped_training_with_other_batches_or_precision_ends_with_the_same_bytes(
     values: dict[str, Any], inputs: TrainInputs, tmp_path: Path
 ) -> None:
@@ -158,7 +170,7 @@ def test_a_plateau_on_the_validation_loss_adds_it_to_the_curve(inputs: TrainInpu
     assert all(row["val/loss"] > 0 for row in result.curve)
 
 
-def test_a_plateau_on_the_validation_loss_is_refused_beside_losses_that_learn(inputs: TrainInputs) -> None:
+def test_a_plateau_on_the_validation_loss_is_refused_with_trainable_losses(inputs: TrainInputs) -> None:
     plan = add_offset(choose(make_plan("blind"), "adamw", "plateau"))
     with pytest.raises(ValueError, match="'plateau' watches the validation loss, but a loss learns classes .* set training"):
         build_module(plan, inputs)
@@ -176,6 +188,7 @@ def test_a_plateau_without_validation_queries_is_refused(tmp_path: Path) -> None
         build_module(plan, load_inputs(tmp_path))
 
 
+@pytest.mark.needs_precision("bf16-mixed")
 @pytest.mark.parametrize("role", ["retriever", "localizer", "blind"])
 def test_mixed_precision_trains_close_to_single_precision(role: str, inputs: TrainInputs, tmp_path: Path) -> None:
     plan = make_plan(role, max_epochs=1)
@@ -189,8 +202,22 @@ def test_mixed_precision_trains_close_to_single_precision(role: str, inputs: Tra
 
 def test_16_bits_without_a_gpu_are_refused(inputs: TrainInputs, tmp_path: Path) -> None:
     plan = replace_training(make_plan("blind"), precision="16-mixed")
-    with pytest.raises(ValueError, match="training.precision = 16-mixed needs a CUDA device, .* set training.precision to bf16"):
+    with pytest.raises(
+        ValueError,
+        match="^cpu .* training.precision = 16-mixed: .* a CUDA device; set training.precision to 32",
+    ):
         train(plan, inputs, out_dir=tmp_path / "out", state_dir=tmp_path / "state")
+
+
+def test_the_stage_refuses_a_precision_before_it_reads_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "pipeline.training.roles.load_plan", lambda role, *_: replace_training(make_plan(role), precision="16-mixed")
+    )
+    monkeypatch.setattr("pipeline.executors.machine.prepare_torch", lambda _: None)
+    monkeypatch.setattr("pipeline.paths.CORPUS", tmp_path / "nowhere")
+    monkeypatch.setattr(sys, "argv", ["train", "blind"])
+    with pytest.raises(ValueError, match="^cpu .* cannot train with training.precision = 16-mixed"):
+        main()
 
 
 def test_the_loss_that_sps_reads_is_that_of_its_gradients(inputs: TrainInputs, tmp_path: Path) -> None:

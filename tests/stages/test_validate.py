@@ -1,23 +1,24 @@
-"""The data gate: good tables pass, each kind of bad row is named, the verdict is the same for the same data."""
+"""The data gate: good tables pass, each kind of bad row is named, and equal data give equal verdicts."""
 
 import json
 import re
 import shutil
-import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from corpus.gate.suites import load_suite
+from corpus.gate.tables import load_tables
 from corpus.moments import Moment
 from corpus.records import Corpus, Query, Video, save_corpus
 from stages import validate
-from stages.support.validation.suites import load_suite
 from stages.validate import REPORT, Validated, describe_failures, validate_corpus
 
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_.*' is deprecated:DeprecationWarning")  # Great Expectations
 ROOT = Path(__file__).resolve().parents[2]
-Faults = dict[str, tuple[dict[str, Any], str]]  # key of a row: what is changed in it, the rule that names it
+Faults = dict[str, tuple[dict[str, Any], str]]  # key of a row: its changes, and the rule that names it
 
 QUERY_FAULTS: Faults = {
     "q0": ({"spans": [[5, 3]]}, "moments_end_after_their_start"),
@@ -65,10 +66,26 @@ VIDEO_FAULTS: Faults = {
 }
 
 
+OF_A_FILE = ("path", "codec", "fps", "num_frames", "width", "height", "rotation", "has_audio")
+
+
 def save_good_corpus(folder: Path, size: int = 24) -> None:
     splits = [("train", "val", "test")[number % 3] for number in range(size)]
     videos = [
-        Video(f"v{number}", f"videos/v{number}.mp4", split, 10.0, 25.0, 250, 640, 360, 0, "h264", False, f"{number:064d}")
+        Video(
+            video_id=f"v{number}",
+            path=f"videos/v{number}.mp4",
+            split=split,
+            duration_s=10.0,
+            fps=25.0,
+            num_frames=250,
+            width=640,
+            height=360,
+            rotation=0,
+            codec="h264",
+            has_audio=False,
+            sha256=f"{number:064d}",
+        )
         for number, split in enumerate(splits)
     ]
     queries = [
@@ -83,8 +100,9 @@ def break_rows(path: Path, key: str, changes: dict[str, dict[str, Any]]) -> None
     path.write_text("".join(json.dumps(row | changes.get(row[key], {})) + "\n" for row in rows))
 
 
-def run(folder: Path) -> Validated:
-    return validate_corpus(folder, load_suite("default", ROOT / "presets" / "suite"), docs_dir=folder / "docs")
+def run(folder: Path, kinds: Collection[str] = ("pictures",)) -> Validated:
+    rules = [rule for rule in load_suite("default", ROOT / "presets" / "suite") if rule.applies_to(kinds)]
+    return validate_corpus(folder, rules, docs_dir=folder / "docs")
 
 
 def list_named(found: Validated, rule: str) -> list[str]:
@@ -95,7 +113,7 @@ def list_named(found: Validated, rule: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Validated:
-    """What the gate finds of a corpus with one fault in most rows."""
+    """Return the findings of the gate on a corpus with one fault in most rows."""
     folder = tmp_path_factory.mktemp("broken")
     save_good_corpus(folder)
     break_rows(folder / "queries.jsonl", "qid", {key: change for key, (change, _) in QUERY_FAULTS.items()})
@@ -105,9 +123,9 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Validated:
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with params, presets and a good corpus, which the stage runs in."""
+    """Work in a folder with params, presets and a good corpus."""
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    shutil.copytree(ROOT / "presets" / "suite", tmp_path / "presets" / "suite")
+    shutil.copytree(ROOT / "presets", tmp_path / "presets")
     save_good_corpus(tmp_path / "data" / "corpus")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -168,7 +186,7 @@ def test_a_file_in_a_wrong_encoding_stops_the_pipeline(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_warning_lets_the_corpus_pass_and_leaves_the_verdict_as_it_is(
+def test_a_warning_lets_the_corpus_pass_and_does_not_change_the_verdict(
     checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     validate.main()
@@ -196,7 +214,7 @@ def test_a_critical_failure_stops_the_stage_after_report_and_docs_are_written(ch
 
 @pytest.mark.slow
 def test_both_tables_are_checked_by_one_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from stages.support.validation import gate
+    from corpus.gate import gate
 
     save_good_corpus(tmp_path)
     checkpoints = []
@@ -220,12 +238,52 @@ def test_an_empty_corpus_fails_the_gate(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_videos_that_have_features_only_pass_without_what_a_file_would_tell(tmp_path: Path) -> None:
+def test_missing_sound_stops_the_stage_once_a_stream_of_sound_is_chosen(checkout: Path) -> None:
+    params = checkout / "params.yaml"
+    params.write_text(params.read_text().replace("    video: place_cnn\n", "    video: place_cnn\n    sound: log_mel\n"))
+    with pytest.raises(ValueError, match=r"videos\.most_videos_have_sound: .* fails for 24"):
+        validate.main()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("num_silent", "num_without", "stops"), [(1, 1, False), (4, 0, True), (0, 4, True)])
+def test_missing_and_silent_sound_stops_the_pipeline_if_a_sound_stream_is_chosen(
+    num_silent: int, num_without: int, stops: bool, tmp_path: Path
+) -> None:
     save_good_corpus(tmp_path)
-    of_a_file = {"path": "", "codec": "", "has_audio": False}
-    of_a_file |= dict.fromkeys(("fps", "num_frames", "width", "height", "rotation"), 0)
-    break_rows(tmp_path / "videos.jsonl", "video_id", {f"v{number}": of_a_file for number in range(24)})
+    sound = {"has_audio": True, "audio_codec": "aac", "audio_rate_hz": 16000, "audio_channels": 1, "audio_peak_db": -12}
+    changes = {f"v{number}": dict(sound) for number in range(24)}
+    for number in range(num_silent):
+        changes[f"v{number}"]["audio_peak_db"] = -120 if number else -61
+    for number in range(num_without):
+        changes[f"v{23 - number}"] = {"has_audio": False}
+    break_rows(tmp_path / "videos.jsonl", "video_id", changes)
+    found = run(tmp_path, ("pictures", "sound"))
+    assert [finding.rule.name for finding in found.stopping] == [
+        *(["most_videos_have_sound"] if num_without == 4 else []),
+        *(["most_sound_is_heard"] if num_silent == 4 else []),
+    ]
+    assert bool(found.stopping) == stops
+    assert list_named(found, "videos.videos_have_sound") == [f"v{number}" for number in range(24 - num_without, 24)]
+    assert list_named(found, "videos.sound_is_heard") == [f"v{number}" for number in range(num_silent)]
+    without = run(tmp_path, ("pictures",))
+    assert not without.stopping
+    assert not [finding for finding in without.findings if "sound" in finding.rule.name]
+
+
+@pytest.mark.slow
+def test_videos_with_features_only_pass_without_properties_of_files(tmp_path: Path) -> None:
+    save_good_corpus(tmp_path)
+    break_rows(tmp_path / "videos.jsonl", "video_id", {f"v{number}": dict.fromkeys(OF_A_FILE) for number in range(24)})
     assert [finding.describe() for finding in run(tmp_path).findings if not finding.success] == []
+
+
+def test_a_video_that_lacks_only_some_facts_of_a_file_fails(tmp_path: Path) -> None:
+    save_good_corpus(tmp_path, 3)
+    changes = {"v0": dict.fromkeys(OF_A_FILE, 0) | {"path": "", "codec": ""}, "v1": dict.fromkeys(("path", "codec"))}
+    break_rows(tmp_path / "videos.jsonl", "video_id", changes)
+    missing = load_tables(tmp_path).videos["missing_fields"]
+    assert missing.dropna().tolist() == ["path, codec"] * 2
 
 
 @pytest.mark.slow
@@ -242,11 +300,11 @@ def test_values_of_any_type_are_named_never_a_crash(tmp_path: Path) -> None:
     with (tmp_path / "queries.jsonl").open("a") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
     named = list_named(run(tmp_path), "queries.fields_have_their_types")
-    right = {"elsewhere1", "saliency1", "tags1"}  # a mapping is what they hold
+    right = {"elsewhere1", "saliency1", "tags1"}  # these columns hold mappings
     assert {row["qid"] for row in rows} - set(named) <= right
 
 
-def test_a_line_that_is_no_object_is_named_with_its_file(tmp_path: Path) -> None:
+def test_a_line_that_is_not_an_object_is_named_with_its_file(tmp_path: Path) -> None:
     save_good_corpus(tmp_path)
     with (tmp_path / "queries.jsonl").open("a") as file:
         file.write("[1]\n")
@@ -255,12 +313,10 @@ def test_a_line_that_is_no_object_is_named_with_its_file(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_queries_with_ten_thousand_failing_take_seconds(tmp_path: Path) -> None:
+def test_of_ten_thousand_failing_queries_a_hundred_are_listed(tmp_path: Path) -> None:
     save_good_corpus(tmp_path, 99_999)
     break_rows(tmp_path / "queries.jsonl", "qid", {f"q{number}": {"spans": [[1, 99]]} for number in range(10_000)})
-    started_s = time.process_time()
     found = run(tmp_path)
-    assert time.process_time() - started_s < 20
     (failure,) = found.to_verdict()["failures"]
     assert (failure["num_failing"], len(failure["rows"])) == (10_000, 100)
     assert describe_failures(found.stopping, tmp_path).count("\n") == 2
@@ -271,7 +327,7 @@ def test_the_message_names_the_failures_the_docs_and_the_remedy(tmp_path: Path) 
     save_good_corpus(tmp_path)
     break_rows(tmp_path / "videos.jsonl", "video_id", {"v1": {"rotation": 45}})
     assert describe_failures(run(tmp_path).stopping, Path("docs")) == (
-        "the corpus is not fit for training, 1 rule is broken:\n"
+        "the corpus is not fit for training; 1 rule is broken:\n"
         "  videos.rotations_are_quarter_turns: expect_column_values_to_be_in_set(column='rotation', "
         "value_set=[0, 90, 180, 270]) fails for 1: v1 (line 2, rotation 45)\n"
         "see docs/index.html; correct the annotations or videos of the corpus, then run: dvc repro"

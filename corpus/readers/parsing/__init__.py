@@ -1,1 +1,1 @@
-"""What several readers share: strict files, rows that are named when they are wrong, and what the field does with them."""
+"""Parsing shared by several readers: strict file formats, and errors that name the wrong row."""

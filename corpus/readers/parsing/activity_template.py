@@ -1,12 +1,13 @@
-"""The template that turns the name of an activity and the types of its actors into a sentence."""
+"""Template that turns the name of an activity and the types of its actors into a sentence."""
 
 import re
 from collections import Counter
 from collections.abc import Sequence
 
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
-_FILLERS = ("activity", "specialized", "specialised")  # VIRAT's prefixes, which say nothing
-_ACTORS = ("person", "vehicle", "hand")  # what a name may begin with
+_SMALL = r"[^\x00-`{-\x7f\s]"  # small ASCII letters, and letters of other scripts
+_WORD = re.compile(rf"[A-Z]?{_SMALL}+|[A-Z]+(?!{_SMALL})|[0-9]+")
+_FILLERS = ("activity", "specialized", "specialised")  # VIRAT's prefixes, which carry no meaning
+_ACTORS = ("person", "vehicle", "hand")  # actors at the start of a name
 _THINGS = (*_ACTORS, "bag", "bicycle", "document", "door", "facility", "heavy", "laptop", "object", "package", "phone")
 _NOUNS = frozenset((*_THINGS, "scene", "structure", "trunk", "u", "umbrella", "tool"))
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -14,10 +15,11 @@ _PLURALS = {"person": "people", "bus": "buses"}
 
 
 def write_sentence(activity: str, actor_types: Sequence[str]) -> str:
-    """Return the sentence of an activity: "person_opens_facility_door" is "a person opens a facility door".
+    """Return the sentence of an activity: "person_opens_facility_door" becomes "a person opens a facility door".
 
-    A name that does not begin with who acts gets its subject from the types of the actors, people before things: "Talking"
-    of two people is "two people are talking", and what is no verb form follows a colon. Empty for a name without words.
+    If the name does not begin with an actor, the types of the actors give the subject, people before things: "Talking" of
+    two people becomes "two people are talking". A name that is not a verb form follows a colon. Empty for a name without
+    words.
     """
     words = [word.lower() for word in _WORD.findall(activity)]
     while len(words) > 1 and words[0] in _FILLERS:
@@ -34,7 +36,7 @@ def write_sentence(activity: str, actor_types: Sequence[str]) -> str:
 
 
 def describe_actors(types: Sequence[str]) -> str:
-    """Return types with their number: ["person", "person", "bag"] is "two people and a bag"; nobody is "something"."""
+    """Describe actors with their number: ["person", "person", "bag"] is "two people and a bag"; no actor is "something"."""
     counts = Counter(word.lower().replace("_", " ") for word in types)
     parts = [_count("object" if word == "other" else word, number) for word, number in counts.items()]
     return " and ".join(parts) or "something"

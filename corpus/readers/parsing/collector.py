@@ -1,4 +1,4 @@
-"""Gathers the queries of a corpus: wrong rows are named together, what is dropped or clipped is listed."""
+"""Collector of the queries of a corpus: one error names all wrong rows; dropped and clipped rows are listed."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _MAX_NAMED_ROWS = 20
 
 @dataclass(frozen=True, slots=True)
 class TimedSentence:
-    """A sentence with one moment, as Charades-STA, ActivityNet Captions and TACoS publish them; it may end after its video."""
+    """A sentence with one moment, as in Charades-STA, ActivityNet Captions and TACoS; it may end after its video."""
 
     qid: str
     video_id: str
@@ -26,7 +26,7 @@ class TimedSentence:
 
 
 class Collector:
-    """Gathers what a reader finds below `root`, and gives it as one result."""
+    """Collects the rows that a reader finds below `root` into one `ReadResult`."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -40,25 +40,25 @@ class Collector:
 
     @contextmanager
     def reading(self, row: str) -> Iterator[None]:
-        """Keep a ValueError that is raised within for the end, with the name of the row; a row starts with its file."""
+        """Collect a ValueError of the block under the name of the row, which starts with its file, for `finish`."""
         try:
             yield
         except ValueError as error:
             self._errors.append(f"{self._root}/{row}: {error}")
 
     def add(self, query: Query, row: str, *, num_rows: int = 1) -> None:
-        """Add a query that `num_rows` rows tell of.
+        """Add a query that comes from `num_rows` rows.
 
         Raises:
-            ValueError: when another query has its qid.
+            ValueError: when another query has the same qid.
         """
         if query.qid in self._queries:
-            raise ValueError(f"the qid {query.qid!r} is that of {self._rows[query.qid]} too; give each query its own")
+            raise ValueError(f"the qid {query.qid!r} is also the qid of {self._rows[query.qid]}; give each query a different qid")
         self._queries[query.qid], self._rows[query.qid] = query, row
         self._num_rows[query.split] += num_rows
 
     def add_timed(self, sentence: TimedSentence, row: str, *, duration_s: float) -> None:
-        """Add a sentence as the field reads it: its end is cut to its video's; without any length left it is dropped.
+        """Add a sentence by the field's rule: clip its end to the video, and drop it if no length remains.
 
         Raises:
             ValueError: when the sentence has no words.
@@ -74,7 +74,7 @@ class Collector:
         self.add(Query(sentence.qid, sentence.video_id, sentence.text.strip(), spans, split=sentence.split), row)
 
     def drop(self, row: str, qid: str, reason: str, split: str) -> None:
-        """Leave a row out, and list it."""
+        """Leave out a row, and list it."""
         self._dropped.append(RowNote(row, qid, reason, split))
         self._num_rows[split] += 1
 
@@ -83,10 +83,10 @@ class Collector:
         self._durations_s.setdefault(video_id, duration_s)
 
     def finish(self, *, empty: str) -> ReadResult:
-        """Return everything gathered. `empty` says what an empty corpus lacks.
+        """Return the result. `empty` is the message for a corpus without queries.
 
         Raises:
-            ValueError: naming the wrong rows, the first twenty of them, or when no query was found.
+            ValueError: naming the first twenty wrong rows, or when there is no query.
         """
         if self._errors:
             more = len(self._errors) - _MAX_NAMED_ROWS

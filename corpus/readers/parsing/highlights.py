@@ -1,4 +1,4 @@
-"""The row of QVHighlights, which the folder reader's JSONL extends. Source: Lei et al. 2021 (arXiv:2107.09609)."""
+"""Row schema of QVHighlights, which the JSONL of the folder reader extends. Source: Lei et al. 2021 (arXiv:2107.09609)."""
 
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ Rating = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class HighlightRow(BaseModel):
-    """One line: a sentence, its windows in seconds, and ratings of the 2 s clips in them by several people."""
+    """One line: a sentence, its windows in seconds, and ratings of their 2 s clips by several annotators."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -28,7 +28,7 @@ class HighlightRow(BaseModel):
         """Return the query.
 
         Raises:
-            ValueError: when it has no windows, one that is no moment, or another number of rated clips than of ratings.
+            ValueError: when the row has no windows, an invalid window, or unequal numbers of rated clips and ratings.
         """
         if len(self.relevant_clip_ids) != len(self.saliency_scores):
             lengths = f"{len(self.relevant_clip_ids)} relevant_clip_ids, {len(self.saliency_scores)} saliency_scores"

@@ -1,4 +1,4 @@
-"""Rows of annotations held against a schema: numbers are numbers, and what is wrong is said with its value."""
+"""Strict validation of annotation rows against a schema. Errors name the key, the value and the rule."""
 
 import difflib
 from collections.abc import Collection, Mapping
@@ -10,7 +10,7 @@ from corpus.records import TEST, TRAIN, VALIDATION
 
 MAX_TIME_S = 7 * 24 * 3600.0  # no video is longer than a week
 
-# true is no number, "3" is no number, nor are NaN and infinity
+# strict numbers: true, "3", NaN and infinity are rejected
 Seconds = Annotated[float, Field(strict=True, ge=0, le=MAX_TIME_S, allow_inf_nan=False)]
 Duration = Annotated[float, Field(strict=True, gt=0, le=MAX_TIME_S, allow_inf_nan=False)]
 Frame = Annotated[float, Field(strict=True, ge=0, le=1e9, allow_inf_nan=False)]
@@ -21,7 +21,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def parse_row(schema: type[M], content: Any) -> M:
-    """Return a row as its schema.
+    """Validate a row and return it as an instance of its schema.
 
     Raises:
         ValueError: naming each wrong key with its value and the rule it breaks.
@@ -35,17 +35,17 @@ def parse_row(schema: type[M], content: Any) -> M:
 
 
 def refuse_misspelt(found: Collection[str], known: Collection[str], *, what: str = "key") -> None:
-    """Raise ValueError for a key that is not known but looks like one that is; other keys are their owner's business."""
+    """Raise ValueError for an unknown key that looks like a known one; ignore other unknown keys."""
     for key in sorted(set(found) - set(known)):
         if similar := difflib.get_close_matches(key, known, n=1, cutoff=0.8):
-            raise ValueError(f"unknown {what} {key!r}; is {similar[0]!r} meant?")
+            raise ValueError(f"unknown {what} {key!r}; did you mean {similar[0]!r}?")
 
 
 def require_split(split: str) -> str:
-    """Return the name of a split that users chose, or empty.
+    """Return the split of a user's row, or empty.
 
     Raises:
-        ValueError: when the pipeline has no use for it.
+        ValueError: when the pipeline does not know the split.
     """
     if split not in ("", TRAIN, VALIDATION, TEST) and not split.startswith(f"{TEST}_"):
         raise ValueError(f"a split is {TRAIN}, {VALIDATION}, {TEST} or {TEST}_<name>, got {show(split)}")
@@ -53,7 +53,7 @@ def require_split(split: str) -> str:
 
 
 def show(value: Any) -> str:
-    """Return a value for a message, cut where it is long."""
+    """Format a value for a message; cut a long one."""
     shown = repr(value)
     return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."
 

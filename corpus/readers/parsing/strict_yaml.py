@@ -1,4 +1,4 @@
-"""YAML lists of records, read without its surprises: every scalar is text, anchors and deep nesting are refused."""
+"""Strict YAML lists of records: every scalar is text; anchors and deep nesting are refused."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ import yaml
 
 from corpus.readers.parsing.text import read_text
 
-_Loader: type[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # libyaml is fifteen times as fast
+_Loader: type[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # libyaml is fifteen times faster
 _MAX_DEPTH = 20
 
 
@@ -16,7 +16,7 @@ def iter_records(path: Path, *, origin: str) -> Iterator[tuple[int, Any]]:
     """Yield (line number, record) of a file that holds one list.
 
     Raises:
-        ValueError: when the file is missing or no such list, naming file and line.
+        ValueError: when the file is missing or not such a list, naming file and line.
     """
     text = read_text(path, origin=origin)
     try:
@@ -37,7 +37,7 @@ def iter_records(path: Path, *, origin: str) -> Iterator[tuple[int, Any]]:
 
 
 def _require_plain(text: str) -> None:
-    """Refuse what would end or stall the process when it is built: libyaml's binding does not survive deep nesting."""
+    """Refuse YAML that would crash or stall the process: libyaml's binding does not survive deep nesting."""
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.AliasEvent):

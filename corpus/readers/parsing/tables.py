@@ -1,36 +1,40 @@
-"""CSV files as spreadsheets write them, and the times that people type into them."""
+"""CSV tables written by people and spreadsheets."""
 
-import csv
 import re
 from collections.abc import Iterator, Sequence
-from io import StringIO
+from functools import cache
 from pathlib import Path
 
-from corpus.readers.parsing.schema import MAX_TIME_S, refuse_misspelt, show
+from corpus.readers.parsing.schema import refuse_misspelt, show
 from corpus.readers.parsing.text import read_text
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
-_CLOCK = re.compile(r"(?:(?:(?P<hours>[0-9]{1,3}):)?(?P<minutes>[0-9]{1,4}):)?(?P<seconds>[0-9]{1,9}(?:\.[0-9]*)?|\.[0-9]+)")
+_SEPARATOR_LINE = re.compile(r"\"?sep=(?P<delimiter>[,;\t])\"?[,;\t ]*", re.IGNORECASE)  # tells Excel how to split the file
+_QUOTED = r'[^"]*(?:""[^"]*)*'
+_INVISIBLE = " \t\u00a0\u200b\ufeff"
+
+Row = tuple[int, list[str]]
 
 
 class Table:
-    """The rows of a CSV file, split at the `delimiter` that its header has: comma, or semicolon or tab as many countries do."""
+    """The rows of a CSV file. The header determines the `delimiter`: comma, semicolon or tab, as countries differ."""
 
     def __init__(self, path: Path, *, required: Sequence[str], optional: Sequence[str] = (), origin: str) -> None:
-        """Read the file and its header, in which the names may have any order and case; other columns are allowed.
+        """Read the file and its header. Columns may have any order and case; other columns are allowed.
+
+        The header is the first line that is not empty; a line `sep=;` before it names the delimiter.
 
         Raises:
-            ValueError: when the header lacks a required column, has one twice, or one that is misspelt.
+            ValueError: when the header lacks a required column, or has a repeated or misspelt one.
         """
         self._path, self._text = path, read_text(path, origin=origin)
-        header = self._text.split("\n", 1)[0]
-        self.delimiter = max(_DELIMITERS, key=header.count)
+        self._line, self._start, self.delimiter = _find_header(self._text)
         try:
-            cells = next(csv.reader([header], delimiter=self.delimiter, strict=True), [])
-            self.columns = [name.strip().lower() for name in cells]
+            self._line, cells = next(iter(self._iter_rows()), (self._line, []))
+            self.columns = [_strip(name).lower() for name in cells]
             self._check_header(required, optional)
-        except (ValueError, csv.Error) as error:
-            raise ValueError(f"{path} line 1: {error}") from error
+        except ValueError as error:
+            raise ValueError(f"{path} line {self._line}: {error}") from error
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, str]]]:
         """Yield (line number, stripped cells by column) of the rows that are not empty.
@@ -38,49 +42,88 @@ class Table:
         Raises:
             ValueError: naming the line, when a row has more cells than the header, or a quote is not closed.
         """
-        rows = csv.reader(StringIO(self._text, newline=""), delimiter=self.delimiter, strict=True)
-        next(rows)
-        line = rows.line_num
+        rows = self._iter_rows()
         try:
-            for cells in rows:
-                if any(cell.strip() for cell in cells):
-                    yield line + 1, self._name_cells(cells, line + 1)
-                line = rows.line_num
-        except csv.Error as error:
-            raise ValueError(f"{self._path} line {line + 1}: {error}; is a quote not closed?") from error
+            next(rows, None)
+            for line, cells in rows:
+                if any(map(_strip, cells)):
+                    yield line, self._name_cells(cells, line)
+        except _QuoteError as error:
+            raise ValueError(f"{self._path} line {error.line}: {error}") from error
+
+    def _iter_rows(self) -> Iterator[Row]:
+        return _split(self._text, self._start, line=self._line, delimiter=self.delimiter)
 
     def _check_header(self, required: Sequence[str], optional: Sequence[str]) -> None:
         named = [name for name in self.columns if name]
         if set(required) - set(named):
             found = f"found {', '.join(map(repr, named)) or 'none'}, split at {_DELIMITERS[self.delimiter]}"
-            raise ValueError(f"the header needs the columns {','.join(required)}; {found}")
+            raise ValueError(f"the header needs the columns {','.join(required)}; {found}; correct the first line of the table")
         if repeated := sorted({name for name in named if named.count(name) > 1}):
-            raise ValueError(f"the header has the column {repeated[0]!r} twice")
+            raise ValueError(f"the header has the column {repeated[0]!r} twice; remove one")
         refuse_misspelt(named, [*required, *optional], what="column")
 
     def _name_cells(self, cells: list[str], line: int) -> dict[str, str]:
-        if any(cell.strip() for cell in cells[len(self.columns) :]):
+        if any(map(_strip, cells[len(self.columns) :])):
             raise ValueError(
                 f"{self._path} line {line}: {len(cells)} cells under {len(self.columns)} columns; a text with "
                 f"{self.delimiter!r} needs quotes: {show(self.delimiter.join(cells))}"
             )
         padded = cells + [""] * (len(self.columns) - len(cells))
-        return {name: cell.strip() for name, cell in zip(self.columns, padded, strict=False) if name}
+        return {name: _strip(cell) for name, cell in zip(self.columns, padded, strict=False) if name}
 
 
-def parse_time(text: str, *, decimal_comma: bool = False) -> float:
-    """Return seconds from 83.5, 1:23.5 or 0:01:23.5; with `decimal_comma` also from 83,5.
+class _QuoteError(ValueError):
+    """A quoted cell does not end correctly."""
 
-    Raises:
-        ValueError: when it is none of them, or longer than a week.
-    """
-    match = _CLOCK.fullmatch(text.replace(",", ".") if decimal_comma else text)
-    if not match:
-        raise ValueError(f"{show(text)} is no time; write seconds (83.5) or minutes:seconds (1:23.5)")
-    hours, minutes, seconds = (float(part) if part else 0.0 for part in match.group("hours", "minutes", "seconds"))
-    if (match["minutes"] and seconds >= 60) or (match["hours"] and minutes >= 60):
-        raise ValueError(f"{show(text)} is no time: seconds and minutes after a colon stay below 60")
-    time_s = 3600 * hours + 60 * minutes + seconds
-    if time_s > MAX_TIME_S:
-        raise ValueError(f"{show(text)} is no time: it is longer than a week")
-    return time_s
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def _find_header(text: str) -> tuple[int, int, str]:
+    """Return line number, position and delimiter of the header: the first line with cells, after any `sep=` line."""
+    named, position = "", 0
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not named and (match := _SEPARATOR_LINE.fullmatch(line.strip(" \ufeff"))):
+            named = match["delimiter"]
+        elif line.strip(f"{_INVISIBLE},;"):
+            return number, position, named or max(_DELIMITERS, key=line.count)
+        position += len(line) + 1
+    return 1, len(text), named or ","
+
+
+@cache
+def _compile_cell(delimiter: str) -> re.Pattern[str]:
+    escaped, space = re.escape(delimiter), "[ \u00a0]*" if delimiter == "\t" else "[ \t\u00a0]*"
+    cell = rf'{space}"(?P<quoted>{_QUOTED})"{space}|(?!{space}")(?P<plain>[^{escaped}\n]*)'
+    return re.compile(rf"(?:{cell})(?P<end>{escaped}|\n|\Z)")
+
+
+def _split(text: str, position: int, *, line: int, delimiter: str) -> Iterator[Row]:
+    """Yield (line number, cells) of each row from a position on; ignore spaces around quoted cells."""
+    cell = _compile_cell(delimiter)
+    cells: list[str] = []
+    first = line
+    while position < len(text) or cells:
+        match = cell.match(text, position)
+        if match is None:
+            raise _QuoteError(line, _describe_quotes(text, position))
+        plain, quoted, end = match["plain"], match["quoted"], match["end"]
+        cells.append(plain if quoted is None else quoted.replace('""', '"'))
+        line += text.count("\n", position, match.end())
+        position = match.end()
+        if end != delimiter:
+            yield first, cells
+            cells, first = [], line
+
+
+def _strip(cell: str) -> str:
+    return cell.strip().strip(_INVISIBLE)
+
+
+def _describe_quotes(text: str, position: int) -> str:
+    """Describe the defect of the quoted cell at a position."""
+    if re.compile(rf'"{_QUOTED}"').match(text, text.index('"', position)):
+        return "a cell continues after its closing quote; double every quote inside a quoted cell"
+    return "unexpected end of data; is a quote not closed?"

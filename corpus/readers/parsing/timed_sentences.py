@@ -1,4 +1,4 @@
-"""The JSON form that ActivityNet Captions and TACoS share: {video: {timestamps: [[start, end], ...], sentences: [...]}}."""
+"""JSON format shared by ActivityNet Captions and TACoS: {video: {timestamps: [[start, end], ...], sentences: [...]}}."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from corpus.readers.parsing.text import read_json_file
 
 
 class TimedSentences(BaseModel, ABC):
-    """The sentences of one video with a pair of times each; a corpus adds its times and says what they are in seconds."""
+    """The sentences of one video with a pair of times each. Each corpus adds its fields and converts times to seconds."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,10 +31,10 @@ class TimedSentences(BaseModel, ABC):
 
 
 def find_file(root: Path, names: Sequence[str]) -> Path:
-    """Return the file in `root` that has one of the names; where none is there, the first name.
+    """Return the file in `root` that has one of the names; without any, the path of the first name.
 
     Raises:
-        ValueError: when more than one is there.
+        ValueError: when several of them exist.
     """
     found = [root / name for name in names if (root / name).exists()]
     if len(found) > 1:
@@ -45,10 +45,10 @@ def find_file(root: Path, names: Sequence[str]) -> Path:
 def collect_videos(
     collector: Collector, path: Path, schema: type[TimedSentences], *, reader: Reader, split: str, origin: str
 ) -> None:
-    """Give the sentences of a file to the collector.
+    """Pass the sentences of a file to the collector.
 
     Raises:
-        ValueError: when the file is missing, not JSON, or no object of videos.
+        ValueError: when the file is missing, not JSON, or not an object of videos.
     """
     content = read_json_file(path, origin=origin)
     if not isinstance(content, Mapping):

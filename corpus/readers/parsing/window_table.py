@@ -1,21 +1,24 @@
-"""A CSV table of windows, `video,start,end,query`: several rows may be the windows of one query."""
+"""CSV table of windows, `video,start,end,query`; several rows may belong to one query."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from corpus.moments import Moment
+from corpus.names import unify
 from corpus.readers.base import Reader
 from corpus.readers.parsing.collector import Collector
 from corpus.readers.parsing.schema import require_split
-from corpus.readers.parsing.tables import Table, parse_time
+from corpus.readers.parsing.tables import Table
+from corpus.readers.parsing.times import parse_moment
+from corpus.readers.parsing.video_names import VideoNames
 from corpus.records import Query
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
     line: int
-    qid: str  # empty where the table has no such column
+    qid: str  # empty if the table has no such column
     video_id: str
     text: str
     split: str
@@ -23,28 +26,31 @@ class _Row:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What rows of one query share."""
+        """The key that rows of one query share."""
         return (self.qid,) if self.qid else (self.video_id, self.text)
 
     def require_same_query(self, first: "_Row") -> None:
-        """Raise ValueError unless this row is a further window of the query that `first` began."""
+        """Raise ValueError unless this row is another window of the query of `first`."""
         for name in ("video_id", "text", "split"):
             here, there = getattr(self, name), getattr(first, name)
             if here != there:
-                raise ValueError(f"{here!r} here and {there!r} in line {first.line}, though both rows are of one query")
+                raise ValueError(
+                    f"{here!r} here and {there!r} in line {first.line}, though both rows are of one query; correct one"
+                )
 
 
 def collect_windows(collector: Collector, path: Path, *, reader: Reader, origin: str) -> None:
-    """Give the queries of a table to the collector.
+    """Pass the queries of a table to the collector.
 
     Raises:
-        ValueError: when the file is missing or its header wrong.
+        ValueError: when the file is missing or its header is wrong.
     """
     table = Table(path, required=("video", "start", "end", "query"), optional=("split", "qid"), origin=origin)
+    names = VideoNames(reader.name_video)
     queries: dict[tuple[str, ...], list[_Row]] = {}
     for line, cells in table:
         with collector.reading(f"{path.name} line {line}"):
-            row = _parse(line, cells, reader=reader, decimal_comma=table.delimiter != ",")
+            row = _parse(line, cells, names=names, decimal_comma=table.delimiter != ",")
             rows = queries.setdefault(row.key, [])
             row.require_same_query(rows[0] if rows else row)
             if repeated := next((other.line for other in rows if other.moment == row.moment), None):
@@ -54,18 +60,17 @@ def collect_windows(collector: Collector, path: Path, *, reader: Reader, origin:
         _add(collector, path.name, rows)
 
 
-def _parse(line: int, cells: Mapping[str, str], *, reader: Reader, decimal_comma: bool) -> _Row:
+def _parse(line: int, cells: Mapping[str, str], *, names: VideoNames, decimal_comma: bool) -> _Row:
     for name in ("video", "start", "end", "query", "qid"):
         if cells.get(name) == "":
-            raise ValueError(f"the column {name} is empty")
-    start_s, end_s = (parse_time(cells[name], decimal_comma=decimal_comma) for name in ("start", "end"))
+            raise ValueError(f"the column {name} is empty; fill it in, or remove the row")
     return _Row(
         line=line,
-        qid=cells.get("qid", ""),
-        video_id=reader.name_video(cells["video"]),
-        text=" ".join(cells["query"].split()),
-        split=require_split(cells.get("split", "").lower()),
-        moment=Moment(start_s, end_s),
+        qid=unify(cells.get("qid", "")),
+        video_id=names.find_id(cells["video"]),
+        text=unify(" ".join(cells["query"].split())),
+        split=require_split(unify(cells.get("split", "")).lower()),
+        moment=parse_moment(cells["start"], cells["end"], decimal_comma=decimal_comma),
     )
 
 

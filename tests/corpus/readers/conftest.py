@@ -1,4 +1,4 @@
-"""A small valid corpus in the published form of each reader."""
+"""Fixtures: a small valid corpus in the published format of each reader."""
 
 import json
 import tempfile
@@ -79,13 +79,13 @@ def write_files(root: Path, files: Mapping[str, str | bytes]) -> Path:
 
 @pytest.fixture
 def corpora() -> Mapping[str, Files]:
-    """The files of a small valid corpus by the name of its reader."""
+    """Return the files of a small valid corpus by the name of its reader."""
     return CORPORA
 
 
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
-    """Write the small corpus of a reader, with some of its files changed, and read it; None leaves a file out."""
+    """Write the small corpus of a reader with some changed files, and read it; None leaves a file out."""
 
     def write_and_read(name: str, changes: Mapping[str, str | bytes | None] | None = None) -> ReadResult:
         files = {**CORPORA[name], **(changes or {})}

@@ -1,4 +1,4 @@
-"""Charades-STA: clipped and dropped as the field does, listed by line; what is not as published is refused."""
+"""Charades-STA reader: clips and drops rows like the field, lists them by line, and refuses other deviations."""
 
 from collections.abc import Callable
 
@@ -45,12 +45,12 @@ def test_a_row_without_length_after_clipping_is_dropped_and_listed(read: Read) -
     [
         ("AO8RW 1 2 a cat", "a line must be VIDEO start end##sentence, got 'AO8RW 1 2 a cat'"),
         ("AO8RW 1##a cat", "a line must be VIDEO start end##sentence"),
-        ("AO8RW -1 2##a cat", "'-1' is no time"),
-        ("AO8RW nan 2##a cat", "'nan' is no time"),
-        ("AO8RW 1 inf##a cat", "'inf' is no time"),
-        ("AO8RW 1 1e3##a cat", "'1e3' is no time"),
-        ("AO8RW 1 True##a cat", "'True' is no time"),
-        ("AO8RW 1 999999999##a cat", "'999999999' is no time: it is longer than a week"),
+        ("AO8RW -1 2##a cat", "'-1' is not a time"),
+        ("AO8RW nan 2##a cat", "'nan' is not a time"),
+        ("AO8RW 1 inf##a cat", "'inf' is not a time"),
+        ("AO8RW 1 1e3##a cat", "'1e3' is not a time"),
+        ("AO8RW 1 True##a cat", "'True' is not a time"),
+        ("AO8RW 1 999999999##a cat", "'999999999' is not a time: it is longer than a week"),
         ("AO8RW 1 2##  ", "the sentence '' has no words"),
         ("GHOST 1 2##a cat", "the video 'GHOST' has no row in Charades_v1_train.csv"),
         ("3MSZA 1 2##a cat", "the video '3MSZA' has no row in Charades_v1_train.csv"),
@@ -66,7 +66,7 @@ def test_a_broken_line_is_named(read: Read, line: str, message: str) -> None:
     [
         ("video,length\nAO8RW,3\n", "line 1: the header needs the columns id,length; found 'video', 'length', split at commas"),
         ("id,length\nAO8RW,3\nAO8RW,3\n", "line 3: the video 'AO8RW' has a second length"),
-        ("id,length\nAO8RW,\n", "line 2: '' is no time"),
+        ("id,length\nAO8RW,\n", "line 2: '' is not a time"),
         ("id,length\nAO8RW,0\n", "line 2: the video 'AO8RW' has the length 0"),
         ('id,length\n"AO8RW,3\n', "line 2: unexpected end of data; is a quote not closed"),
     ],

@@ -1,4 +1,4 @@
-"""DiDeMo: segments of 5 s by several people, and the moment they agree on."""
+"""DiDeMo reader: segments of 5 s from several annotators, and their consensus."""
 
 import itertools
 import json
@@ -25,7 +25,7 @@ def moments(pairs: Pairs) -> list[Moment]:
 
 
 def official_iou(answer: tuple[int, int], times: Pairs) -> float:
-    """The mean over the three best of DiDeMo's evaluation, in whole segments."""
+    """Return the mean over the three best IoUs of DiDeMo's evaluation, in whole segments."""
     ious = []
     for first, last in times:
         shared = max(0, min(answer[1], last) + 1 - max(answer[0], first))
@@ -54,9 +54,9 @@ def test_consensus_by_hand(times: Pairs, consensus: tuple[int, int]) -> None:
     assert [find_consensus(moments(times))] == moments([consensus])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(times=st.lists(st.sampled_from(SEGMENTS), min_size=1, max_size=6), data=st.data())
-def test_the_consensus_scores_best_of_what_people_gave_whatever_their_order(times: Pairs, data: st.DataObject) -> None:
+def test_the_consensus_scores_best_among_annotated_moments_in_any_order(times: Pairs, data: st.DataObject) -> None:
     found = find_consensus(moments(times))
     scores = {pair: official_iou(pair, times) for pair in times}
     (pair,) = {pair for pair in times if moments([pair]) == [found]}
@@ -87,7 +87,7 @@ def test_a_broken_item_is_named(read: Read, changes: dict[str, object], message:
 
 
 def test_a_second_item_of_one_id_is_refused(read: Read) -> None:
-    with pytest.raises(ValueError, match="item 2: the qid 'train-9' is that of train_data.json item 1 too"):
+    with pytest.raises(ValueError, match="item 2: the qid 'train-9' is also the qid of train_data.json item 1"):
         read("didemo", {"train_data.json": json.dumps([ROW, ROW])})
 
 

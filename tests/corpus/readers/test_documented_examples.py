@@ -1,4 +1,4 @@
-"""The examples of docs/corpora.md do what the page says."""
+"""The examples of the pages about corpora and readers do what the pages say."""
 
 import re
 import sys
@@ -13,12 +13,13 @@ from corpus.readers import list_readers
 from corpus.readers.base import Reader, ReadResult
 
 Read = Callable[..., ReadResult]
-PAGE = (Path(__file__).resolve().parents[3] / "docs" / "corpora.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 
-def find_example(language: str) -> str:
-    """Return the only example in a language, without its indentation."""
-    (example,) = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", PAGE, re.MULTILINE | re.DOTALL)
+def find_example(page: str, language: str) -> str:
+    """Return the only example of a page in a language, without its indentation."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    (example,) = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
     indentation, text = example
     return re.sub(rf"^{indentation}", "", text, flags=re.MULTILINE)
 
@@ -28,24 +29,24 @@ def documented_reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
     """The reader that the page shows."""
     module = ModuleType("documented_reader")
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    exec(find_example("python"), module.__dict__)
+    exec(find_example("readers.md", "python"), module.__dict__)
     reader: Reader = module.LinesParams(name="lines").build()
     return reader
 
 
 def test_the_page_names_every_reader_and_no_other() -> None:
-    table = PAGE.partition("| reader |")[2].partition("\n\n")[0]
+    table = (DOCS / "corpora.md").read_text(encoding="utf-8").partition("| reader | files")[2].partition("\n\n")[0]
     assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == list_readers()
 
 
 def test_the_table_of_windows_is_read_as_the_page_says(read: Read) -> None:
-    found = read("folder", {"annotations.jsonl": None, "annotations.csv": find_example("csv")})
+    found = read("folder", {"annotations.jsonl": None, "annotations.csv": find_example("train_on_my_annotations.md", "csv")})
     assert [(query.video_id, len(query.spans)) for query in found.queries] == [("holiday", 2), ("kitchen", 1), ("street", 1)]
     assert found.queries[0].spans == (Moment(4, 9.5), Moment(62, 70.5))
 
 
 def test_the_line_of_json_is_the_same_query(read: Read) -> None:
-    (query,) = read("folder", {"annotations.jsonl": find_example("json")}).queries
+    (query,) = read("folder", {"annotations.jsonl": find_example("train_on_my_annotations.md", "json")}).queries
     assert query.spans == (Moment(4, 9.5), Moment(62, 70.5))
 
 

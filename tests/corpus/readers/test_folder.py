@@ -1,4 +1,4 @@
-"""The folder reader's JSONL file: every key of a line arrives, every wrong line is named."""
+"""JSONL file of the folder reader: every key is read, and errors name every wrong line."""
 
 import json
 from pathlib import Path
@@ -76,7 +76,7 @@ def test_keys_of_others_and_blank_lines_are_allowed(tmp_path: Path) -> None:
         ({"relevant_windows": [["a", 2]]}, "relevant_windows.0.0 = 'a'"),
         ({"duration": 0}, "duration = 0: "),
         ({"vid": ""}, "vid = ''"),
-        ({"splt": "test"}, "unknown key 'splt'; is 'split' meant\\?"),
+        ({"splt": "test"}, "unknown key 'splt'; did you mean 'split'\\?"),
         ({"relevant_clip_ids": [1, 2], "saliency_scores": [[1]]}, "got 2 relevant_clip_ids, 1 saliency_scores"),
     ],
 )
@@ -96,13 +96,13 @@ def test_a_line_that_is_not_json_is_named(tmp_path: Path) -> None:
         read(tmp_path, LINE, "{oops")
 
 
-def test_a_line_that_is_no_object_is_named(tmp_path: Path) -> None:
+def test_a_line_that_is_not_an_object_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="line 1: it must be a JSON object, got \\[1\\]"):
         read(tmp_path, [1])
 
 
 def test_a_second_query_with_one_qid_is_named_with_the_first(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="line 2: the qid 'q1' is that of annotations.jsonl line 1 too"):
+    with pytest.raises(ValueError, match="line 2: the qid 'q1' is also the qid of annotations.jsonl line 1"):
         read(tmp_path, LINE, LINE)
 
 
@@ -131,7 +131,9 @@ def test_videos_are_found_by_any_video_suffix(tmp_path: Path) -> None:
     for name in ("a.mp4", "b_1.5_2.0.MKV", "notes.txt", ".hidden.mp4", "c.avi"):
         (tmp_path / "videos" / name).touch()
     expected = {"a": "videos/a.mp4", "b_1.5_2.0": "videos/b_1.5_2.0.MKV", "c": "videos/c.avi"}
-    assert build_reader("folder").find_videos(tmp_path) == expected
+    found = build_reader("folder").find_videos(tmp_path)
+    assert found.paths == expected
+    assert [str(one) for one in found.passed_over] == [".hidden.mp4 (hidden)", "notes.txt (text)"]
 
 
 def test_videos_are_named_with_or_without_suffix(tmp_path: Path) -> None:
@@ -140,7 +142,7 @@ def test_videos_are_named_with_or_without_suffix(tmp_path: Path) -> None:
         (tmp_path / "videos" / name).touch()
     lines = [LINE | {"qid": vid, "vid": vid} for vid in ("a", "b.avi", "c.mov")]
     (query, *_) = found = read(tmp_path, LINE | {"vid": "a.mp4", "elsewhere": {"c.mov": [[0, 1]]}}, *lines).queries
-    assert {query.video_id for query in found} == {"a", "b", "c"} == set(build_reader("folder").find_videos(tmp_path))
+    assert {query.video_id for query in found} == {"a", "b", "c"} == set(build_reader("folder").find_videos(tmp_path).paths)
     assert set(query.elsewhere) == {"c"}
 
 

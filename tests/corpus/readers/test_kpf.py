@@ -1,4 +1,4 @@
-"""KPF: activities in frames become sentences with moments in seconds."""
+"""KPF reader: turns activities in frames into sentences with moments in seconds."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -81,7 +81,7 @@ def test_folders_name_splits_and_files_may_be_joined_with_a_dash(read: Read) -> 
 def test_videos_may_carry_the_release_in_their_name(tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "2018-03-05.13-10-00.13-15-00.bus.G331.r13.avi").touch()
-    assert list(build_reader("kpf").find_videos(tmp_path)) == ["2018-03-05.13-10-00.13-15-00.bus.G331"]
+    assert list(build_reader("kpf").find_videos(tmp_path).paths) == ["2018-03-05.13-10-00.13-15-00.bus.G331"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The public annotation files, whole: how many rows are kept of each split, and which are not."""
+"""Full public annotation files: counts of kept, dropped and clipped rows per split."""
 
 import json
 from functools import cache
@@ -19,7 +19,7 @@ def read(shared_dir: Path, name: str) -> ReadResult:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "counts"),  # of each split: rows, queries kept, dropped, clipped, videos
+    ("name", "counts"),  # per split: rows, kept queries, dropped, clipped, videos
     [
         ("charades_sta", {"train": (12408, 12404, 4, 1805, 5336), "test": (3720, 3720, 0, 562, 1334)}),
         (

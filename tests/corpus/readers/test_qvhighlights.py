@@ -1,4 +1,4 @@
-"""QVHighlights: several windows, ratings of clips, and a test split without windows."""
+"""QVHighlights reader: several windows, ratings of clips, and a test split without windows."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ TRAIN, TEST = "highlight_train_release.jsonl", "highlight_test_release.jsonl"
 
 @pytest.fixture
 def line(corpora: Mapping[str, Mapping[str, str]]) -> dict[str, object]:
-    """A row of the training file."""
+    """Return a row of the training file."""
     row: dict[str, object] = json.loads(corpora["qvhighlights"][TRAIN])
     return row
 
@@ -46,7 +46,7 @@ def test_a_test_release_with_windows_is_read(read: Read, line: dict[str, object]
 
 
 def test_a_qid_of_two_splits_is_refused(read: Read, line: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=f"val_release.jsonl line 1: the qid '7' is that of {TRAIN} line 1 too"):
+    with pytest.raises(ValueError, match=f"val_release.jsonl line 1: the qid '7' is also the qid of {TRAIN} line 1"):
         read("qvhighlights", {"highlight_val_release.jsonl": json.dumps(line)})
 
 

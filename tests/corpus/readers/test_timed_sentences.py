@@ -1,4 +1,4 @@
-"""ActivityNet Captions and TACoS: one JSON form, in seconds and in frames."""
+"""Readers of ActivityNet Captions and TACoS: one JSON format, in seconds and in frames."""
 
 import json
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def test_its_files_may_have_the_names_of_2d_tan_but_not_both(read: Read) -> None
         read("activitynet_captions", {"test.json": text})
 
 
-def test_its_validation_gives_way_to_the_test_split_that_annotates_the_same_videos() -> None:
+def test_activitynet_test_annotates_validation_videos_again() -> None:
     assert build_reader("activitynet_captions").reannotated == {"val": "test"}
 
 
@@ -82,8 +82,8 @@ def test_a_broken_video_is_named(read: Read, changes: dict[str, Any], message: s
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"v": {"duration": NaN}}', "train.json: NaN is no JSON number"),
-        ('{"v": {"duration": -Infinity}}', "train.json: -Infinity is no JSON number"),
+        ('{"v": {"duration": NaN}}', "train.json: NaN is not a JSON number"),
+        ('{"v": {"duration": -Infinity}}', "train.json: -Infinity is not a JSON number"),
         ('{"v": {}, "v": {}}', "train.json: the key 'v' is given twice"),
         ('{"v":\n {oops', r"train.json: not JSON: .* \(line 2 column 3\)"),
         ("[1]", r"train.json must hold an object of videos, got \[1\]"),
@@ -97,7 +97,7 @@ def test_a_broken_file_is_named(read: Read, text: str, message: str) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"fps": 0}, {"fps": "25"}, {"num_frames": 0}, {"num_frames": 10.5}])
-def test_frame_rates_and_counts_that_are_none_are_refused(read: Read, changes: dict[str, Any]) -> None:
+def test_invalid_frame_rates_and_counts_are_refused(read: Read, changes: dict[str, Any]) -> None:
     ((key, value),) = changes.items()
     with pytest.raises(ValueError, match=f"train.json video 's1-d1.avi': {key} = {value!r}"):
         read("tacos", {"train.json": json.dumps({"s1-d1.avi": TACOS | changes})})

@@ -1,4 +1,4 @@
-"""Records of a bench as if its arms had run."""
+"""Made-up records of a bench."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from corpus.moments import Floats
+from evaluation.tables.scores import flatten_estimates
 from flows.bench.arms import Arm
 from flows.bench.records import Latency, Record, Scores, TrackedAt, TrainingCost, describe_arm, pack_iou, pack_videos
 from models.metrics.intervals import estimate_means
-from stages.support.evaluation.tables import flatten_estimates
 
 VIDEOS = np.repeat(np.arange(12), 4)
 MakeRecord = Callable[..., Record]
@@ -32,7 +32,7 @@ def make_scores(iou: Floats, others: dict[str, Any] | None = None) -> Scores:
 
 @pytest.fixture(scope="session")
 def make_record() -> MakeRecord:
-    """Returns the record of an arm whose first answers have these overlaps, or that failed for a reason."""
+    """Return a function that makes the record of an arm from the overlaps of its first answers, or from a failure."""
 
     def make(arm: Arm | Any, iou: Floats | None = None, *, reason: str = "", **values: Any) -> Record:
         same = {

@@ -1,4 +1,4 @@
-"""The arms of a bench: every member of the registries has one, or a stated reason why not."""
+"""The arms of a bench: every preset of a role and every loss has an arm, or a stated reason for having none."""
 
 from pathlib import Path
 from typing import Any
@@ -6,16 +6,18 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.bench.arms import compute_arm_key, name_of
-from flows.bench.catalogue import REGISTRIES, list_arms, list_names, load_catalogue
-from stages.support.params import load_yaml
+from corpus.schema_files import load_yaml
+from flows.bench.arms import name_of
+from flows.bench.catalogue import list_arms, load_catalogue
+from flows.bench.keys import compute_arm_key
+from pipeline.components.listing import list_components
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the presets of this checkout, which a test may change."""
+    """Copy the presets of this checkout to a folder that a test may change."""
     for path in (ROOT / "presets").rglob("*.yaml"):
         copy = tmp_path / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -31,11 +33,15 @@ def change(project: Path, **values: Any) -> None:
 
 
 @pytest.mark.parametrize("slot", ["localizer", "retriever", "blind"])
-def test_every_component_has_an_arm_or_a_reason_why_not(slot: str, project: Path) -> None:
+def test_every_preset_of_a_role_has_an_arm_or_a_reason_why_not(slot: str, project: Path) -> None:
     catalogue = load_catalogue("models")
-    shown = [arm.plan.chosen.component.name for arm in list_arms(catalogue) if arm.plan.role == slot and arm.group != "loss"]
+    arms = [arm for arm in list_arms(catalogue) if arm.plan.role == slot and arm.group != "loss"]
     left_out = catalogue.left_out.get(slot, {})
-    assert sorted([*shown, *left_out]) == sorted(list_names(REGISTRIES[slot]))
+    assert sorted([*(arm.name.partition("/")[2] for arm in arms), *left_out]) == sorted(
+        path.stem for path in (ROOT / "presets" / slot).glob("*.yaml")
+    )
+    without = {load_yaml(ROOT / "presets" / slot / f"{preset}.yaml")["name"] for preset in left_out}
+    assert {arm.plan.chosen.component.name for arm in arms} | without == {*list_components(slot)}
     assert all(left_out.values())
 
 
@@ -43,12 +49,12 @@ def test_every_loss_has_an_arm_or_a_reason_why_not(project: Path) -> None:
     catalogue = load_catalogue("models")
     shown = {name_of(arm.shown) for arm in list_arms(catalogue) if arm.shown is not None}
     left_out = catalogue.left_out["loss"]
-    assert shown | {*left_out} == {*list_names(REGISTRIES["loss"])}
+    assert shown | {*left_out} == {*list_components("loss")}
     assert not shown & {*left_out}
     assert all(left_out.values())
 
 
-def test_a_loss_that_is_named_nowhere_is_added_to_the_presets_own(project: Path) -> None:
+def test_an_unlisted_loss_is_added_to_the_presets_own(project: Path) -> None:
     change(project, losses={"alone": [], "beside": [], "weight": 0.5})
     (arm,) = [arm for arm in list_arms(load_catalogue("models")) if arm.name == "loss/+focal"]
     assert [name_of(loss) for loss in arm.plan.chosen.losses] == ["scaled_iou_bce", "focal"]
@@ -67,9 +73,9 @@ def test_all_loss_arms_train_equally_long_and_differ_in_loss_and_seed_alone(proj
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"left_out": {"loss": {"hinge": "why"}}}, "left_out.loss.hinge: there is no such loss; known: anchor_bce"),
-        ({"left_out": {"looser": {"hinge": "why"}}}, "left_out.looser.hinge: there is no such looser; known: none"),
-        ({"left_out": {"loss": {"focal": "why"}}}, "focal: left out, but named among the losses too; remove one of the two"),
+        ({"left_out": {"loss": {"hinge": "why"}}}, "left_out.loss.hinge: no such loss; known: anchor_bce"),
+        ({"left_out": {"looser": {"hinge": "why"}}}, "left_out.looser.hinge: no such looser; known: none"),
+        ({"left_out": {"loss": {"focal": "why"}}}, "focal: both left out and listed as losses; remove one of the two"),
         ({"losses": {"alone": [{"name": "hinge"}]}}, "losses.alone.0"),
         ({"losses": {"epochs": 3}}, "unknown key losses.epochs = 3; known: alone, beside, localizer, max_epochs"),
     ],

@@ -1,4 +1,4 @@
-"""The command from end to end on a small corpus: what is done is not done again, what fails is on record, a kill is no loss."""
+"""`cuepoint bench` end to end on a small corpus: it skips finished arms, records failures and survives a kill."""
 
 import os
 import shutil
@@ -12,25 +12,24 @@ import pytest
 import yaml
 
 from flows.bench import arm_run
-from flows.bench.__main__ import parse_arguments
-from flows.bench.catalogue import REGISTRIES, list_names
+from flows.bench.catalogue import list_names
 from flows.bench.commands import select_arms
 from flows.bench.given import describe_commit, load_given
 from flows.bench.records import OUTPUTS, TrackedAt, load_records
-from stages.support import tracking
+from pipeline.tracking import server as tracking
 
 ROOT = Path(__file__).resolve().parents[3]
-COMMAND = [sys.executable, "-m", "flows.bench"]
+COMMAND = [sys.executable, "-m", "cuepoint", "bench"]
 
 
 @pytest.fixture
 def project(tmp_path: Path, small_models: Any) -> Path:
-    """A checkout with features, and a bench of one arm that trains and one that cannot."""
+    """Build a checkout with features, and a bench with one arm that trains and one that fails."""
     shutil.copytree(ROOT / "presets", tmp_path / "presets")
     shutil.copy(ROOT / "params.yaml", tmp_path)
     for name in ("corpus", "encoder", "features"):
         shutil.copytree(getattr(small_models, name), tmp_path / "data" / name)
-    left_out = {slot: dict.fromkeys(list_names(registry), "not here") for slot, registry in REGISTRIES.items()}
+    left_out = {slot: dict.fromkeys(list_names(slot), "not here") for slot in ("localizer", "retriever", "blind", "loss")}
     left_out["loss"].pop("inside_bce")
     losses = {"localizer": "tan2d", "max_epochs": 2, "beside": [{"name": "inside_bce"}]}
     bench = {"seed": 1, "max_wall_s": 240, "losses": losses, "left_out": left_out}
@@ -57,18 +56,18 @@ def run(project: Path, *arguments: str) -> tuple[int, str]:
 def wait_for_line(process: "subprocess.Popen[str]", part: str) -> None:
     assert process.stdout is not None
     while part not in (line := process.stdout.readline()):
-        assert line, f"ended before it said {part}"
+        assert line, f"ended before it printed {part}"
 
 
-@pytest.mark.slow
-def test_a_killed_bench_keeps_what_it_has_and_records_what_fails(project: Path) -> None:
+@pytest.mark.fault
+def test_a_killed_bench_keeps_its_results_and_records_failures(project: Path) -> None:
     with start(project, "run") as process:
         wait_for_line(process, "[1/2] loss/scaled_iou_bce: R@1 ")
         process.send_signal(signal.SIGKILL)
     assert not (project / "docs").exists()
     code, output = run(project, "run")
     assert code == 3
-    assert "1 of 2 arms to run, the others are on record" in output
+    assert "1 of 2 arms to run; the others are on record" in output
     assert "[1/1] loss/+inside_bce: failed after " in output
     records = load_records(project / "docs" / "models.jsonl")
     assert records["loss/+inside_bce"].reason == "loss 'inside_bce' needs saliency, which this role does not compute"
@@ -82,10 +81,32 @@ def test_a_killed_bench_keeps_what_it_has_and_records_what_fails(project: Path) 
     assert not [*(project / ".cache" / "bench").glob("*/checkpoint")]
 
 
+@pytest.mark.slow
+def test_arms_without_anything_to_train_are_tuned_and_have_rows(project: Path) -> None:
+    path = project / "presets" / "bench" / "models.yaml"
+    bench = yaml.safe_load(path.read_text())
+    bench["left_out"]["localizer"].pop("readout_peak_width")
+    bench["left_out"]["retriever"].pop("shared_space")
+    path.write_text(yaml.safe_dump(bench))
+    code, output = run(project, "run", "--only", "localizer/readout_peak_width", "--only", "retriever/shared_space")
+    assert code == 0, output
+    records = load_records(project / "docs" / "models.jsonl")
+    assert {name: record.status for name, record in records.items()} == {
+        "localizer/readout_peak_width": "done",
+        "retriever/shared_space": "done",
+    }
+    for record in records.values():
+        assert record.training is not None
+        assert (record.training.epochs, record.parameters) == (0, 0)
+    page = (project / "docs" / "models.md").read_text()
+    assert "| 0 |" in page
+    assert "[`readout_peak_width`]" in page
+
+
 def test_without_features_the_command_that_makes_them_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.rmtree(project / "data" / "features")
     monkeypatch.chdir(project)
-    message = "data/features/index.json: not there; arms train on what the pipeline makes; run: dvc repro extract"
+    message = "data/features/index.json: missing, and arms train on them; run: dvc repro extract"
     with pytest.raises(FileNotFoundError, match=message):
         load_given()
 
@@ -119,12 +140,12 @@ def test_the_benchs_own_files_do_not_make_a_commit_dirty(tmp_path: Path, monkeyp
     assert describe_commit(OUTPUTS) == f"{commit}-dirty"
 
 
-def test_a_run_that_mlflow_takes_late_is_linked_and_one_that_it_never_takes_is_not(
+def test_a_run_that_mlflow_accepts_late_is_linked_and_a_refused_run_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "run.json").write_text('{"run_id": null, "spool": "localizer-1"}')
     monkeypatch.setattr(arm_run, "_PAUSES_S", (0.0, 0.0))
-    monkeypatch.setattr("stages.support.tracked_run.deliver_waiting", lambda folder: [])
+    monkeypatch.setattr("pipeline.tracking.tracked_run.deliver_waiting", lambda folder: [])
     answers = iter([None, tracking.RunAddress("1", "f" * 32)])
     monkeypatch.setattr(tracking, "find_run", lambda spool: next(answers))
     assert arm_run.find_run(tmp_path) == TrackedAt(experiment_id="1", run_id="f" * 32)
@@ -134,10 +155,3 @@ def test_a_run_that_mlflow_takes_late_is_linked_and_one_that_it_never_takes_is_n
 
     monkeypatch.setattr(tracking, "find_run", refuse)
     assert arm_run.find_run(tmp_path) is None
-
-
-def test_a_command_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        parse_arguments([])
-    assert "required: command" in capsys.readouterr().err
-    assert parse_arguments(["run", "--only", "a", "--only", "b"]).only == ["a", "b"]

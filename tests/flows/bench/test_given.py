@@ -1,4 +1,4 @@
-"""What all arms share, and which of it the figures of an arm depend on."""
+"""Inputs that all arms share, and the values that the figures of an arm depend on."""
 
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ def give(**search: float) -> Given:
 
 
 @pytest.mark.parametrize(("group", "is_searched"), [("retriever", True), ("localizer", False), ("floor", False), ("loss", False)])
-def test_how_a_collection_is_searched_decides_the_figures_of_retrievers_alone(group: Group, is_searched: bool) -> None:
+def test_search_settings_only_affect_the_figures_of_retrievers(group: Group, is_searched: bool) -> None:
     before = give().list_rules(group)
     assert (give(window_weight=1).list_rules(group) != before) is is_searched
     assert give(max_iou=0.4).list_rules(group) != before  # candidates of one video are suppressed everywhere

@@ -1,4 +1,4 @@
-"""The page of the bench: made from records alone, and the committed one is what the committed records give."""
+"""The page of the bench: built from records alone; the committed page equals the build from the committed records."""
 
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from flows.bench.chart import Bar, draw_bars
 from flows.bench.comparing import compare_records, find_significant
 from flows.bench.page import build_files
 from flows.bench.records import PAGE, RECORDS, Record, load_records, save_records
+from flows.bench.tables import SINGLE
 from models.metrics.intervals import Comparison
 
 MakeRecord = Callable[..., Record]
@@ -22,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(scope="module")
 def bench() -> tuple[Catalogue, list[Arm]]:
-    """The bench of this checkout."""
+    """Return the bench of this checkout and its arms."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         catalogue = load_catalogue("models")
@@ -44,16 +45,18 @@ def build(bench: tuple[Catalogue, list[Arm]], records: dict[str, Record]) -> str
 
 
 def find_rows(page: str, link: str) -> list[str]:
-    return [line for line in page.splitlines() if line.startswith("|") and f"{link}.py)" in line]
+    return [line for line in page.splitlines() if line.startswith("|") and f"{link}.yaml)" in line]
 
 
-def test_the_committed_page_is_what_the_committed_records_give(bench: tuple[Catalogue, list[Arm]]) -> None:
+def test_the_committed_page_is_built_from_the_committed_records(bench: tuple[Catalogue, list[Arm]]) -> None:
     catalogue, _ = bench
     for path, content in build_files(list(load_records(ROOT / RECORDS).values()), catalogue.left_out).items():
-        assert (ROOT / path).read_text(encoding="utf-8") == content, f"{path} is stale; run: python -m flows.bench page"
+        assert (ROOT / path).read_text(encoding="utf-8") == content, f"{path} is stale; run: cuepoint bench page"
 
 
-def test_every_arm_has_a_row_that_links_its_code_and_its_run(bench: tuple[Catalogue, list[Arm]], make_record: MakeRecord) -> None:
+def test_every_arm_has_a_row_that_links_its_preset_and_its_run(
+    bench: tuple[Catalogue, list[Arm]], make_record: MakeRecord
+) -> None:
     _, arms = bench
     page = build(bench, make_records(make_record, arms))
     rows = [line for line in page.splitlines() if line.startswith("|") and "/#/experiments/1/runs/" in line]
@@ -67,11 +70,11 @@ def test_rows_are_sorted_by_mean_iou(bench: tuple[Catalogue, list[Arm]], make_re
     _, arms = bench
     page = build(bench, make_records(make_record, arms))
     order = [
-        row.split("/localizers/")[1].partition(".py")[0]
+        row.split("/localizer/")[1].partition(".yaml")[0]
         for row in page.splitlines()
-        if row.startswith("| [") and "/localizers/" in row
+        if row.startswith("| [") and "/localizer/" in row
     ]
-    assert order == [arm.plan.chosen.component.name for arm in reversed(arms) if arm.group == "localizer"]
+    assert order == [arm.name.partition("/")[2] for arm in reversed(arms) if arm.group == "localizer"]
 
 
 def test_an_arm_without_figures_is_named_with_its_reason(bench: tuple[Catalogue, list[Arm]], make_record: MakeRecord) -> None:
@@ -82,17 +85,37 @@ def test_an_arm_without_figures_is_named_with_its_reason(bench: tuple[Catalogue,
     assert not find_rows(page, "losses/focal")
 
 
-def test_the_loss_table_says_how_far_seeds_move_the_presets_own_loss(
+def test_the_loss_table_has_the_spread_of_the_presets_own_loss_over_seeds(
     bench: tuple[Catalogue, list[Arm]], make_record: MakeRecord
 ) -> None:
     _, arms = bench
     records = make_records(make_record, arms)
     for place, arm in enumerate(arm for arm in arms if arm.use in ("own", "repeat")):
         records[arm.name] = make_record(arm, np.full(48, 0.25 + 0.125 * place))
-    assert "with 3 seeds its mean IoU goes from 25.0 to 50.0" in build(bench, records)
+    assert "with 3 seeds its mean IoU ranges from 25.0 to 50.0" in build(bench, records)
 
 
-def test_what_is_left_out_is_named_by_reason(bench: tuple[Catalogue, list[Arm]], make_record: MakeRecord) -> None:
+def test_a_row_of_one_training_is_marked_and_one_that_has_another_seed_is_not(
+    bench: tuple[Catalogue, list[Arm]], make_record: MakeRecord
+) -> None:
+    _, arms = bench
+    rows = [
+        line.split(" | ")[0] for line in build(bench, make_records(make_record, arms)).splitlines() if "/#/experiments/" in line
+    ]
+    repeated = [arm for arm in arms if arm.use in ("own", "repeat")]
+    assert len(repeated) > 1
+    assert len([row for row in rows if not row.endswith(SINGLE)]) == len(repeated)
+    assert all(row.endswith(SINGLE) for row in rows if "seed" not in row and "**" not in row)
+
+
+def test_the_page_warns_of_single_trainings_before_its_tables(
+    bench: tuple[Catalogue, list[Arm]], make_record: MakeRecord
+) -> None:
+    before_tables = build(bench, make_records(make_record, bench[1])).partition("\n| ")[0]
+    assert f"**{SINGLE} marks a row of one training" in before_tables
+
+
+def test_left_out_names_are_grouped_by_reason(bench: tuple[Catalogue, list[Arm]], make_record: MakeRecord) -> None:
     records = {arm.name: make_record(arm, draw_iou(0.5)) for arm in bench[1][:1]}
     page = build_files(list(records.values()), {"loss": {"a": "too slow", "b": "too slow"}, "localizer": {"c": "too large"}})[
         PAGE
@@ -101,7 +124,7 @@ def test_what_is_left_out_is_named_by_reason(bench: tuple[Catalogue, list[Arm]],
 
 
 def test_without_records_the_page_says_how_to_make_it(bench: tuple[Catalogue, list[Arm]]) -> None:
-    assert "No arm has figures yet; `make models` runs them." in build(bench, {})
+    assert "No arm has figures yet; `cuepoint bench` runs them." in build(bench, {})
 
 
 def test_a_difference_is_paired_and_its_sign_is_that_of_the_arm(
@@ -115,7 +138,7 @@ def test_a_difference_is_paired_and_its_sign_is_that_of_the_arm(
     assert list(compared) == [second.name]
     one = compared[second.name]
     assert one.difference == pytest.approx(0.125, abs=1e-6)
-    assert one.low == pytest.approx(0.125, abs=1e-6)  # the arms differ by the same in every video
+    assert one.low == pytest.approx(0.125, abs=1e-6)  # the arms differ by the same amount in every video
     assert find_significant(compared) == {second.name}
 
 
@@ -123,7 +146,7 @@ def test_significance_is_that_of_holm() -> None:
     def make(p_value: float | None) -> Comparison:
         return Comparison(0.0, 0.0, 0.0, None, None, p_value)
 
-    # levels 0.05 / 4, / 3, / 2, / 1: the third fails, so the fourth is not asked
+    # levels 0.05 / 4, / 3, / 2, / 1: the third fails, so the fourth is not tested
     compared = {"c": make(0.03), "a": make(0.001), "d": make(0.04), "b": make(0.016), "none": make(None)}
     assert find_significant(compared) == {"a", "b"}
     assert find_significant({}) == set()
@@ -147,7 +170,7 @@ def test_records_survive_a_round_trip_in_the_order_of_their_names(
 
 def test_a_damaged_line_is_named_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "records.jsonl").write_text('{"arm": 1\n')
-    with pytest.raises(ValueError, match=r"records.jsonl:1 is no record: .*; remove the line to run its arm again"):
+    with pytest.raises(ValueError, match=r"records.jsonl:1 is not a record: .*; remove the line to run its arm again"):
         load_records(tmp_path / "records.jsonl")
 
 

@@ -1,4 +1,4 @@
-"""Arms are scored as stage `evaluate` scores, on a small project with untrained models."""
+"""Scores of arms equal those of stage `evaluate`, on a small project with untrained models."""
 
 from typing import Any
 
@@ -9,42 +9,50 @@ import torch
 from corpus.records import load_corpus
 from corpus.store import FeatureStore
 from corpus.windows import WindowRule
+from evaluation.examiner import EvaluationPlan, build_examiner
+from evaluation.predictions import TrainedModels
 from flows.bench import latency
 from flows.bench.examining import Measured
 from flows.bench.grid_localizer import GridLocalizer
 from flows.bench.latency import time_localizer, time_retriever
 from flows.bench.scoring import Examination, score_floor, score_localizer, score_retriever
-from models.exchange.checkpoint import load_localizer, load_retriever
-from models.exchange.encoder_files import load_encoders
+from models.artefacts.checkpoint import load_localizer, load_retriever
+from models.artefacts.encoder_files import load_encoders
+from models.blinds.text_only import TextOnlyParams
+from models.contracts.batches import InputDims
 from models.training.retriever import NUM_CELLS
-from stages.evaluate import build_examiner
-from stages.support.evaluation.predictions import TrainedModels
-from stages.support.params import EvaluateParams, SearchParams
-from stages.support.role_training import TrainInputs
+from pipeline.training.inputs import TrainInputs
+from search.params import SearchParams
 
 pytestmark = pytest.mark.slow
 
-EVALUATE = EvaluateParams(split="test", hit_rate=0.9, bootstrap_samples=50, seed=1)
 SEARCH = SearchParams(survivors=3, window_weight=2, localizer_weight=0.05, max_iou=0.5, moments_per_video=5)
+PLAN = EvaluationPlan(search=SEARCH, split="test", hit_rate=0.9, bootstrap_samples=50, seed=1)
 
 
 @pytest.fixture(scope="module")
 def exam(small_models: Any) -> Examination:
-    """The data and rules of the small project."""
+    """Return the data and rules of the small project."""
     torch.set_num_threads(1)
     inputs = TrainInputs(
         load_corpus(small_models.corpus), FeatureStore(small_models.features), load_encoders(small_models.encoder)
     )
-    return Examination(inputs, EVALUATE, SEARCH)
+    return Examination(inputs, PLAN)
+
+
+def build_blind() -> Any:
+    """Return an untrained text-only floor, the same each time."""
+    torch.manual_seed(0)
+    return TextOnlyParams(name="text_only", num_cells=8, hidden_dim=4).build(InputDims({}, text_dim=8)).eval()
 
 
 @pytest.fixture(scope="module")
 def evaluated(exam: Examination, small_models: Any) -> dict[str, Any]:
-    """What stage `evaluate` says of the project's localizer, with the same localizer as its blind floor."""
+    """Return the figures of stage `evaluate` for the project's localizer and a text-only floor."""
     localizer, _ = load_localizer(small_models.checkpoints / "localizer")
     retriever, _ = load_retriever(small_models.checkpoints / "retriever")
-    models = TrainedModels(exam.inputs.encoders, exam.inputs.store, retriever, localizer, blind=localizer, rule=exam.rule)
-    examiner = build_examiner(EVALUATE, SEARCH, models=models, corpus=exam.inputs.corpus)
+    models = TrainedModels(exam.inputs.encoders, exam.inputs.store, retriever, localizer, blind=build_blind(), rule=exam.rule)
+    examiner = build_examiner(PLAN, models=models, corpus=exam.inputs.corpus)
     return examiner.score(exam.questions, with_collection=False).summary
 
 
@@ -59,7 +67,7 @@ def test_a_localizer_gets_the_figures_and_intervals_of_stage_evaluate(
 
 
 def test_the_floors_are_those_of_stage_evaluate(exam: Examination, evaluated: dict[str, Any], small_models: Any) -> None:
-    scores = score_floor(load_localizer(small_models.checkpoints / "localizer")[0], exam)
+    scores = score_floor(build_blind(), exam)
     assert {name: scores.others[name] for name in ("prior", "whole_video", "chance")} == {
         name: evaluated["floors"][name] for name in ("prior", "whole_video", "chance")
     }
@@ -72,7 +80,7 @@ def test_a_retriever_is_scored_over_the_collection_and_in_the_right_video(exam: 
     found = scores.others["collection"]
     assert found["videos"] == 2
     assert found["right_video"] == 1.0  # both videos survive the first stage
-    assert (found["R1"] or 0) <= (scores.figures["R1_iou0.5"] or 0)  # to be right is to be right in the right video
+    assert (found["R1"] or 0) <= (scores.figures["R1_iou0.5"] or 0)  # a right answer is also right in the right video
     metrics = Measured(5, scores, ()).list_metrics()
     assert metrics["test/collection/R10"] == found["R10"]
     assert metrics["parameters"] == 5.0
@@ -80,8 +88,8 @@ def test_a_retriever_is_scored_over_the_collection_and_in_the_right_video(exam: 
 
 def test_the_grid_prefers_no_span(exam: Examination, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(vars(exam), "rule", WindowRule(8.0))  # every video is one window
-    grid = GridLocalizer(4)
-    videos = exam.open_windows(4)
+    grid = GridLocalizer(("video",), 4)
+    videos = exam.open_windows(grid)
     scores = score_localizer(grid, exam)
     assert len(videos.windows) == 2
     assert len(grid.grid) == 10
@@ -93,10 +101,10 @@ def test_a_split_without_queries_is_refused(exam: Examination) -> None:
     with pytest.raises(
         ValueError, match="evaluate.split = 'test_shifted': that split has no queries; splits with queries: train"
     ):
-        Examination(exam.inputs, EVALUATE.model_copy(update={"split": "test_shifted"}), SEARCH)
+        Examination(exam.inputs, PLAN._replace(split="test_shifted"))
 
 
-def test_latency_is_measured_on_one_and_two_threads_and_leaves_the_threads_as_they_were(
+def test_latency_is_measured_on_one_and_two_threads_and_restores_the_number_of_threads(
     exam: Examination, small_models: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 2)

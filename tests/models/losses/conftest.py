@@ -1,4 +1,4 @@
-"""What tests of losses share: candidates of three rows, and rows of labelled embeddings."""
+"""Fixtures of losses: candidates of three rows, and rows of labelled embeddings."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.exchange.batches import LossDims
+from models.contracts.batches import LossDims
 from models.losses.labelled import LabelledRows
 
 RowMaker = Callable[..., LabelledRows]
@@ -14,7 +14,7 @@ RowMaker = Callable[..., LabelledRows]
 
 @pytest.fixture
 def make_rows() -> RowMaker:
-    """Return a maker of rows from vectors and classes; each vector is of a row and a sentence of its own."""
+    """Return a maker of rows from vectors and classes; each vector has its own row and sentence."""
 
     def make(vectors: Tensor, classes: list[int]) -> LabelledRows:
         numbers = torch.arange(len(classes))
@@ -31,7 +31,7 @@ def vectors() -> Tensor:
 
 @pytest.fixture
 def dims() -> LossDims:
-    """Return the widths for `vectors` in 4 classes of any kind."""
+    """Return the sizes for `vectors` in 4 classes of each kind."""
     return LossDims(6, {"pair": 4, "verb": 4, "query_cluster": 4, "video": 4})
 
 
@@ -49,5 +49,5 @@ def iou() -> Tensor:
 
 @pytest.fixture
 def valid() -> Tensor:
-    """Return which of those candidates are valid."""
+    """Return the mask of valid candidates."""
     return torch.rand(3, 10, generator=torch.Generator().manual_seed(3)) > 0.3

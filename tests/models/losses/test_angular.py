@@ -30,9 +30,7 @@ def list_triplets(classes: list[int]) -> list[tuple[int, int, list[int]]]:
 
 
 @pytest.mark.parametrize("angle_degrees", [10.0, 40.0, 55.0])
-def test_the_angular_loss_agrees_with_a_slow_loop_whatever_the_lengths(
-    angle_degrees: float, vectors: Tensor, make_rows: Any
-) -> None:
+def test_the_angular_loss_agrees_with_a_slow_loop_for_any_lengths(angle_degrees: float, vectors: Tensor, make_rows: Any) -> None:
     units, t = F.normalize(vectors), math.tan(math.radians(angle_degrees)) ** 2
     losses = []
     for a, p, negatives in list_triplets(CLASSES):

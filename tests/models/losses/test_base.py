@@ -1,10 +1,10 @@
-"""Losses as a list of weighted terms."""
+"""Weighted sums of loss terms."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from models.exchange.batches import Candidates, LossContext
+from models.contracts.batches import Candidates, LossContext
 from models.losses.base import WeightedLosses
 from models.losses.info_nce import InfoNCEParams
 from models.losses.iou_bce import IoUBCEParams

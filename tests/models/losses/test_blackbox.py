@@ -1,4 +1,4 @@
-"""Recall and average precision as losses, by blackbox differentiation of ranks."""
+"""Recall and average-precision losses by blackbox differentiation of ranks."""
 
 import math
 from typing import Any

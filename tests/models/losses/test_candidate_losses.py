@@ -1,10 +1,10 @@
-"""What every loss on candidates' scores must do that reads their IoU and validity."""
+"""Contract of every loss on candidate scores that reads IoU and validity."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from models.exchange.batches import Candidates, LossContext
+from models.contracts.batches import Candidates, LossContext
 from models.losses.anchor_bce import AnchorBCEParams
 from models.losses.base import NO_DIMS, TermParams, WeightedLosses
 from models.losses.blackbox_map import BlackboxMAPParams
@@ -30,7 +30,7 @@ EVERY = pytest.mark.parametrize("params", TERMS, ids=lambda params: params.name)
 
 
 def compute(params: TermParams, scores: Tensor, iou: Tensor, valid: Tensor) -> Tensor:
-    """Return the loss of candidates whose scores in another video are the halves of theirs."""
+    """Return the loss of candidates whose scores in another video are half as large."""
     spans = torch.zeros(*scores.shape, 2)
     context = LossContext(
         candidates=Candidates(spans, scores, valid),

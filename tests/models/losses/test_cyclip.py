@@ -1,4 +1,4 @@
-"""CyCLIP's two regularisers."""
+"""The two regularisers of CyCLIP."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def test_both_parts_agree_with_a_slow_loop() -> None:
 
 
 def test_two_opposite_pairs_by_hand() -> None:
-    """Moments (1, 0) and (0, 1), queries (1, 0) and (1, 0): queries are alike by 1, moments by 0, in 2 of 4 pairs."""
+    """Moments (1, 0) and (0, 1), queries (1, 0) and (1, 0): in 2 of 4 pairs, queries have similarity 1 and moments 0."""
     moments, queries = torch.eye(2), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     assert IN_MODAL(moments, queries).item() == pytest.approx(2 * 2 / 4)
     assert CROSS_MODAL(moments, queries).item() == pytest.approx(2 * 2 / 4)

@@ -14,7 +14,7 @@ ALL_VALID = torch.ones(1, 2, dtype=torch.bool)
 
 
 def slow_focal(score: float, iou: float, *, gamma: float, alpha: float) -> float:
-    """Return eq. 5 of the focal loss for a target of 0 or 1."""
+    """Return the focal loss by eq. 5 for a target of 0 or 1."""
     probability = 1 / (1 + math.exp(-score))
     right, weight = (probability, alpha) if iou == 1 else (1 - probability, 1 - alpha)
     return -weight * (1 - right) ** gamma * math.log(right)

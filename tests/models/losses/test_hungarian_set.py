@@ -1,4 +1,4 @@
-"""The set loss: matching against all permutations, the loss against a slow loop, by hand, and what must not change it."""
+"""The set loss: matching against all permutations, values against a slow loop and by hand, and invariances."""
 
 import itertools
 import math
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.exchange.batches import Candidates, LossDims, Targets
+from models.contracts.batches import Candidates, LossDims, Targets
 from models.layers.spans import compute_generalized_iou, compute_pairwise_iou
 from models.losses.base import NO_DIMS
 from models.losses.hungarian_set import HungarianSetLoss, HungarianSetParams, match, to_centre_width
@@ -53,7 +53,7 @@ def permute(candidates: Candidates, order: list[int]) -> Candidates:
 
 
 def compute_slowly(candidates: Candidates, targets: Targets) -> Tensor:
-    """The authors' loss with their weights, pair by pair, matched by trying every assignment."""
+    """Return the authors' loss with their weights, pair by pair, with a matching that tries every assignment."""
     distances, overlaps, classes = [], [], []
     for row in range(len(DURATION_S)):
         spans = candidates.spans[row] / DURATION_S[row]

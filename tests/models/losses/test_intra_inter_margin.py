@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.exchange.batches import Candidates
+from models.contracts.batches import Candidates
 from models.losses.base import NO_DIMS
 from models.losses.intra_inter_margin import IntraInterMarginLoss, IntraInterMarginParams
 
@@ -75,7 +75,7 @@ def test_rows_without_negatives_do_not_thin_the_mean() -> None:
     assert value.item() == pytest.approx(0.5 * 0.1)
 
 
-def test_the_best_candidate_is_no_negative_of_itself() -> None:
+def test_the_best_candidate_is_not_its_own_negative() -> None:
     value = compute(build(inter_weight=0.0), torch.zeros(1, 2), torch.zeros(1, 2), iou=torch.tensor([[0.2, 0.6]]))
     alone = compute(build(inter_weight=0.0), torch.zeros(1, 1), torch.zeros(1, 1), iou=torch.tensor([[0.2]]))
     assert value.item() == pytest.approx(0.05)

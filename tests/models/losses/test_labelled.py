@@ -1,11 +1,11 @@
-"""Which vectors of a batch losses on labelled embeddings read."""
+"""Choice of the vectors that losses on labelled embeddings read."""
 
 import pytest
 import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from models.exchange.batches import Candidates, Labels, LossContext, LossDims
+from models.contracts.batches import Candidates, Labels, LossContext, LossDims
 from models.losses.base import WeightedLosses
 from models.losses.labelled import Reading
 from models.losses.magnet import MagnetParams

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.exchange.batches import LossDims
+from models.contracts.batches import LossDims
 from models.losses.magnet import MagnetLoss, MagnetParams, average, split
 
 CLASSES = [0, 0, 0, 0, 1, 1, 2, 2]
@@ -18,7 +18,7 @@ def build(**values: Any) -> MagnetLoss:
 
 
 def slow_magnet(vectors: list[list[float]], classes: list[int], gap: float, impostors: int) -> float:
-    """Compute the loss with one cluster a class."""
+    """Compute the loss with one cluster per class."""
 
     def distance(left: list[float], right: list[float]) -> float:
         return sum((x - y) ** 2 for x, y in zip(left, right, strict=True))

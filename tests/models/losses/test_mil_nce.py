@@ -19,7 +19,7 @@ def build(**values: Any) -> MILNCELoss:
 
 
 def slow_mil_nce(scores: list[list[float]], matches: list[list[bool]], *, released: bool) -> float:
-    """Write out eq. 1: the bag of moment i against the other pairs of moment i and of the bag's queries."""
+    """Compute eq. 1 directly: the bag of moment i against the other pairs of moment i and of the queries of the bag."""
     rows, total = range(len(scores)), 0.0
     for i in rows:
         bag = [k for k in rows if matches[i][k] or i == k]
@@ -47,7 +47,7 @@ def test_without_signal_the_paper_costs_log_7_and_the_released_code_log_8(denomi
 
 
 def test_a_query_without_any_score_changes_nothing() -> None:
-    """Its dot products are about minus infinity with the moments of others; its own moment is left out of the comparison."""
+    """Its dot products with other moments are about minus infinity; its own moment is left out of the comparison."""
     moments = torch.tensor([[1.0, 0.2, 0.0], [1.0, -0.4, 0.0]])
     queries = torch.tensor([[0.5, 1.0, 0.0], [0.3, -1.0, 0.0]])
     before = build()(moments, queries, NOTHING[:2, :2])
@@ -57,7 +57,7 @@ def test_a_query_without_any_score_changes_nothing() -> None:
 
 
 def test_a_bag_needs_only_one_good_query() -> None:
-    """The first two rows match: the second query says nothing of the first moment, which is no loss in a bag."""
+    """The first two rows match. The second query does not fit the first moment, which costs nothing in a bag."""
     moments, queries = 9 * torch.eye(4), torch.eye(4)
     shared = torch.stack([moments[0], moments[0], moments[2], moments[3]])
     strict, bags = build()(shared, queries, NOTHING), build()(shared, queries, SOME)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from models.exchange.batches import Targets
+from models.contracts.batches import Targets
 from models.layers.spans import find_false_negatives
 from models.losses.base import NO_DIMS
 from models.losses.pair_intra_inter_margin import PairIntraInterMarginLoss, PairIntraInterMarginParams, compute_row_iou
@@ -44,14 +44,14 @@ def test_it_agrees_with_a_slow_loop() -> None:
     assert build(margin=0.4)(moments, queries, TARGETS, MATCHES).item() == pytest.approx(total, rel=1e-5)
 
 
-def test_rows_of_a_video_between_overlap_and_match_are_no_negatives() -> None:
-    """[0, 10) and [5, 12) have IoU 0.42: too little to match, too much to be told apart."""
+def test_rows_of_a_video_between_overlap_and_match_are_not_negatives() -> None:
+    """[0, 10) and [5, 12) have IoU 0.42: too small for a match, too large for a negative."""
     spans, same = torch.tensor([[[0.0, 10.0]], [[5.0, 12.0]]]), torch.zeros(2)
     targets = Targets(spans, torch.ones(2, 1, dtype=torch.bool), same, torch.arange(2))
     assert build()(torch.zeros(2, 2), torch.zeros(2, 2), targets, find_false_negatives(targets)).item() == 0
 
 
-def test_rows_of_one_sentence_are_no_negatives() -> None:
+def test_rows_of_one_sentence_are_not_negatives() -> None:
     same = torch.ones(4, 4, dtype=torch.bool)
     assert build()(torch.zeros(4, 2), torch.zeros(4, 2), TARGETS, same).item() == 0
 

@@ -1,4 +1,4 @@
-"""What every loss on matched moments and queries must do that reads no classes."""
+"""Contract of every loss on matched moments and queries without classes."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.exchange.batches import LossContext, Targets
+from models.contracts.batches import LossContext, Targets
 from models.layers.spans import find_false_negatives
 from models.losses.base import NO_DIMS, TermParams, WeightedLosses
 from models.losses.blackbox_map import BlackboxMAPParams
@@ -31,7 +31,7 @@ EVERY = pytest.mark.parametrize("params", TERMS, ids=lambda params: params.name)
 
 
 def make_targets(num_rows: int) -> Targets:
-    """Return rows of which the first two have one sentence, and every two of which are of one video."""
+    """Return targets in which the first two rows share a sentence, and every two rows share a video."""
     starts = 4.0 * torch.arange(num_rows)
     return Targets(
         spans=torch.stack([starts, starts + 3], dim=1)[:, None],

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.exchange.batches import LossDims
+from models.contracts.batches import LossDims
 from models.losses.labelled import LabelledRows
 from models.losses.proxy_anchor import ProxyAnchorParams
 from models.losses.proxy_nca import ProxyNCAParams
@@ -92,7 +92,7 @@ def test_proxy_nca_agrees_with_a_slow_loop(
     assert loss.compute(make_rows(vectors, CLASSES)).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_two_forms_of_proxy_nca_differ_by_the_log_of_what_is_left_to_others(dims: LossDims, vectors: Tensor) -> None:
+def test_the_two_forms_of_proxy_nca_differ_by_the_log_of_the_share_of_others(dims: LossDims, vectors: Tensor) -> None:
     rows = LabelledRows(vectors[:1], torch.tensor([2]), torch.tensor([0]), torch.tensor([0]))
     classic = build(ProxyNCAParams(name="proxy_nca", denominator="others", scale=0.5), dims)
     softmax = build(ProxyNCAParams(name="proxy_nca", denominator="all", scale=0.5), dims)
@@ -170,7 +170,7 @@ def test_the_pull_of_a_proxy_anchor_is_shared_out_by_hardness_and_at_most_alpha(
     loss = build(ProxyAnchorParams(name="proxy_anchor", alpha=8.0), dims)
     cosines = torch.linspace(-0.9, 0.9, 8)[:, None].repeat(1, 4).requires_grad_(True)
     monkeypatch.setattr(loss.library, "get_logits", lambda _: cosines)
-    loss.compute(make_rows(vectors, [0] * 8)).backward()  # every vector belongs to proxy 0, which pushes none
+    loss.compute(make_rows(vectors, [0] * 8)).backward()  # every vector belongs to proxy 0, which repels none
     assert cosines.grad is not None
     pull = -cosines.grad[:, 0]
     exponents = torch.exp(-8.0 * (cosines.detach()[:, 0] - 0.1))

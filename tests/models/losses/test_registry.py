@@ -1,4 +1,4 @@
-"""What every loss of the registry must do in a training step of 2D-TAN, or of the localizer whose answers it reads."""
+"""Contract of every registered loss in a training step of 2D-TAN, or of the localizer that the loss needs."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -7,9 +7,10 @@ from typing import Any, get_args
 
 import pytest
 import torch
+from streams import video_dims
 from torch import Tensor
 
-from models.exchange.batches import InputDims, LossDims, TextFeatures
+from models.contracts.batches import LossDims, TextFeatures
 from models.localizers.fcos import FCOSParams
 from models.localizers.moment_detr import MomentDETRParams
 from models.localizers.place_tan import PlaceTANParams
@@ -22,16 +23,17 @@ from models.training.localizer import LocalizerModule
 from models.training.schema import TrainingParams
 
 DOCS = Path(__file__).resolve().parents[3] / "docs/losses.md"
-DIMS = InputDims(feature_dim=6, num_places=2, text_dim=6)
+NUM_PLACES, DIM = 2, 6
+DIMS = video_dims(dim=DIM, num_places=NUM_PLACES, text_dim=6)
 TRAINING = TrainingParams.model_validate(
     {"max_epochs": 1, "batch_size": 8, "optimizer": {"name": "adamw", "learning_rate": 0.01}}
 )
 SENTENCES = ("a box spins", "a star leaves", "a box spins", "the star comes in", "a cross spins", "two stars leave")
 MEMBERS: list[type[Any]] = list(get_args(get_args(LossParams)[0]))
-HOSTS: dict[str, Any] = {  # localizers for losses on what 2D-TAN does not answer
+HOSTS: dict[str, Any] = {  # localizers for losses on outputs that 2D-TAN lacks
     "inside_bce": PlaceTANParams(name="place_tan", num_cells=8),  # saliency
     "saliency_hinge": MomentDETRParams(name="moment_detr"),  # saliency
-    "hungarian_set": MomentDETRParams(name="moment_detr"),  # a set of spans that are regressed
+    "hungarian_set": MomentDETRParams(name="moment_detr"),  # a set of regressed spans
     "fcos_foreground": FCOSParams(name="fcos"),  # points
     "fcos_centreness": FCOSParams(name="fcos"),
     "fcos_regression": FCOSParams(name="fcos"),
@@ -47,7 +49,7 @@ EVERY = pytest.mark.parametrize("member", MEMBERS, ids=name_of)
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Compute on one thread: two that wait for each other cost more than these small models."""
+    """Compute on one thread, because synchronisation costs more than these small models."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -69,8 +71,8 @@ def make_data(num_cells: int) -> LocalizerData:
         mask=torch.ones(6, 1, dtype=torch.bool),
         sentences=SENTENCES,
     )
-    cells = torch.randn(3, num_cells, DIMS.num_places, DIMS.feature_dim, generator=generator).half()
-    return LocalizerData(queries, cells, torch.full((3,), 10.0))
+    cells = torch.randn(3, num_cells, NUM_PLACES, DIM, generator=generator).half()
+    return LocalizerData(queries, num_cells, {"video": cells}, torch.full((3,), 10.0))
 
 
 def build_module(terms: list[TermParams], component: Any) -> LocalizerModule:
@@ -83,7 +85,7 @@ def build_module(terms: list[TermParams], component: Any) -> LocalizerModule:
 
 
 def run_step(module: LocalizerModule) -> Tensor:
-    """Return the loss of one batch of all queries, its gradients computed."""
+    """Return the loss of one batch of all queries, and compute its gradients."""
     module.on_train_epoch_start()
     (batch,) = module.train_dataloader()
     loss = module.training_step(batch, 0)
@@ -100,7 +102,7 @@ SMALL = Tan2DParams(name="tan2d", num_cells=8, hidden_dim=8, num_layers=1, kerne
 
 @pytest.fixture(scope="module")
 def without() -> tuple[Tensor, dict[str, Tensor]]:
-    """Return loss and gradients of a step of 2D-TAN with its own loss alone."""
+    """Return loss and gradients of a step of 2D-TAN with only its own loss."""
     module = build_module([ScaledIoUBCEParams(name="scaled_iou_bce")], SMALL)
     return run_step(module), list_gradients(module)
 
@@ -128,7 +130,7 @@ def test_every_loss_takes_a_step_with_finite_gradients(member: type[Any]) -> Non
 
 
 @pytest.mark.parametrize("member", [one for one in MEMBERS if issubclass(one, LearnedTermParams)], ids=name_of)
-def test_what_a_loss_learns_has_a_rate_of_its_own_and_moves(member: type[Any]) -> None:
+def test_parameters_of_a_loss_have_their_own_rate_and_move(member: type[Any]) -> None:
     module = build_module([member(name=name_of(member), learning_rate=0.25)], SMALL)
     ((learned, rate),) = module.losses.list_learned()
     before = [weight.detach().clone() for weight in learned]

@@ -33,7 +33,7 @@ def test_a_moment_shorter_than_half_a_cell_takes_the_cell_it_covers_most() -> No
     assert compute([0.0, -5.0, 0.0], [0.3, 0.1, 0.0]) == pytest.approx(0.2)
 
 
-def test_cells_after_the_video_are_no_negatives() -> None:
+def test_cells_after_the_video_are_not_negatives() -> None:
     assert compute([1.0, 0.0, 9.0], [1.0, 0.0, 0.0], num_cells=2) == 0.0
 
 

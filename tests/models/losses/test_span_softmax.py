@@ -14,7 +14,7 @@ def test_span_softmax_by_hand() -> None:
     torch.testing.assert_close(loss, expected)
 
 
-def test_span_softmax_takes_the_best_candidate_where_none_is_good_and_ignores_invalid_ones() -> None:
+def test_span_softmax_takes_the_best_candidate_if_none_is_good_and_ignores_invalid_ones() -> None:
     scores = torch.tensor([[0.0, 0.0, 50.0]], requires_grad=True)
     loss = SpanSoftmaxLoss(min_iou=0.5, power=4.0)(scores, torch.tensor([[0.3, 0.1, 0.9]]), torch.tensor([[True, True, False]]))
     torch.testing.assert_close(loss, torch.tensor(2.0).log())

@@ -1,4 +1,4 @@
-"""The triplet loss, its miners and what is tracked of them."""
+"""The triplet loss, its miners and the tracked figures."""
 
 import math
 from typing import Any
@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.exchange.batches import Labels, LossDims, Targets
+from models.contracts.batches import Labels, LossDims, Targets
 from models.layers.spans import find_near_moments
 from models.losses.labelled import LabelledRows
 from models.losses.mining import MiningTracker, Triplets, build_miner
 from models.losses.triplet import TripletLoss, TripletParams
 
 MINERS = ("random", "semi_hard", "hardest", "distance_weighted")
-ANGLES = torch.tensor([0.0, 0.5, 0.6, 1.2, 0.3])  # of vectors on the unit circle: their order is that of their distances
+ANGLES = torch.tensor([0.0, 0.5, 0.6, 1.2, 0.3])  # of vectors on the unit circle; distances have the same order as angles
 CIRCLE = torch.stack([ANGLES.cos(), ANGLES.sin()], dim=1)
 CLASSES = torch.tensor([0, 0, 1, 1, 2])
 
@@ -92,7 +92,7 @@ def build(**values: Any) -> TripletLoss:
     return TripletParams(name="triplet", on="moments", **values).build(LossDims(None, {}))
 
 
-def test_the_triplet_loss_is_the_mean_hinge_of_what_was_mined() -> None:
+def test_the_triplet_loss_is_the_mean_hinge_of_mined_triplets() -> None:
     expected = sum(chord(a, p) - chord(a, n) + 0.15 for a, p, n in [(0, 1, 2), (3, 2, 1)]) / 2
     assert compute(build(margin=0.15), 4 * CIRCLE, CLASSES).item() == pytest.approx(expected, rel=1e-4)
 
@@ -147,7 +147,7 @@ def test_equal_vectors_and_real_ones_have_finite_gradients(miner: str, vectors: 
         assert leaf.grad.isfinite().all()
 
 
-def test_a_report_counts_what_was_offered_and_describes_what_was_mined() -> None:
+def test_a_report_counts_available_triplets_and_describes_mined_ones() -> None:
     tracker = MiningTracker(margin=0.15)
     rows = LabelledRows(CIRCLE, CLASSES, torch.tensor([7, 1, 7, 3, 4]), torch.arange(5))
     mined = Triplets(torch.tensor([0, 3]), torch.tensor([1, 2]), torch.tensor([2, 1]))
@@ -171,7 +171,7 @@ def test_a_report_counts_what_was_offered_and_describes_what_was_mined() -> None
     )
 
 
-def test_a_report_starts_anew() -> None:
+def test_a_report_resets_the_figures() -> None:
     loss = build()
     compute(loss, CIRCLE, CLASSES)
     assert loss.collect_report()["mined"] > 0

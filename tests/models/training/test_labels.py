@@ -1,8 +1,8 @@
-"""The classes of sentences: by sentence, verb, cluster and video."""
+"""Class labels by sentence, verb, cluster and video."""
 
 import torch
 
-from models.exchange.batches import Labels, TextFeatures
+from models.contracts.batches import Labels, TextFeatures
 from models.training.labels import build_labels, choose_num_clusters, cluster_sentences, number_classes
 
 

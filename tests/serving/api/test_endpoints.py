@@ -1,4 +1,4 @@
-"""Every endpoint of a running service answers as it says."""
+"""Every endpoint of a running service answers as documented."""
 
 import io
 from pathlib import Path
@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from corpus.files import read_jsonl
-from serving.answers import SearchQuery
-from serving.predictor import MomentPredictor
+from search.answers import SearchQuery
+from search.predictor import MomentPredictor
 
 pytestmark = pytest.mark.slow
 QUERY = "the red circle moves"
@@ -41,6 +41,20 @@ def test_a_search_is_limited_to_videos_and_scores(api: Any) -> None:
     assert none["best_guess"]["score"] < 1e6
 
 
+def test_the_three_verdicts_are_told_and_documented(api: Any) -> None:
+    found = api.client.post("/search", json={"query": QUERY}).json()
+    missing = api.client.post("/search", json={"query": QUERY, "min_score": 1e6}).json()
+    unsure = api.client.post("/search", json={"query": "a xylophone yodels"}).json()
+    assert [one["verdict"] for one in (found, missing, unsure)] == ["found", "not_found", "unsure"]
+    assert [one["found"] for one in (found, missing, unsure)] == [True, False, False]
+    assert [one["reason"] for one in (found, missing, unsure)] == ["", "", "The models know 1 of the sentence's 3 words."]
+    assert found["moments"]
+    assert unsure["best_guess"] is not None
+    schemas = api.client.get("/openapi.json").json()["components"]["schemas"]
+    assert schemas["Verdict"]["enum"] == ["found", "unsure", "not_found"]
+    assert {"verdict", "reason"} <= set(schemas["OneAnswer"]["required"])
+
+
 def test_a_filter_with_an_unknown_video_is_not_found(api: Any) -> None:
     answer = api.client.post("/search", json={"query": QUERY, "video_ids": ["nowhere"]})
     assert answer.status_code == 404
@@ -68,9 +82,7 @@ def test_localize_answers_about_one_video_with_its_timeline(api: Any) -> None:
     assert api.client.post("/localize", json={"query": QUERY, "video_id": "nowhere"}).status_code == 404
 
 
-def test_a_video_that_is_asked_about_once_gives_what_it_gives_in_the_collection_and_is_not_kept(
-    api: Any, small_project: Any
-) -> None:
+def test_a_single_search_of_a_video_equals_that_of_the_collection_and_keeps_nothing(api: Any, small_project: Any) -> None:
     content = (small_project.raw / "videos" / "v2.mp4").read_bytes()
     files = {"file": ("my clip.mp4", content)}
     answer = api.client.post("/localize/upload", files=files, data={"query": QUERY, "top_k": "2"}).raise_for_status().json()
@@ -81,7 +93,7 @@ def test_a_video_that_is_asked_about_once_gives_what_it_gives_in_the_collection_
     assert not list((api.server.home / "state" / "incoming").iterdir())
 
 
-def test_an_upload_is_indexed_searched_played_looked_at_and_deleted(api: Any, clip: bytes) -> None:
+def test_an_upload_is_indexed_searched_played_shown_and_deleted(api: Any, clip: bytes) -> None:
     before = api.client.get("/version").json()
     answer = api.upload(clip, "holiday.mov", title="  My\tholiday \n")
     assert answer.status_code == 202
@@ -112,7 +124,7 @@ def test_a_content_is_kept_once(api: Any, clip: bytes) -> None:
     api.client.delete(f"/videos/{first['video_id']}").raise_for_status()
 
 
-def test_a_file_that_begins_as_a_video_and_is_none_is_refused_with_the_reason_and_not_kept(api: Any, clip: bytes) -> None:
+def test_a_broken_file_with_the_start_of_a_video_is_refused_and_not_kept(api: Any, clip: bytes) -> None:
     video_id = api.upload(clip[:3000] + clip[-40:]).json()["video_id"]
     row = api.wait_until_indexed(video_id)
     assert row["state"] == "failed"
@@ -161,7 +173,7 @@ def test_feedback_must_make_sense(api: Any) -> None:
     given = {"query": QUERY, "video_id": "v1", "start_s": 1.0, "end_s": 2.0, "verdict": "right"}
     for changes, status, reason in (
         ({"end_s": 0.5}, 400, "start_s = 1.0 must lie before end_s = 0.5"),
-        ({"verdict": "corrected"}, 400, "belong to the verdict corrected"),
+        ({"verdict": "corrected"}, 400, "the verdict corrected needs corrected_start_s"),
         ({"verdict": "maybe"}, 400, "got 'maybe'"),
         ({"video_id": "nowhere"}, 404, "'nowhere'"),
         ({"answer_id": "../x"}, 400, "answer_id"),

@@ -1,4 +1,4 @@
-"""Whatever /openapi.json allows, and much that it does not, is answered as it says: no failure of the server."""
+"""Every request that /openapi.json allows, and many that it does not, get a documented answer and never a server error."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ CONSTRAINED = [
     "GET /thumbnails/{video_id}/{number}.jpg",
     "POST /feedback",
 ]
-TAKING_ALL = [  # any text may be an id, and some take nothing at all
+TAKING_ALL = [  # any text may be an id, and some operations take no input
     "GET /videos/{video_id}",
     "DELETE /videos/{video_id}",
     "GET /media/{video_id}",

@@ -1,4 +1,4 @@
-"""What a hostile client sends is refused with a reason: no failure of the server, no leak, no growth."""
+"""Hostile requests are refused with a reason, without server errors, leaks or growth of memory."""
 
 import json
 import socket
@@ -10,13 +10,15 @@ from typing import Any
 import psutil
 import pytest
 
+from loopback import WAIT_LIMIT_S, wait_until
+
 pytestmark = pytest.mark.slow
 QUERY = "a circle"
 
 
 def ask(api: Any, request: bytes, *, then: bytes = b"", pause_s: float = 0.0, is_cut: bool = False) -> bytes:
-    """Send bytes as they are, and more of them after a pause; return the answer, or nothing where the connection is cut."""
-    with socket.create_connection(("127.0.0.1", int(api.server.url.rpartition(":")[2])), timeout=30) as connection:
+    """Send raw bytes, and more of them after a pause; return the answer, or nothing if the connection is cut."""
+    with socket.create_connection(("127.0.0.1", int(api.server.url.rpartition(":")[2])), timeout=WAIT_LIMIT_S) as connection:
         connection.sendall(request)
         time.sleep(pause_s)
         if is_cut:
@@ -26,7 +28,7 @@ def ask(api: Any, request: bytes, *, then: bytes = b"", pause_s: float = 0.0, is
 
 
 def read_error(answer: Any) -> str:
-    """Return the reason of a refusal, which is all that it says."""
+    """Return the reason of a refusal, which is its only content."""
     content = answer.json()
     assert set(content) == {"error"}, content
     reason = content["error"]
@@ -38,7 +40,7 @@ def read_error(answer: Any) -> str:
 
 BODIES = [
     (b"", "Field required"),
-    (b"{", "not JSON"),
+    (b"{", "not strict JSON"),
     (b"[]", "a valid dictionary"),
     (b"null", "Field required"),
     (b'{"query": ""}', "at least 1 character"),
@@ -56,12 +58,12 @@ BODIES = [
     (b'{"query": "a circle", "top_k": NaN}', "a valid integer, got nan"),
     (b'{"query": "a circle", "top_k": "5"}', "a valid integer, got '5'"),
     (b'{"query": "a circle", "top_k": true}', "a valid integer, got True"),
-    (b'{"query": "a circle", "top_k": ' + b"9" * 5000 + b"}", "not JSON"),
+    (b'{"query": "a circle", "top_k": ' + b"9" * 5000 + b"}", "not strict JSON"),
     (b'{"query": "a circle", "min_score": Infinity}', "a finite number"),
     (b'{"query": "a circle", "min_confidence": 2}', "less than or equal to 1"),
     (b'{"query": "a circle", "video_ids": []}', "at least 1 item"),
     (b'{"query": "a circle", "video_ids": ["' + b"x" * 5000 + b'"]}', "at most 1024 characters"),
-    (b'{"query": "a circle", "query": "b"}', "'query' stands twice"),
+    (b'{"query": "a circle", "query": "b"}', "'query' occurs twice"),
     (b'{"query": "a circle", "colour": 1}', "colour"),
     (b'{"query": ' + b"[" * 30000 + b"]" * 30000 + b"}", "nested too deeply"),
     (b'{"query": "\xff"}', "not UTF-8"),
@@ -117,7 +119,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS, ids=[path[:40] for path in PATHS])
-def test_a_path_leads_nowhere_but_to_what_there_is(api: Any, path: str) -> None:
+def test_an_unknown_path_is_refused(api: Any, path: str) -> None:
     answer = ask(api, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     assert answer.split(b"\r\n")[0] in (b"HTTP/1.1 404 Not Found", b"HTTP/1.1 400 Bad Request")
     assert b"root:" not in answer
@@ -128,7 +130,7 @@ ODD_HEADERS = ["Host: [", "Host: \xff", "Origin: http://[", "Cookie: cuepoint_ac
 
 
 @pytest.mark.parametrize("header", ODD_HEADERS)
-def test_odd_headers_are_no_failure(api: Any, header: str) -> None:
+def test_odd_headers_cause_no_server_error(api: Any, header: str) -> None:
     request = f"POST /search HTTP/1.1\r\nHost: x\r\n{header}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     assert 400 <= int(ask(api, request.encode("latin-1")).split()[1]) < 500
 
@@ -142,16 +144,14 @@ def test_a_page_of_another_site_cannot_change_anything(api: Any) -> None:
 def test_a_large_json_body_is_refused_before_it_is_parsed(api: Any) -> None:
     answer = api.client.post("/search", content=b" " * 2**20, headers={"Content-Type": "application/json"})
     assert answer.status_code == 413
-    assert "larger than 65536 bytes" in read_error(answer)
+    assert "larger than the limit of 65536 bytes" in read_error(answer)
 
 
-def test_a_body_that_arrives_drop_by_drop_is_given_up(api: Any) -> None:
+def test_a_body_that_arrives_too_slowly_is_refused(api: Any) -> None:
     head = b"POST /search HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{"
-    start_s = time.monotonic()
     answer = ask(api, head, pause_s=1, then=b'"')
     assert answer.startswith(b"HTTP/1.1 408")
     assert b"arrives too slowly" in answer
-    assert time.monotonic() - start_s < 20
 
 
 def make_form(*parts: tuple[str, bytes], is_whole: bool = True) -> bytes:
@@ -166,25 +166,29 @@ HEAD = b"\0\0\0\x18ftypisom" + bytes(100)
 FILE = ('name="file"; filename="a.mp4"', HEAD)
 FORMS = [
     (make_form(FILE, is_whole=False), 400, "before its last boundary"),
-    (make_form(), 400, "no form|has no file"),
+    (make_form(), 400, "not the form|has no file"),
     (make_form(('name="title"', b"x")), 400, "has no file"),
     (make_form(FILE, FILE), 400, "two files"),
-    (make_form(FILE, ('name="colour"', b"x")), 400, "the part 'colour'"),
+    (make_form(FILE, ('name="colour"', b"x")), 400, "repeated part 'colour'"),
     (make_form(FILE, ('name="title"', b"\xff")), 400, "not UTF-8"),
     (make_form(FILE, ('name="title"', b"x" * 5000)), 400, "longer than 4096"),
-    (make_form(*[("", b"")] * 100), 400, "the part ''"),
-    (make_form(('name="file"; filename="a.mp4"', b"")), 415, "does not begin as a video"),
-    (make_form(('name="file"; filename="a.mp4"', b"\x89PNG\r\n\x1a\n" + bytes(100))), 415, "does not begin as a video"),
-    (make_form(('name="file"; filename="a.mp4"', b"#!/bin/sh\n")), 415, "does not begin as a video"),
+    (make_form(*[("", b"")] * 100), 400, "repeated part ''"),
+    (make_form(('name="file"; filename="a.mp4"', b"")), 415, "does not start like"),
+    (
+        make_form(('name="file"; filename="a.mp4"', b"\x89PNG\r\n\x1a\n" + bytes(100))),
+        415,
+        "does not start like",
+    ),
+    (make_form(('name="file"; filename="a.mp4"', b"#!/bin/sh\n")), 415, "does not start like"),
     (make_form(('name="file"; filename="a.mp4"', HEAD + bytes(3_000_000))), 413, "larger than"),
-    (b"--b\r\nContent-Disposition: " + b"x" * 100_000, 400, "no form"),
-    (b"nothing of a form", 400, "no form"),
+    (b"--b\r\nContent-Disposition: " + b"x" * 100_000, 400, "not the form"),
+    (b"nothing of a form", 400, "not the form"),
 ]
 
 
 @pytest.mark.parametrize(("body", "status", "reason"), FORMS, ids=[str(number) for number in range(len(FORMS))])
 @pytest.mark.parametrize("is_counted", [False, True], ids=["declared", "counted"])
-def test_a_bad_form_is_answered_with_the_reason_and_nothing_of_it_is_kept(
+def test_a_bad_form_is_refused_with_the_reason_and_leaves_no_file(
     api: Any, body: bytes, status: int, reason: str, is_counted: bool
 ) -> None:
     def stream() -> Iterator[bytes]:
@@ -198,15 +202,12 @@ def test_a_bad_form_is_answered_with_the_reason_and_nothing_of_it_is_kept(
     assert not list((api.server.home / "state" / "uploads").iterdir())
 
 
-def test_an_upload_that_is_cut_off_leaves_nothing(api: Any, clip: bytes) -> None:
+def test_an_interrupted_upload_leaves_no_file(api: Any, clip: bytes) -> None:
     body = make_form(('name="file"; filename="a.mp4"', clip))
     head = "POST /videos HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
     whole = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
     ask(api, whole[: len(whole) // 2], pause_s=0.5, is_cut=True)
-    deadline_s = time.monotonic() + 10
-    while list((api.server.home / "state" / "incoming").iterdir()):
-        assert time.monotonic() < deadline_s
-        time.sleep(0.1)
+    wait_until(lambda: not list((api.server.home / "state" / "incoming").iterdir()))
     assert api.client.get("/videos").json()["total"] == 4
 
 
@@ -226,7 +227,7 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_header_that_claims_what_is_not_there_is_refused_or_seen_through(api: Any, clip: bytes, lie: str) -> None:
+def test_a_header_with_false_claims_is_refused_or_corrected(api: Any, clip: bytes, lie: str) -> None:
     video_id = api.upload(LIES[lie](clip)).json()["video_id"]
     row = api.wait_until_indexed(video_id)
     assert row["state"] == "failed" or row["duration_s"] < 10, row
@@ -250,7 +251,7 @@ def test_hostile_requests_do_not_make_the_service_grow(api: Any) -> None:
     assert worker.memory_info().rss - before < 4_000_000
 
 
-def test_nothing_of_this_was_a_failure_of_the_server(api: Any) -> None:
+def test_no_request_caused_a_server_error(api: Any) -> None:
     assert 'status="500"' not in api.client.get("/metrics").text
     assert "Traceback" not in api.server.read_log()
     assert api.client.get("/readyz").status_code == 200

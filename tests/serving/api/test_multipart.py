@@ -52,17 +52,17 @@ def test_a_large_file_is_never_held_in_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 50, 1000])
-def test_a_form_may_be_cut_anywhere_on_its_way(tmp_path: Path, step: int) -> None:
+def test_a_form_may_be_split_into_chunks_anywhere(tmp_path: Path, step: int) -> None:
     title = b'--b\r\nContent-Disposition: form-data; name="title"\r\n\r\nA title\r\n'
-    content = VIDEO + b"\r\n-\r\n--\r\n--c\r\n"  # what may look like the beginning of a boundary
+    content = VIDEO + b"\r\n-\r\n--\r\n--c\r\n"  # looks like the start of a boundary
     body = title + HEAD + content + b"\r\n--b--\r\n"
     form = receive(tmp_path / "file", send(*[body[start : start + step] for start in range(0, len(body), step)]))
     assert form.fields == {"title": "A title"}
     assert (tmp_path / "file").read_bytes() == content
 
 
-def test_a_file_above_the_limit_is_given_up_while_it_arrives(tmp_path: Path) -> None:
-    with pytest.raises(HTTPException, match="larger than 1000000 bytes"):
+def test_a_file_above_the_limit_is_refused_while_it_arrives(tmp_path: Path) -> None:
+    with pytest.raises(HTTPException, match="larger than the limit of 1000000 bytes"):
         receive(tmp_path / "file", send_large(10**6), max_bytes=1_000_000)
     assert (tmp_path / "file").stat().st_size <= 1_100_000
 

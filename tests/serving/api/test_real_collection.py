@@ -1,4 +1,4 @@
-"""Real files, good and broken, that are uploaded one after the other and searched together: each plays or says why not."""
+"""Real files, good and broken, are uploaded one by one and searched together: each plays or states why it cannot."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ BROKEN = {"corrupted.mp4"}
 
 @pytest.fixture(scope="module")
 def rows(api: Any, shared_dir: Path) -> Any:
-    """What is known of each real file when all are indexed or refused, by its name."""
+    """The state of each real file by name, once all are indexed or refused."""
     paths = sorted(path for folder in ("videos", "odd") for path in (shared_dir / "real" / folder).iterdir())
     ids = {path.name: api.upload(path.read_bytes(), path.name).raise_for_status().json()["video_id"] for path in paths}
     yield {name: api.wait_until_indexed(video_id) for name, video_id in ids.items()}
@@ -27,9 +27,9 @@ def test_each_file_is_ready_or_refused_with_a_reason(rows: dict[str, dict[str, A
         assert (row["playable"], bool(row["reason"])) == (("no", True) if name in BROKEN else ("yes", False)), row
 
 
-def test_a_search_finds_each_of_them_beside_the_collection(api: Any, rows: dict[str, dict[str, Any]]) -> None:
+def test_a_search_finds_each_file_beside_the_collection(api: Any, rows: dict[str, dict[str, Any]]) -> None:
     ready = {row["video_id"]: row for row in rows.values() if row["state"] == "ready"}
-    asked = {"query": SENTENCE, "top_k": 100, "min_confidence": 0}  # of a world that the models do not know
+    asked = {"query": SENTENCE, "top_k": 100, "min_confidence": 0}  # the models do not know these subjects
     assert api.client.post("/search", json=asked).raise_for_status().json()["moments"]
     for video_id, row in ready.items():
         found = api.client.post("/search", json={**asked, "video_ids": [video_id]}).raise_for_status().json()["moments"]
@@ -56,7 +56,7 @@ def test_media_is_given_whole_and_by_ranges(api: Any, rows: dict[str, dict[str, 
             assert api.client.get(f"/thumbnails/{row['video_id']}/{number}.jpg").raise_for_status().content[:2] == b"\xff\xd8"
 
 
-def test_nothing_broke(api: Any, rows: dict[str, dict[str, Any]]) -> None:
+def test_no_request_caused_a_server_error(api: Any, rows: dict[str, dict[str, Any]]) -> None:
     assert rows
     assert 'status="500"' not in api.client.get("/metrics").text
     assert api.client.get("/readyz").status_code == 200

@@ -45,7 +45,7 @@ def test_an_odd_file_is_searched_and_plays_upright(api: Any, browser: Any, share
 
 
 @pytest.mark.parametrize("name", ["Y1HGC.mp4", "v_GGSY1Qvo990.mp4", "v_ZNVhz7ctTq0.mp4"])
-def test_a_web_video_is_searched_and_given_as_it_is(api: Any, shared_dir: Path, name: str) -> None:
+def test_a_web_video_is_searched_and_served_unchanged(api: Any, shared_dir: Path, name: str) -> None:
     path = shared_dir / "real" / "videos" / name
     row = upload(api, path)
     assert row["state"] == "ready"

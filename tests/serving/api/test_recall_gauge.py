@@ -1,4 +1,4 @@
-"""A running service checks its own searches and says in its metrics how many of the best moments they found."""
+"""A running service checks its own searches and reports their recall in its metrics."""
 
 import re
 from typing import Any
@@ -15,7 +15,7 @@ def read_gauge(api: Any, name: str) -> float:
     return float(value)
 
 
-def test_the_recall_of_the_search_is_measured_on_sentences_that_were_asked(api: Any) -> None:
+def test_recall_is_measured_on_sentences_of_clients(api: Any) -> None:
     api.client.post("/search", json={"query": "the red circle moves"}).raise_for_status()
     wait_until(lambda: read_gauge(api, "cuepoint_two_stage_recall_checks") >= 1, 180)
     assert 0 <= read_gauge(api, "cuepoint_two_stage_recall") <= 1

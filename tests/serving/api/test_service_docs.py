@@ -1,4 +1,4 @@
-"""What docs/service.md shows is run: its commands, its client and its table of the environment."""
+"""The examples of docs/api.md run, its commands and its client; the table of docs/service.md names every variable."""
 
 import inspect
 import re
@@ -9,15 +9,14 @@ from typing import Any
 
 import pytest
 
-from serving import places
-from serving.api import settings
-from serving.milvus import place
+from serving.startup import locations, settings
 
-DOCS = (Path(__file__).resolve().parents[3] / "docs" / "service.md").read_text(encoding="utf-8")
+PAGES = Path(__file__).resolve().parents[3] / "docs"
+API = (PAGES / "api.md").read_text(encoding="utf-8")
 
 
 def find_block(language: str, start: str) -> str:
-    blocks = re.findall(rf"```{language}\n(.*?)```", DOCS, re.DOTALL)
+    blocks = re.findall(rf"```{language}\n(.*?)```", API, re.DOTALL)
     (block,) = [block for block in blocks if block.startswith(start)]
     return str(block)
 
@@ -61,5 +60,7 @@ def test_the_client_of_the_docs_is_typed(tmp_path: Path) -> None:
 
 
 def test_the_table_of_the_environment_names_every_variable() -> None:
-    read = set(re.findall(r"CUEPOINT_[A-Z_]+", "".join(map(inspect.getsource, (settings, places, place)))))
-    assert read == set(re.findall(r"`(CUEPOINT_[A-Z_]+)`", DOCS.partition("## Environment")[2].partition("## What is safe")[0]))
+    service = Path(str(locations.__file__)).parents[1].joinpath("service.py").read_text(encoding="utf-8")
+    read = set(re.findall(r"CUEPOINT_[A-Z_]+", service + "".join(map(inspect.getsource, (settings, locations)))))
+    table = (PAGES / "service.md").read_text(encoding="utf-8").partition("## Environment")[2].partition("## What is safe")[0]
+    assert read == set(re.findall(r"`(CUEPOINT_[A-Z_]+)`", table))

@@ -1,4 +1,4 @@
-"""A service behind a token that is killed and asked to end: nothing acknowledged is lost, no running request is cut."""
+"""A service behind a token is killed and stopped: no acknowledged change is lost, and no running request is cut."""
 
 import contextlib
 import os
@@ -45,7 +45,7 @@ def start(home: Path, environment: dict[str, str], **variables: str) -> Server:
 
 
 def kill(server: Server) -> None:
-    """End all processes of a service as a lack of power does."""
+    """Kill all processes of a service at once, like a power failure."""
     for number in (*server.find_children(), server.process.pid):
         with contextlib.suppress(ProcessLookupError):
             os.kill(number, signal.SIGKILL)
@@ -69,7 +69,7 @@ def upload(client: httpx.Client, content: bytes) -> str:
     return str(answer.json()["video_id"])
 
 
-def test_what_was_acknowledged_survives_a_kill_and_an_end_by_request(
+def test_acknowledged_changes_survive_a_kill_and_a_shutdown(
     small_environment: dict[str, str], clip: bytes, tmp_path: Path
 ) -> None:
     others = [clip + bytes([0, 0, 0, 9]) + b"free" + bytes([number]) for number in range(3)]
@@ -90,7 +90,7 @@ def test_what_was_acknowledged_survives_a_kill_and_an_end_by_request(
     half.mkdir()
     (half / "original").write_bytes(clip[:100])
     with (tmp_path / "state" / "feedback.jsonl").open("ab") as file:
-        file.write(b'{"half a li')  # as a process that is killed while it writes leaves it
+        file.write(b'{"half a li')  # the state after a kill during a write
 
     second = start(tmp_path, small_environment)
     try:
@@ -112,7 +112,7 @@ def test_what_was_acknowledged_survives_a_kill_and_an_end_by_request(
 
 
 def check_token(server: Server) -> None:
-    """No path answers without the token, but the form that asks for it and, as this service is told, health."""
+    """No path answers without the token, except the login form and, with this service's settings, health."""
     for path in EVERYTHING:
         for method in ("GET", "POST", "PUT"):
             answer = httpx.request(method, server.url + path)
@@ -120,7 +120,7 @@ def check_token(server: Server) -> None:
         assert httpx.get(server.url + path, headers={"Authorization": "Bearer wrong"}).status_code == 401
     assert [httpx.get(server.url + path).status_code for path in HEALTH] == [200] * 3
     shown = httpx.get(server.url, headers={"Accept": "text/html"}, follow_redirects=True)
-    assert "asks for its token" in shown.text
+    assert "needs a token" in shown.text
     with httpx.Client(base_url=server.url) as client:
         assert client.post("/login", data={"token": "wrong"}).status_code == 401
         assert client.post("/login", data={"token": TOKEN}).headers["location"] == "/"
@@ -130,7 +130,7 @@ def check_token(server: Server) -> None:
 
 
 def check_empty(client: httpx.Client) -> None:
-    """When every video is deleted, nothing is found, and nothing fails."""
+    """After the deletion of every video, a search finds nothing and does not fail."""
     for row in client.get("/videos").json()["videos"]:
         assert client.delete(f"/videos/{row['video_id']}").status_code == 204
     assert client.get("/videos").json()["videos"] == []
@@ -141,21 +141,21 @@ def check_empty(client: httpx.Client) -> None:
 
 
 def check_drain(server: Server, client: httpx.Client, clip: bytes) -> None:
-    """Asked to end, the service finishes an upload that is on its way, refuses what is new, and ends."""
+    """On SIGTERM, the service finishes a running upload, refuses new requests, and ends."""
     content = clip + bytes([0, 0, 0, 9]) + b"free!"
     form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n' + content + b"\r\n--b--\r\n"
     head = (
         f"POST /videos HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n"
         f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {len(form)}\r\n\r\n"
     ).encode()
-    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=60) as connection:
         connection.sendall(head + form[:1000])
-        wait_until(lambda: "cuepoint_requests_running 2.0" in client.get("/metrics").text, 10)
+        wait_until(lambda: "cuepoint_requests_running 2.0" in client.get("/metrics").text)
         server.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: client.get("/livez").status_code == 200 and client.get("/readyz").status_code == 503, 10)
+        wait_until(lambda: client.get("/livez").status_code == 200 and client.get("/readyz").status_code == 503)
         refused = client.post("/search", json={"query": "a circle"})
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
-        assert "is ending" in refused.json()["error"]
+        assert "is shutting down" in refused.json()["error"]
         connection.sendall(form[1000:])
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 202")

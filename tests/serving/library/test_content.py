@@ -1,4 +1,4 @@
-"""What a file is, is told by its first bytes."""
+"""Detection of file types by the first bytes."""
 
 from pathlib import Path
 
@@ -36,5 +36,5 @@ def test_the_containers_that_ffmpeg_writes_are_known(name: str, tmp_path: Path) 
     "head",
     [b"", b"G", b"\x89PNG\r\n\x1a\n", b"%PDF-1.7", b"PK\x03\x04", b"\x7fELF", b"RIFF\0\0\0\0WAVE", b"<html>", b"\xff\xd8\xff"],
 )
-def test_other_files_are_none(head: bytes) -> None:
+def test_other_files_are_not_containers(head: bytes) -> None:
     assert find_container(head) == ""

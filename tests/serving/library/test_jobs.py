@@ -1,4 +1,4 @@
-"""Jobs run one at a time in processes of their own; what nobody asks for any more finishes with nothing."""
+"""Jobs run one at a time in separate processes; cancelled jobs never call `finish`."""
 
 import os
 import threading
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from corpus.isolation import Failure, Report, Success
+from loopback import WAIT_LIMIT_S, is_running, wait_until
 from serving.library.jobs import Job, JobQueue
 
 
@@ -36,8 +37,14 @@ def wait_for_release(path: Path, report: Report) -> int:
     return 1
 
 
+def work_for_ever(path: Path, _: Report) -> int:
+    (path.parent / "pid").write_text(str(os.getpid()))
+    while True:
+        time.sleep(1)
+
+
 class Jobs:
-    """A queue and what its jobs became."""
+    """A queue and the outcomes of its jobs."""
 
     def __init__(self, folder: Path) -> None:
         self.queue, self.path = JobQueue(), folder / "file"
@@ -55,7 +62,7 @@ class Jobs:
 
     def wait(self, count: int) -> None:
         for _ in range(count):
-            assert self.done.acquire(timeout=30)
+            assert self.done.acquire(timeout=WAIT_LIMIT_S)
 
 
 @pytest.fixture
@@ -66,10 +73,7 @@ def jobs(tmp_path: Path) -> Iterator[Jobs]:
 
 
 def wait_until_running(jobs: Jobs, name: str, share: float) -> None:
-    deadline_s = time.monotonic() + 30
-    while jobs.queue.find_progress(name) != share:
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
+    wait_until(lambda: jobs.queue.find_progress(name) == share)
 
 
 @pytest.mark.slow
@@ -101,7 +105,7 @@ def test_a_job_shows_its_progress_and_is_not_taken_twice(jobs: Jobs) -> None:
 
 
 @pytest.mark.slow
-def test_a_cancelled_job_finishes_with_nothing_and_its_name_is_free(jobs: Jobs) -> None:
+def test_a_cancelled_job_has_no_outcome_and_its_name_is_free(jobs: Jobs) -> None:
     jobs.add("a", wait_for_release)
     wait_until_running(jobs, "a", 0.25)
     jobs.add("b", give_size)
@@ -113,7 +117,50 @@ def test_a_cancelled_job_finishes_with_nothing_and_its_name_is_free(jobs: Jobs) 
     assert jobs.outcomes == [("a", 7)]
 
 
-def test_a_queue_that_is_stopped_begins_nothing(tmp_path: Path) -> None:
+def start_endless(jobs: Jobs) -> int:
+    """Run a job that never ends by itself and never reports; return its process."""
+    pid = jobs.path.parent / "pid"
+    jobs.add("endless", work_for_ever)
+    wait_until(lambda: pid.is_file() and pid.read_text() != "", 30)
+    return int(pid.read_text())
+
+
+@pytest.mark.slow
+def test_the_process_of_a_cancelled_job_is_ended_at_once_and_the_next_job_runs(jobs: Jobs) -> None:
+    process = start_endless(jobs)
+    jobs.add("waiting", give_size)
+    jobs.add("next", give_size)
+    assert not jobs.queue.cancel("waiting")
+    assert jobs.queue.cancel("endless")
+    assert not is_running(process)
+    jobs.wait(1)
+    assert jobs.outcomes == [("next", 7)]
+    assert not jobs.queue.cancel("next")
+
+
+@pytest.mark.slow
+def test_a_stopped_queue_ends_the_process_of_its_job(jobs: Jobs) -> None:
+    process = start_endless(jobs)
+    jobs.queue.stop()
+    wait_until(lambda: not is_running(process), 30)
+    assert jobs.outcomes == []
+
+
+@pytest.mark.slow
+def test_a_job_may_cancel_others_while_it_finishes(jobs: Jobs) -> None:
+    def finish(outcome: Any) -> None:
+        assert [jobs.queue.cancel(name) for name in ("a", "b")] == [True, False]
+        jobs.outcomes.append(("a", outcome.value))
+        jobs.done.release()
+
+    jobs.queue.add(Job("a", jobs.path, give_size, finish))
+    jobs.add("b", give_size)
+    jobs.add("c", give_size)
+    jobs.wait(2)
+    assert jobs.outcomes == [("a", 7), ("c", 7)]
+
+
+def test_a_stopped_queue_starts_no_job(tmp_path: Path) -> None:
     jobs = Jobs(tmp_path)
     jobs.queue.stop()
     jobs.add("a", give_size)

@@ -1,4 +1,4 @@
-"""A journal gives back what was acknowledged, whatever ended the process that wrote it."""
+"""A journal returns every acknowledged row, however its writer ended."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ import pytest
 from serving.library.journal import Journal
 
 
-def test_rows_come_back_in_their_order(tmp_path: Path) -> None:
+def test_rows_are_read_in_order(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "a" / "rows.jsonl")
     for number in range(3):
         journal.append({"number": number, "text": "\u00fc\ud83d\n"})
@@ -20,7 +20,7 @@ def test_rows_come_back_in_their_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", range(1, 16))
-def test_a_line_that_was_cut_anywhere_is_taken_away(tmp_path: Path, length: int) -> None:
+def test_a_partial_line_is_removed(tmp_path: Path, length: int) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b'{"number": 0}\n' + b'{"number": 1}\n'[: length % 14])
     journal = Journal(path)
@@ -29,7 +29,7 @@ def test_a_line_that_was_cut_anywhere_is_taken_away(tmp_path: Path, length: int)
     journal.close()
 
 
-def test_what_does_not_fit_on_the_disk_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_does_not_fit_on_the_disk_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = Journal(tmp_path / "rows.jsonl")
     journal.append({"number": 0})
 
@@ -45,9 +45,9 @@ def test_what_does_not_fit_on_the_disk_leaves_no_trace(tmp_path: Path, monkeypat
     journal.close()
 
 
-def test_a_row_that_is_longer_than_what_is_repaired_is_refused(tmp_path: Path) -> None:
+def test_a_row_above_the_limit_is_refused(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "rows.jsonl")
-    with pytest.raises(ValueError, match="longer than the 65536 bytes of a line"):
+    with pytest.raises(ValueError, match="longer than the limit of 65536 bytes"):
         journal.append({"text": "x" * 70000})
     assert journal.measure_bytes() == 0
     journal.close()

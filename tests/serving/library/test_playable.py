@@ -1,4 +1,4 @@
-"""What browsers can play is given as it is, everything else in a form that they can, with the same clock."""
+"""Playable forms: a file that browsers play is unchanged, and any other gets a form with the same clock."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -50,7 +50,7 @@ def write_video(path: Path, container: str, video: str, pixels: str, sound: str 
 
 
 @pytest.mark.parametrize("parts", FORMATS, ids=lambda parts: "-".join(map(str, parts)))
-def test_the_form_shows_the_same_at_the_same_time_and_plays_as_it_is(parts: Any, tmp_path: Path) -> None:
+def test_the_form_shows_the_same_pictures_at_the_same_times(parts: Any, tmp_path: Path) -> None:
     path = write_video(tmp_path / "video", *parts)
     form = find_form(path)
     assert form.how == FORMATS[parts]
@@ -92,7 +92,7 @@ def test_large_frames_are_made_smaller_and_sides_even(tmp_path: Path) -> None:
     assert (info.width, info.height) == (1280, 16)
 
 
-def test_what_is_no_video_has_no_form(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_video_has_no_form(tmp_path: Path) -> None:
     path = tmp_path / "video"
     path.write_bytes(b"\0\0\0\x18ftypisom" + bytes(100))
     with pytest.raises(UndecodableError):
@@ -116,3 +116,33 @@ def test_a_real_avi_file_becomes_playable(shared_dir: Path, tmp_path: Path) -> N
     assert find_form(path).how == "encoded"
     write_playable(path, tmp_path / "form.mp4", find_form(path), report=lambda _: None)
     assert probe(tmp_path / "form.mp4").duration_s == pytest.approx(probe(path).duration_s, abs=0.1)
+
+
+def write_live(path: Path, codec: str, *, container: str = "webm") -> Path:
+    """Write 1 s like a recorder that does not know the length yet."""
+    with av.open(str(path), "w", format=container, options={"live": "1"}) as output:
+        stream: Any = output.add_stream(codec, rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(10):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 * number, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 10)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize(("codec", "how"), [("libvpx-vp9", "copied"), ("libvpx", "encoded")])
+def test_a_recording_without_a_length_gets_a_form_with_one(codec: str, how: str, tmp_path: Path) -> None:
+    path = write_live(tmp_path / "a.webm", codec)
+    assert find_form(path).how == how
+    write_playable(path, tmp_path / "form.mp4", find_form(path), report=lambda _: None)
+    assert find_form(tmp_path / "form.mp4").how == "as_is"
+    with av.open(str(tmp_path / "form.mp4")) as container:
+        assert container.duration == pytest.approx(1_000_000, abs=50_000)
+
+
+def test_packets_that_cannot_be_copied_are_encoded(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "video", "matroska", "libvpx", "yuv420p", "libopus")
+    write_playable(path, tmp_path / "form.mp4", Form("copied", "video/mp4"), report=lambda _: None)
+    assert find_form(tmp_path / "form.mp4").how == "as_is"
+    assert probe(tmp_path / "form.mp4").codec == "h264"

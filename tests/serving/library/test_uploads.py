@@ -1,4 +1,4 @@
-"""An upload is there whole or not at all, whatever step of its arrival a process was killed at."""
+"""An upload exists completely or not at all, whichever step a process was killed at."""
 
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def kill_at(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_process_that_is_killed_at_any_step_leaves_a_whole_upload_or_none(
+def test_a_process_that_is_killed_at_any_step_leaves_a_complete_upload_or_none(
     step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = UploadStore(tmp_path)
@@ -58,7 +58,7 @@ def test_a_process_that_is_killed_at_any_step_leaves_a_whole_upload_or_none(
     assert not list((tmp_path / "incoming").iterdir())
 
 
-def test_what_was_accepted_is_there_when_the_folder_is_opened_again(tmp_path: Path) -> None:
+def test_accepted_uploads_exist_when_the_folder_is_opened_again(tmp_path: Path) -> None:
     record = receive(UploadStore(tmp_path))
     store = UploadStore(tmp_path)
     assert store.read_records() == [record]
@@ -82,7 +82,7 @@ def test_a_file_that_was_refused_is_not_kept_and_may_come_again(tmp_path: Path) 
     assert (store.find_folder(again.video_id) / ORIGINAL).exists()
 
 
-def test_what_was_removed_stays_removed_also_when_a_worker_still_writes_for_it(tmp_path: Path) -> None:
+def test_a_removed_upload_stays_removed_even_if_a_worker_still_writes_for_it(tmp_path: Path) -> None:
     store = UploadStore(tmp_path)
     record = receive(store)
     store.remove(record.video_id)
@@ -97,13 +97,13 @@ def test_what_was_removed_stays_removed_also_when_a_worker_still_writes_for_it(t
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     record = receive(UploadStore(tmp_path))
     (tmp_path / "uploads" / record.video_id / "record.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"record\.json is damaged .*; remove the folder .* and start again"):
+    with pytest.raises(ValueError, match=r"record\.json is damaged .*; remove the folder .* and restart the service"):
         UploadStore(tmp_path)
 
 
 @pytest.mark.parametrize("video_id", ["", "..", "upload-../../../../etc", "upload-" + "g" * 16, "v1"])
 def test_only_ids_of_uploads_name_a_folder(video_id: str, tmp_path: Path) -> None:
-    with pytest.raises(KeyError, match="is no id of an upload"):
+    with pytest.raises(KeyError, match="is not the id of an upload"):
         UploadStore(tmp_path).find_folder(video_id)
 
 
@@ -126,3 +126,7 @@ def test_equal_contents_have_one_id() -> None:
 )
 def test_titles_are_one_line_of_bounded_length(title: str, shown: str) -> None:
     assert clean_title(title) == shown
+
+
+def test_a_title_has_one_unicode_form() -> None:
+    assert clean_title("cafe\u0301.mp4") == clean_title("caf\u00e9.mp4") == "caf\u00e9.mp4"

@@ -1,4 +1,4 @@
-"""The service over a Milvus server of its own: equal answers, a refusal while the server is gone, answers when it is back."""
+"""The service over its own Milvus server: equal answers, refusals while the server is down, answers when it is back."""
 
 import signal
 import subprocess
@@ -20,7 +20,7 @@ ANSWER_LIMIT_S = 60
 
 @contextmanager
 def run_milvus(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Serve a folder; it is killed at the end, as a machine that fails would."""
+    """Serve a folder, and kill the server at the end, like a failing machine."""
     command = [sys.executable, "-m", "milvus_lite", "server", "--data-dir", str(folder)]
     with (folder.parent / "milvus.log").open("ab") as log:
         process = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)], stdout=log, stderr=log)
@@ -41,7 +41,7 @@ def require_same(found: Any, expected: Any) -> None:
         assert [moment[name] for moment in found] == pytest.approx([moment[name] for moment in expected], abs=1e-5)
 
 
-def test_the_service_waits_for_milvus_and_misses_it_while_it_is_gone(small_environment: dict[str, str], tmp_path: Path) -> None:
+def test_the_service_waits_for_milvus_and_refuses_searches_without_it(small_environment: dict[str, str], tmp_path: Path) -> None:
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
     with open_service(tmp_path / "here", **small_environment) as (_, client):
@@ -56,7 +56,7 @@ def test_the_service_waits_for_milvus_and_misses_it_while_it_is_gone(small_envir
         with httpx.Client(base_url=server.url, timeout=ANSWER_LIMIT_S) as client:
             refused = ask(client)
             assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
-            assert "the index of the clips does not answer" in refused.json()["error"]
+            assert "the clip index does not answer" in refused.json()["error"]
             assert client.get("/livez").status_code == 200
             with run_milvus(folder, port):
                 wait_until(lambda: ask(client).status_code == 200, ANSWER_LIMIT_S, what=server.read_log)

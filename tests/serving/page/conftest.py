@@ -1,4 +1,4 @@
-"""The page of a running service in a real browser, at the width of a desk and of a phone."""
+"""The page of a running service in a real browser, at desktop and phone width."""
 
 import json
 import shutil
@@ -11,28 +11,28 @@ import pytest
 
 from loopback import SERVICE, Server, start_server, stop_server
 
-TIMEOUT_MS = 20_000
+TIMEOUT_MS = 60_000
 DESK, PHONE = (1280, 860), (390, 844)
 SENTENCES = ("a red circle moves left", "the blue square spins", "then the green circle leaves", "a square grows and shrinks")
 
 
 @dataclass(frozen=True)
 class PageService:
-    """A service whose collection answers one sentence, and to another says that there is no such moment."""
+    """A service whose collection finds moments for one sentence and none for another."""
 
     server: Server
     found_sentence: str
     absent_sentence: str
 
     def read_feedback(self) -> list[dict[str, Any]]:
-        """Return what visitors said, oldest first."""
+        """Return the feedback of visitors, oldest first."""
         lines = (self.server.home / "state" / "feedback.jsonl").read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines]
 
 
 @dataclass(frozen=True)
 class Folders:
-    """A bundle that calls one sentence found and another not, its index, and the videos."""
+    """A bundle whose threshold passes one sentence but not another, its index, and the videos."""
 
     bundle_dir: Path
     index_dir: Path
@@ -43,7 +43,7 @@ class Folders:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that let a service answer from them."""
+        """The environment variables of a service over these folders."""
         return {
             "CUEPOINT_BUNDLE": str(self.bundle_dir),
             "CUEPOINT_INDEX": str(self.index_dir),
@@ -54,11 +54,11 @@ class Folders:
 
 @pytest.fixture(scope="session")
 def folders(small_project: Any, tmp_path_factory: pytest.TempPathFactory) -> Folders:
-    """The small project with thumbnails, and a threshold between the surest and the least sure of its sentences."""
-    from serving.answers import SearchQuery
-    from serving.bundle import Manifest, load_bundle, save_manifest
-    from serving.predictor import MomentPredictor
-    from serving.thumbnails import name_thumbnail_folder, save_thumbnails
+    """The small project with thumbnails, and a threshold between the highest and the lowest confidence of its sentences."""
+    from corpus.media.pictures.thumbnails import name_thumbnail_folder, save_thumbnails
+    from search.answers import SearchQuery
+    from search.bundle import Manifest, load_bundle, save_manifest
+    from search.predictor import MomentPredictor
     from stages.index import index
 
     predictor = MomentPredictor.load(small_project.bundle, small_project.index)
@@ -84,7 +84,7 @@ def folders(small_project: Any, tmp_path_factory: pytest.TempPathFactory) -> Fol
 
 @pytest.fixture(scope="session")
 def service(folders: Folders, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageService]:
-    """A running service; tests leave its collection as it is."""
+    """A running service; tests do not change its collection."""
     server = start_server(SERVICE, tmp_path_factory.mktemp("service"), **folders.environment)
     try:
         server.wait_until_ready()
@@ -95,7 +95,7 @@ def service(folders: Folders, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Opens an address in a new visit of a given size; the page must do without errors of its own."""
+    """Opens an address in a new browser context of a given size; the page must not log errors."""
     contexts, errors = [], []
 
     def open_at(url: str, size: tuple[int, int] = DESK, **options: Any) -> Any:
@@ -116,5 +116,5 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
 
 
 def is_own_error(message: Any) -> bool:
-    """Tell whether the page is to blame: a status that the browser notes beside what the page shows is not an error."""
+    """Tell whether an error is the page's fault. A failed status that the browser logs is not."""
     return message.type == "error" and "Failed to load resource" not in message.text

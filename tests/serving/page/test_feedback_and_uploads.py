@@ -1,4 +1,4 @@
-"""What visitors give: verdicts, corrections, videos."""
+"""Contributions of visitors: verdicts, corrections, videos."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 @pytest.fixture
 def clip_path(small_project: Any, tmp_path: Path) -> Path:
-    """A video that the collection does not hold: one of its own with other last bytes, which no player reads."""
+    """A video outside the collection: one of its files with other last bytes, which no player reads."""
     path = tmp_path / "holiday <b>2024.mp4"
     path.write_bytes((small_project.raw / "videos" / "v0.mp4").read_bytes() + b"\0\0\0\x10free" + b"drawn ok")
     return path
@@ -30,7 +30,7 @@ def open_moment(service: Any, open_page: Any, size: tuple[int, int] = DESK) -> A
 def test_a_verdict_is_kept(service: Any, open_page: Any, label: str, verdict: str) -> None:
     page = open_moment(service, open_page)
     page.get_by_role("button", name=label).click()
-    page.get_by_text(f"Kept as {verdict}").wait_for()
+    page.get_by_text(f"Saved as {verdict}").wait_for()
     assert page.get_by_role("button", name=label).get_attribute("aria-pressed") == "true"
     kept = service.read_feedback()[-1]
     assert (kept["verdict"], kept["video_id"], kept["query"]) == (verdict, "v3", service.found_sentence)
@@ -48,7 +48,7 @@ def test_a_dragged_end_is_sent_as_a_correction(service: Any, open_page: Any, siz
     page.mouse.up()
     assert 5.7 <= float(page.get_by_role("slider", name="End of the moment").get_attribute("aria-valuenow")) <= 6.3
     page.get_by_role("button", name="Send correction").click()
-    page.get_by_text("The correction is kept").wait_for()
+    page.get_by_text("Your correction is saved").wait_for()
     kept = service.read_feedback()[-1]
     assert kept["verdict"] == "corrected"
     assert kept["corrected_start_s"] == 2.0
@@ -56,7 +56,7 @@ def test_a_dragged_end_is_sent_as_a_correction(service: Any, open_page: Any, siz
     assert kept["answer_id"]
 
 
-def test_a_new_moment_can_be_drawn_and_taken_back(service: Any, open_page: Any) -> None:
+def test_a_new_moment_can_be_drawn_and_reset(service: Any, open_page: Any) -> None:
     page = open_moment(service, open_page)
     track = page.locator("#track").bounding_box()
     y = track["y"] + 20
@@ -70,7 +70,7 @@ def test_a_new_moment_can_be_drawn_and_taken_back(service: Any, open_page: Any) 
     assert page.get_by_role("button", name="Right").is_visible()
 
 
-def test_a_click_on_the_timeline_goes_there_and_changes_nothing(service: Any, open_page: Any) -> None:
+def test_a_click_on_the_timeline_seeks_and_changes_nothing(service: Any, open_page: Any) -> None:
     page = open_moment(service, open_page)
     track = page.locator("#track").bounding_box()
     page.mouse.click(track["x"] + track["width"] * 0.75, track["y"] + 20)
@@ -112,17 +112,17 @@ def delete_upload(page: Any, title: str) -> None:
     page.get_by_role("button", name=f"Delete {title}").wait_for(state="detached")
 
 
-def test_a_file_that_is_no_video_is_refused_with_its_reason(service: Any, open_page: Any, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_video_is_refused_with_its_reason(service: Any, open_page: Any, tmp_path: Path) -> None:
     path = tmp_path / "notes.mp4"
     path.write_bytes(b"not a video at all")
     page = open_page(service.server.url)
     page.locator("#file").set_input_files(path)
-    page.locator(".upload-state").get_by_text("the file does not begin as a video").wait_for()
+    page.locator(".upload-state").get_by_text("the file does not start like a known video container").wait_for()
     page.get_by_role("button", name="Dismiss: notes.mp4").click()
     assert page.locator("#tray").is_hidden()
 
 
-def test_an_upload_that_was_cut_off_can_be_sent_again(service: Any, open_page: Any, clip_path: Path) -> None:
+def test_an_interrupted_upload_can_be_sent_again(service: Any, open_page: Any, clip_path: Path) -> None:
     page = open_page(service.server.url)
     page.locator(".tile").nth(1).wait_for()
     page.context.set_offline(True)
@@ -136,7 +136,7 @@ def test_an_upload_that_was_cut_off_can_be_sent_again(service: Any, open_page: A
     delete_upload(page, "cut.mp4")
 
 
-def test_a_dropped_video_is_taken(service: Any, open_page: Any, clip_path: Path) -> None:
+def test_a_dropped_video_is_uploaded(service: Any, open_page: Any, clip_path: Path) -> None:
     page = open_page(service.server.url)
     drop = """async (bytes) => {
         const files = new DataTransfer();

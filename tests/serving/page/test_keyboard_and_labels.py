@@ -1,4 +1,4 @@
-"""The page without a mouse, and for those who listen to it."""
+"""The page by keyboard and for screen readers."""
 
 from typing import Any
 from urllib.parse import quote
@@ -60,7 +60,7 @@ def test_space_plays_and_escape_pauses_and_leads_back(service: Any, open_page: A
     assert page.evaluate(f"{FOCUSED}.id") == "query"
 
 
-def test_handles_move_by_keys_and_escape_takes_the_correction_back(service: Any, open_page: Any) -> None:
+def test_handles_move_by_keys_and_escape_resets_the_correction(service: Any, open_page: Any) -> None:
     page = open_page(f"{service.server.url}/?q={quote(service.found_sentence)}&v=v3&t=2-4", reduced_motion="reduce")
     handle = page.get_by_role("slider", name="End of the moment")
     handle.focus()
@@ -73,6 +73,22 @@ def test_handles_move_by_keys_and_escape_takes_the_correction_back(service: Any,
     assert handle.get_attribute("aria-valuenow") == "4.0"
 
 
+def test_nothing_of_the_player_can_be_used_before_it_shows_a_video(service: Any, open_page: Any) -> None:
+    page = open_page(f"{service.server.url}/")
+    held: list[Any] = []
+    page.route("**/search", lambda route: held.append(route))
+    page.locator("#query").fill(service.found_sentence)
+    page.keyboard.press("Enter")
+    page.locator("#panel").wait_for()
+    page.locator("#handle-end").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(f"{FOCUSED}.closest('#panel')") is None
+    assert page.get_by_role("slider", name="End of the moment").count() == 0
+    for one in held:
+        one.continue_()
+    page.get_by_role("slider", name="End of the moment").wait_for()
+
+
 def test_the_question_mark_lists_the_keys(service: Any, open_page: Any) -> None:
     page = open_page(f"{service.server.url}/?in=v1")
     page.get_by_role("button", name="Keyboard").focus()
@@ -83,7 +99,7 @@ def test_the_question_mark_lists_the_keys(service: Any, open_page: Any) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/?q={}"], ids=["start page", "answer"])
-def test_everything_that_can_be_used_has_a_name(service: Any, open_page: Any, path: str) -> None:
+def test_every_control_has_a_name(service: Any, open_page: Any, path: str) -> None:
     page = open_page(service.server.url + path.format(quote(service.found_sentence)))
     page.locator("button.card, .tile img").first.wait_for()
     tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
@@ -93,7 +109,7 @@ def test_everything_that_can_be_used_has_a_name(service: Any, open_page: Any, pa
     assert page.locator("h1:visible").count() == 1
 
 
-def test_what_was_found_is_said_to_those_who_listen(service: Any, open_page: Any) -> None:
+def test_results_are_announced_to_screen_readers(service: Any, open_page: Any) -> None:
     page = open_answer(service, open_page)
     said = page.locator("#announcer")
     assert said.get_attribute("aria-live") == "polite"
@@ -101,7 +117,7 @@ def test_what_was_found_is_said_to_those_who_listen(service: Any, open_page: Any
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_texts_stand_out_in_both_themes_and_the_choice_stays(service: Any, open_page: Any, theme: str) -> None:
+def test_texts_have_contrast_in_both_themes_and_the_choice_stays(service: Any, open_page: Any, theme: str) -> None:
     page = open_answer(service, open_page, color_scheme=theme)
     assert [row for row in page.evaluate(CONTRASTS) if row[1] < 4.5] == []
     before = page.evaluate("getComputedStyle(document.body).backgroundColor")

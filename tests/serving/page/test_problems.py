@@ -1,4 +1,4 @@
-"""What the page shows when the service cannot, or may not, answer."""
+"""The page when the service cannot answer or refuses to."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ TOKEN = "open sesame"
 
 @pytest.fixture(scope="module")
 def guarded(folders: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A service that wants a token, lets a client ask twenty times a minute, and has no files of its videos."""
+    """A service with a token, a limit of twenty requests a minute, and no video files."""
     home = tmp_path_factory.mktemp("guarded")
     variables = folders.environment | {"CUEPOINT_MEDIA_ROOT": str(home / "nowhere"), "CUEPOINT_TOKEN": TOKEN}
     server = start_server(SERVICE, home, CUEPOINT_RATE_PER_MINUTE="20", CUEPOINT_OPEN_HEALTH="1", **variables)
@@ -39,7 +39,7 @@ def test_the_form_for_the_token_leads_to_the_link_that_was_opened(guarded: Serve
     page.get_by_role("heading", name=folders.found_sentence).wait_for()
 
 
-def test_a_token_that_is_lost_is_asked_for_in_place(guarded: Server, open_page: Any, folders: Any) -> None:
+def test_a_lost_token_is_asked_for_in_place(guarded: Server, open_page: Any, folders: Any) -> None:
     page = open_page(guarded.url)
     sign_in(page)
     page.context.clear_cookies()
@@ -63,7 +63,7 @@ def test_a_video_whose_file_is_missing_shows_the_reason_in_its_place(guarded: Se
     assert page.locator("button.card").count() >= 2
 
 
-def test_too_many_requests_are_repeated_when_there_is_room_again(guarded: Server, open_page: Any, folders: Any) -> None:
+def test_rate_limited_requests_are_repeated_later(guarded: Server, open_page: Any, folders: Any) -> None:
     page = open_page(guarded.url)
     sign_in(page)
     headers = {"Authorization": f"Bearer {TOKEN}"}
@@ -76,7 +76,7 @@ def test_too_many_requests_are_repeated_when_there_is_room_again(guarded: Server
     page.locator("button.card").first.wait_for()
 
 
-def test_without_a_connection_the_page_says_so_and_goes_on_when_it_is_back(service: Any, open_page: Any) -> None:
+def test_without_a_connection_the_page_says_so_and_resumes_when_it_is_back(service: Any, open_page: Any) -> None:
     page = open_page(service.server.url)
     page.locator(".tile").nth(1).wait_for()
     page.context.set_offline(True)
@@ -88,13 +88,13 @@ def test_without_a_connection_the_page_says_so_and_goes_on_when_it_is_back(servi
     page.locator("button.card").first.wait_for()
 
 
-def test_a_service_that_starts_is_asked_again(service: Any, open_page: Any) -> None:
+def test_requests_to_a_starting_service_are_repeated(service: Any, open_page: Any) -> None:
     page = open_page(service.server.url)
     left = [2]
 
     def answer_as_when_starting(route: Any) -> None:
         left[0] -= 1
-        reason = '{"error": "the files are being verified; ask again later"}'
+        reason = '{"error": "the files are being verified; try again later"}'
         route.fulfill(status=503, body=reason, content_type="application/json", headers={"Retry-After": "1"})
 
     page.route("**/search", answer_as_when_starting, times=left[0])
@@ -106,14 +106,14 @@ def test_a_service_that_starts_is_asked_again(service: Any, open_page: Any) -> N
     assert left == [0]
 
 
-def test_a_sentence_that_is_refused_is_told_why(service: Any, open_page: Any) -> None:
+def test_a_refused_sentence_shows_the_reason(service: Any, open_page: Any) -> None:
     page = open_page(f"{service.server.url}/?q=%3F%3F%3F")
-    page.get_by_role("heading", name="This could not be answered").wait_for()
+    page.get_by_role("heading", name="The request failed").wait_for()
     assert "has no words" in page.locator(".notice p").inner_text()
 
 
-def test_a_link_to_a_video_that_is_gone_says_so_and_offers_the_others(service: Any, open_page: Any) -> None:
+def test_a_link_to_a_missing_video_says_so_and_offers_the_others(service: Any, open_page: Any) -> None:
     page = open_page(f"{service.server.url}/?q={quote(service.found_sentence)}&in=upload-0000000000000000")
-    page.get_by_role("heading", name="This video is not here").wait_for()
+    page.get_by_role("heading", name="Video not found").wait_for()
     page.get_by_role("button", name="Search in all videos").last.click()
     page.locator("button.card").first.wait_for()

@@ -1,4 +1,4 @@
-"""Real videos, some of them awkward, through the page: uploaded, searched and played, or refused with the reason."""
+"""Real videos, some of them awkward, on the page: uploaded, searched and played, or refused with the reason."""
 
 from pathlib import Path
 from typing import Any
@@ -7,6 +7,7 @@ import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 LIMIT_MS = 120_000
+UPLOADS = ".tile-delete[aria-label^='Delete']"  # videos of the collection are removed, not deleted
 IS_SHOWN = "() => { const video = document.getElementById('video'); return video.readyState >= 2 && video.videoWidth > 0; }"
 
 
@@ -15,7 +16,7 @@ def wait_for_uploads(page: Any, count: int) -> None:
     page.wait_for_function(finished, timeout=LIMIT_MS)
 
 
-def test_real_videos_are_taken_searched_and_played_and_a_broken_one_is_refused(
+def test_real_videos_are_uploaded_searched_and_played_and_a_broken_one_is_refused(
     service: Any, open_page: Any, shared_dir: Path
 ) -> None:
     paths = sorted((shared_dir / "real" / "videos").glob("*.mp4")) + sorted((shared_dir / "real" / "odd").iterdir())
@@ -46,9 +47,9 @@ def search_and_play(page: Any, title: str, sentence: str) -> None:
 
 def remove_uploads(page: Any) -> None:
     page.get_by_role("link", name="Cuepoint, start page").click()
-    buttons = page.locator(".tile-delete")
+    buttons = page.locator(UPLOADS)
     buttons.first.wait_for()
     for left in range(buttons.count(), 0, -1):
         buttons.first.click()
         page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True).click()
-        page.wait_for_function(f"() => document.querySelectorAll('.tile-delete').length === {left - 1}")
+        page.wait_for_function("([buttons, left]) => document.querySelectorAll(buttons).length === left", arg=[UPLOADS, left - 1])

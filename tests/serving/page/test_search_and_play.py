@@ -1,4 +1,4 @@
-"""A sentence is typed; its moments are listed, played from start to end, and can be linked to."""
+"""Search on the page: moments of a typed sentence are listed, played from start to end, and linkable."""
 
 import re
 from typing import Any
@@ -64,7 +64,7 @@ def test_another_card_is_another_step_of_the_history(service: Any, open_page: An
     assert page.get_by_role("searchbox").input_value() == service.found_sentence
 
 
-def test_a_deep_link_shows_its_moment_even_where_it_is_none_of_the_answers(service: Any, open_page: Any) -> None:
+def test_a_deep_link_shows_its_moment_even_if_it_is_not_an_answer(service: Any, open_page: Any) -> None:
     link = f"{service.server.url}/?q={quote(service.found_sentence)}&v=v2&t=2.25-3.5"
     page = open_page(link)
     page.wait_for_function(PLAYS)
@@ -76,7 +76,7 @@ def test_a_deep_link_shows_its_moment_even_where_it_is_none_of_the_answers(servi
     assert page.get_by_role("slider", name="Start of the moment").get_attribute("aria-valuenow") in ("2.2", "2.3")
 
 
-def test_nothing_moves_by_itself_where_less_motion_is_wanted(service: Any, open_page: Any) -> None:
+def test_nothing_moves_by_itself_with_reduced_motion(service: Any, open_page: Any) -> None:
     page = open_page(f"{service.server.url}/?q={quote(service.found_sentence)}", reduced_motion="reduce")
     page.wait_for_function(IS_LOADED)
     page.wait_for_timeout(300)
@@ -85,7 +85,7 @@ def test_nothing_moves_by_itself_where_less_motion_is_wanted(service: Any, open_
     page.wait_for_function(PLAYS)
 
 
-def test_what_is_found_comes_without_jumps_of_the_layout(service: Any, open_page: Any) -> None:
+def test_results_appear_without_layout_shifts(service: Any, open_page: Any) -> None:
     page = open_page(f"{service.server.url}/?q={quote(service.found_sentence)}")
     page.locator("button.card").first.wait_for()
     page.wait_for_function(IS_LOADED)
@@ -97,7 +97,7 @@ def test_what_is_found_comes_without_jumps_of_the_layout(service: Any, open_page
 
 def test_the_search_can_be_limited_to_one_video(service: Any, open_page: Any) -> None:
     page = open_page(service.server.url)
-    page.get_by_role("button", name="v3").click()
+    page.get_by_role("button", name="v3 Collection").click()
     page.get_by_text("Search in this video").wait_for()
     search(page, service.found_sentence)
     page.locator("button.card").first.wait_for()
@@ -119,7 +119,7 @@ def test_the_timeline_shows_scores_and_neighbours_that_can_be_chosen(service: An
     page.wait_for_function(f"() => !location.search.includes('t={before[0]:g}-{before[1]:g}')")
 
 
-def test_nothing_found_is_said_with_the_best_guess(service: Any, open_page: Any) -> None:
+def test_not_found_is_shown_with_the_best_guess(service: Any, open_page: Any) -> None:
     page = open_page(service.server.url)
     search(page, f"{service.absent_sentence} xylophone")
     page.get_by_role("heading", name="No moment found").wait_for()
@@ -127,6 +127,35 @@ def test_nothing_found_is_said_with_the_best_guess(service: Any, open_page: Any)
     assert page.get_by_role("heading", name="Best guess").is_visible()
     assert page.locator("#stage-badge").is_visible()
     assert page.locator(".note b").all_inner_texts() == ["xylophone"]
+    page.wait_for_function(IS_LOADED)
+    assert page.evaluate(STANDS)
+
+
+def test_models_that_do_not_know_the_words_are_unsure_and_say_why(service: Any, open_page: Any) -> None:
+    page = open_page(service.server.url)
+    search(page, "a xylophone yodels")
+    page.get_by_role("heading", name="Not sure whether it is here").wait_for()
+    assert page.locator(".reason").inner_text() == "The models know 1 of the sentence's 3 words."
+    assert page.locator("button.card").count() == 1
+    assert page.get_by_role("heading", name="Best guess").is_visible()
+    assert page.locator("#answer-facts").inner_text().startswith("Unsure")
+
+
+def test_models_that_cannot_tell_show_what_comes_closest_and_play_nothing(service: Any, open_page: Any) -> None:
+    page = open_page(service.server.url)
+
+    def make_unsure(route: Any) -> None:
+        answer = route.fetch().json()
+        route.fulfill(json=answer | {"verdict": "unsure", "found": False, "reason": "Nobody measured it."})
+
+    page.route("**/search", make_unsure)
+    search(page, service.found_sentence)
+    page.get_by_role("heading", name="Not sure whether it is here").wait_for()
+    assert page.locator(".verdict p").all_inner_texts()[0].endswith("These moments come closest.")
+    assert page.locator(".reason").inner_text() == "Nobody measured it."
+    assert page.locator("button.card").count() > 1
+    assert page.get_by_role("heading", name="Best guess").count() == 0
+    assert page.locator("#stage-badge").is_visible()
     page.wait_for_function(IS_LOADED)
     assert page.evaluate(STANDS)
 
@@ -139,14 +168,14 @@ def test_texts_of_the_address_are_text(service: Any, open_page: Any) -> None:
     assert page.locator("main b, h1 img").count() == page.locator(".note b").count()
 
 
-def test_versions_and_time_are_told(service: Any, open_page: Any) -> None:
+def test_versions_and_time_are_shown(service: Any, open_page: Any) -> None:
     page = open_page(f"{service.server.url}/?q={quote(service.found_sentence)}")
     page.locator("button.card").first.wait_for()
     assert re.search(r"\d+ moments? · [\d.]+ m?s", page.locator("#answer-facts").inner_text())
-    assert re.fullmatch(r"Model [0-9a-f]{12} · Index [0-9a-f]{12} · \w+", page.locator("#versions").inner_text())
+    assert re.fullmatch(r"Models [\w, ]+ · [0-9a-f]{12} · Index [0-9a-f]{12} · \w+", page.locator("#versions").inner_text())
 
 
-def test_past_the_end_of_the_moment_the_video_goes_on(service: Any, open_page: Any) -> None:
+def test_past_the_end_of_the_moment_the_video_plays_on(service: Any, open_page: Any) -> None:
     page = open_page(f"{service.server.url}/?q={quote(service.found_sentence)}&v=v3&t=1-2", reduced_motion="reduce")
     page.wait_for_function(IS_LOADED)
     track = page.locator("#track").bounding_box()

@@ -1,14 +1,15 @@
-"""Two answers agree when their first moments are one."""
+"""Two answers agree if their first moments are the same."""
 
 import pytest
 
-from serving.answers import Answer, FoundMoment
+from search.answers import Answer, FoundMoment, Verdict
 from serving.variants.agreement import agree, compute_overlap
 
 
 def build(*spans: tuple[str, float, float], found: bool = True) -> Answer:
     moments = tuple(FoundMoment(*span, score=1.0, confidence=None) for span in spans)
-    return Answer(found, moments if found else (), None if found or not moments else moments[0], ())
+    guess = None if found or not moments else moments[0]
+    return Answer(Verdict.FOUND if found else Verdict.NOT_FOUND, moments if found else (), guess, ())
 
 
 @pytest.mark.parametrize(
@@ -19,7 +20,7 @@ def build(*spans: tuple[str, float, float], found: bool = True) -> Answer:
         (build(("a", 0, 2)), build(("a", 0, 4)), True),  # half of the whole
         (build(("a", 0, 2)), build(("a", 1, 4)), False),  # a quarter
         (build(("a", 0, 2)), build(("a", 5, 7)), False),
-        (build(("a", 1, 3), ("b", 0, 1)), build(("a", 1, 3), ("c", 0, 1)), True),  # the first alone
+        (build(("a", 1, 3), ("b", 0, 1)), build(("a", 1, 3), ("c", 0, 1)), True),  # only the first counts
         (build(("a", 1, 3)), build(("a", 1, 3), found=False), True),  # the best guess is a first answer
         (build(("a", 1, 3)), build(), False),
         (build(), build(), True),

@@ -12,9 +12,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from corpus.files import read_json, write_json
-from serving.answers import SearchQuery
+from search.answers import SearchQuery
+from search.predictor import MomentPredictor
 from serving.library.jobs import JobQueue
-from serving.predictor import MomentPredictor
 from serving.variants.loading import Surroundings, find_parts, leave_out_strangers, load_variants
 from serving.variants.metrics import VariantMetrics
 
@@ -44,7 +44,7 @@ def champion(small_project: Any) -> MomentPredictor:
 
 
 def load(champion: MomentPredictor, folder: Path, state_dir: Path, **variables: str) -> tuple[Any, str]:
-    """Return what was loaded, and the metrics as they are then."""
+    """Return the loaded variants and the metrics after loading."""
     registry = CollectorRegistry()
     surroundings = Surroundings(state_dir, JobQueue(), VariantMetrics(registry), num_threads=1)
     loaded = load_variants(champion, surroundings, {"CUEPOINT_CHALLENGER": str(folder), **variables})
@@ -75,7 +75,7 @@ def test_a_damaged_or_incompatible_challenger_is_refused(
     assert loaded.target is champion
 
 
-def test_a_bad_variable_refuses_the_challenger_alone(
+def test_a_bad_variable_refuses_only_the_challenger(
     champion: MomentPredictor, challengers: dict[str, Path], tmp_path: Path
 ) -> None:
     loaded, _ = load(champion, challengers["twin"], tmp_path, CUEPOINT_CHALLENGER_SHARE="all")
@@ -100,7 +100,7 @@ def test_a_challenger_that_fits_takes_part(champion: MomentPredictor, challenger
     loaded.variants.stop()
 
 
-def test_a_challenger_that_is_out_gives_its_models_back(
+def test_a_removed_challenger_releases_its_models(
     champion: MomentPredictor, challengers: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models: list[Any] = []

@@ -1,4 +1,4 @@
-"""When a challenger has to go: by a window that slides, from so many requests on, over the margins alone."""
+"""The referee removes a challenger by a sliding window, after a minimum of requests, and only beyond the margins."""
 
 import pytest
 
@@ -9,7 +9,7 @@ LIMITS = RollbackLimits(min_requests=10, window_s=60.0, error_margin=0.1, p95_ma
 
 
 class Clock:
-    """A clock that a test sets."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -52,13 +52,13 @@ def test_nothing_is_judged_before_there_are_enough_requests(referee: Referee) ->
     assert referee.observe_challenger(0.02, is_error=True).startswith("100.0% of its latest 10 requests failed, 0.0%")
 
 
-def test_failures_up_to_the_margin_are_borne(referee: Referee) -> None:
-    fill_champion(referee, 10, num_errors=1)  # 10 %, so that 20 % are allowed
+def test_failures_up_to_the_margin_are_allowed(referee: Referee) -> None:
+    fill_champion(referee, 10, num_errors=1)  # 10 %, so 20 % are allowed
     assert challenge(referee, 10, num_errors=2) == ""
     assert "at most 10.0% more are allowed" in challenge(referee, 10, num_errors=3)
 
 
-def test_failures_count_where_the_champion_was_not_asked(referee: Referee) -> None:
+def test_failures_count_without_requests_to_the_champion(referee: Referee) -> None:
     assert challenge(referee, 10, num_errors=2).startswith("20.0%")
 
 
@@ -76,7 +76,7 @@ def test_an_empty_window_has_no_p95(clock: Clock) -> None:
     assert OutcomeWindow(60.0, clock=clock).summarise() == (0, 0.0, None)
 
 
-def test_a_slower_challenger_goes_when_its_p95_passes_the_margin(referee: Referee) -> None:
+def test_a_slower_challenger_is_removed_when_its_p95_exceeds_the_margin(referee: Referee) -> None:
     fill_champion(referee, took_s=0.02)
     assert challenge(referee, 10, took_s=0.0699) == ""
     verdict = challenge(referee, 10, took_s=0.08)
@@ -97,7 +97,7 @@ def test_an_allowance_multiplies_the_champions_time_before_the_margin(clock: Clo
     assert "at most 250 ms" in challenge(referee, 10, took_s=0.26)
 
 
-def test_what_is_older_than_the_window_is_forgotten(referee: Referee, clock: Clock) -> None:
+def test_outcomes_older_than_the_window_are_forgotten(referee: Referee, clock: Clock) -> None:
     fill_champion(referee)
     assert challenge(referee, 9, num_errors=9) == ""
     clock.now_s += 61

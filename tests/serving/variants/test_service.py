@@ -1,6 +1,5 @@
-"""A running service with a challenger: tried by a share of the clients or as a shadow, and taken out when it is worse."""
+"""A running service with a challenger: tried on a share of the clients or as a shadow, and removed if it is worse."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from loopback import Server, open_service, wait_until
 pytestmark = pytest.mark.slow
 QUERY = "the red circle moves"  # four words: too many for the failing challenger
 JUDGED_AFTER = 10
-CHANGE_LIMIT_S = 60
+CHANGE_LIMIT_S = 180
 
 
 class Client:
@@ -24,35 +23,35 @@ class Client:
         self.server, self.http = server, http
 
     def search(self, client: str = "", **limits: Any) -> dict[str, Any]:
-        """Search as one of many clients."""
+        """Search as a client with this key."""
         headers = {"X-Cuepoint-Client": client} if client else {}
         answer = self.http.post("/search", json={"query": QUERY, "top_k": 2, **limits}, headers=headers)
         return dict(answer.raise_for_status().json())
 
     def describe(self) -> dict[str, Any]:
-        """Return what is said of the challenger."""
+        """Return the status of the challenger."""
         return dict(self.http.get("/version").raise_for_status().json()["challenger"])
 
     def count(self, line: str) -> float:
-        """Return a figure of the metrics."""
+        """Return a value of the metrics."""
         (row,) = [row for row in self.http.get("/metrics").text.splitlines() if row.startswith(line)]
         return float(row.rpartition(" ")[2])
 
     def find_key(self, variant: str) -> str:
-        """Return a client that meets a variant."""
+        """Return the key of a client that a variant answers."""
         return next(key for key in map(str, range(99)) if self.search(key)["versions"]["variant"] == variant)
 
 
 @contextmanager
 def serve(environment: dict[str, str], home: Path, challenger: Path, **variables: str) -> Iterator[Client]:
-    """Serve the small project with a challenger that is judged soon."""
+    """Serve the small project with a challenger that is judged after few requests."""
     own = {"CUEPOINT_CHALLENGER": str(challenger), "CUEPOINT_CHALLENGER_SHARE": "0.5", "CUEPOINT_CHALLENGER_P95_MARGIN_MS": "30"}
     judged = {"CUEPOINT_CHALLENGER_MIN_REQUESTS": str(JUDGED_AFTER)}
     with open_service(home, **environment, **own, **judged, **variables) as (server, http):
         yield Client(server, http)
 
 
-def test_a_failing_challenger_fails_no_answer_and_is_taken_out(
+def test_a_failing_challenger_fails_no_answer_and_is_removed(
     small_environment: dict[str, str], challengers: dict[str, Path], tmp_path: Path
 ) -> None:
     with serve(small_environment, tmp_path, challengers["failing"]) as client:
@@ -68,7 +67,7 @@ def test_a_failing_challenger_fails_no_answer_and_is_taken_out(
         assert 'status="500"' not in client.http.get("/metrics").text
 
 
-def test_a_slow_challenger_is_taken_out_and_answers_nobody_then(
+def test_a_slow_challenger_is_removed_and_then_answers_nobody(
     small_environment: dict[str, str], challengers: dict[str, Path], tmp_path: Path
 ) -> None:
     with serve(small_environment, tmp_path, challengers["slow"]) as client:
@@ -83,15 +82,17 @@ def test_a_slow_challenger_is_taken_out_and_answers_nobody_then(
         assert {client.search(str(number))["versions"]["variant"] for number in range(JUDGED_AFTER)} == {"champion"}
 
 
-def test_a_slow_shadow_is_taken_out_and_its_answers_are_compared(
+def test_a_slow_shadow_is_removed_and_its_answers_are_compared(
     small_environment: dict[str, str], challengers: dict[str, Path], tmp_path: Path
 ) -> None:
     with serve(small_environment, tmp_path, challengers["slow"], CUEPOINT_CHALLENGER_MODE="shadow") as client:
         assert client.describe()["mode"] == "shadow"
-        deadline_s = time.monotonic() + CHANGE_LIMIT_S
-        while client.describe()["state"] == "serving":
+
+        def is_out() -> bool:
             assert client.search()["versions"]["variant"] == "champion"
-            assert time.monotonic() < deadline_s
+            return bool(client.describe()["state"] != "serving")
+
+        wait_until(is_out, CHANGE_LIMIT_S, what=client.server.read_log)
         status = client.describe()
         assert status["reason"].startswith("the p95 of its latest")
         assert status["agreement"] == 1.0  # it is slow, not wrong
@@ -99,7 +100,7 @@ def test_a_slow_shadow_is_taken_out_and_its_answers_are_compared(
 
 
 @pytest.mark.parametrize("name", ["twin", "other"])
-def test_uploads_and_deletions_reach_both_also_after_a_restart(
+def test_uploads_and_deletions_reach_both_even_after_a_restart(
     small_environment: dict[str, str], challengers: dict[str, Path], small_project: Any, tmp_path: Path, name: str
 ) -> None:
     def find(client: Client, key: str, video_id: str) -> dict[str, Any]:
@@ -132,7 +133,7 @@ def test_a_browser_meets_one_variant_and_feedback_names_it(
 ) -> None:
     with serve(small_environment, tmp_path, challengers["twin"]) as client:
         key = client.find_key("challenger")
-        assert client.http.get("/").cookies.get("cuepoint_client")  # kept by the client from now on
+        assert client.http.get("/").cookies.get("cuepoint_client")  # the client keeps it
         questions = [f"the red circle {verb}" for verb in ("spins", "grows", "moves", "blinks", "stops", "fades")]
         answers = [client.http.post("/search", json={"query": query}).json() for query in questions]
         assert len({answer["versions"]["variant"] for answer in answers}) == 1

@@ -1,4 +1,4 @@
-"""What the environment says of a challenger is read strictly."""
+"""Strict reading of a challenger's environment variables."""
 
 import inspect
 import re
@@ -15,7 +15,7 @@ def test_without_a_folder_there_is_no_challenger() -> None:
     assert find_challenger_settings({"CUEPOINT_CHALLENGER": ""}) is None
 
 
-def test_values_that_are_not_named_have_defaults() -> None:
+def test_unset_values_have_defaults() -> None:
     found = find_challenger_settings({"CUEPOINT_CHALLENGER": "/models/new"})
     assert found is not None
     assert (found.folder, found.mode, found.share) == (Path("/models/new"), "share", 0.1)
@@ -41,6 +41,6 @@ def test_a_bad_value_is_named(name: str, value: str, message: str) -> None:
 
 def test_the_docs_name_every_variable() -> None:
     names = re.findall(r'_read_number\(environment, "([A-Z0-9_]+)"', inspect.getsource(settings))
-    docs = Path(__file__).parents[3].joinpath("docs", "service.md").read_text(encoding="utf-8")
+    docs = Path(__file__).parents[3].joinpath("docs", "challenger.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(CUEPOINT_CHALLENGER\w*)` \|", docs, flags=re.MULTILINE)
     assert set(rows) == {f"CUEPOINT_CHALLENGER{name}" for name in ("", "_MODE", *(f"_{one}" for one in names))}

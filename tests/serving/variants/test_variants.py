@@ -1,4 +1,4 @@
-"""Who answers a search, and that a challenger never stands in its way."""
+"""Choice of the variant that answers a search: a challenger never delays or fails it."""
 
 import contextlib
 import threading
@@ -11,8 +11,8 @@ import anyio
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from serving.answers import Answer, SearchQuery
-from serving.predictor import MomentPredictor
+from search.answers import Answer, SearchQuery
+from search.predictor import MomentPredictor
 from serving.variants.challenger import Challenger, draw
 from serving.variants.metrics import VariantMetrics
 from serving.variants.referee import Referee, RollbackLimits
@@ -22,13 +22,13 @@ from serving.variants.variants import Variants
 from serving.variants.worker import StoppedError, Worker
 
 QUERY = SearchQuery("the red circle spins", 2)
-LIMITS = RollbackLimits(min_requests=5, window_s=60, error_margin=0.1, p95_margin_s=10.0)
-LIMIT_S = 10.0
+LIMITS = RollbackLimits(min_requests=5, window_s=600, error_margin=0.1, p95_margin_s=60.0)
+LIMIT_S = 60.0  # never reached unless something hangs
 SHADOW = ("shadow", None, None)  # mode, share, agreement
 
 
 class Trial:
-    """A champion and a challenger of equal models, and what is counted of them."""
+    """A champion and a challenger with equal models, and their metrics."""
 
     def __init__(self, champion: MomentPredictor, challenger: MomentPredictor, mode: Mode, timeout_s: float) -> None:
         self.registry = CollectorRegistry()
@@ -43,27 +43,27 @@ class Trial:
         self.chosen = next(str(number) for number in range(99) if self.challenger.is_chosen(str(number)) or mode == "shadow")
 
     def ask(self, ask: Ask, key: str | None = None) -> Answered:
-        """Ask as a client whom the challenger is to answer."""
+        """Ask as a client of the challenger."""
         return anyio.run(lambda: self.variants.answer(ask, key=key or self.chosen))
 
     def settle(self) -> None:
-        """Wait until the challenger has nothing to do."""
+        """Wait until the challenger is idle."""
         future = self.worker.submit(lambda: None)
         if future is not None:
             with contextlib.suppress(StoppedError):
                 future.result(LIMIT_S)
 
     def count(self, line: str) -> float:
-        """Return a figure of the metrics, 0 where it is not there."""
+        """Return a value of the metrics, 0 if it is missing."""
         value = [row.rpartition(" ")[2] for row in generate_latest(self.registry).decode().splitlines() if row.startswith(line)]
         return float(value[0]) if value else 0.0
 
     def search(self, models: MomentPredictor) -> list[Answer]:
-        """A search that both answer."""
+        """A search that both variants answer."""
         return models.search(QUERY)
 
     def search_badly(self, models: MomentPredictor) -> list[Answer]:
-        """A search that the challenger alone cannot answer."""
+        """A search that only the challenger cannot answer."""
         if models is self.models:
             raise RuntimeError("broken")
         return models.search(QUERY)
@@ -92,7 +92,7 @@ def test_a_key_meets_one_variant_and_the_share_is_kept(start: Callable[..., Tria
     assert draw("a", salt="one") != draw("a", salt="two")
 
 
-def test_the_challenger_answers_those_who_are_chosen_for_it(start: Callable[..., Trial]) -> None:
+def test_the_challenger_answers_the_clients_that_are_chosen_for_it(start: Callable[..., Trial]) -> None:
     trial = start("share")
     other = next(str(number) for number in range(99) if not trial.challenger.is_chosen(str(number)))
     ours, theirs = trial.ask(trial.search), trial.ask(trial.search, other)
@@ -100,7 +100,7 @@ def test_the_challenger_answers_those_who_are_chosen_for_it(start: Callable[...,
     assert ours.answers == theirs.answers
 
 
-def test_where_the_challenger_fails_the_champion_answers(start: Callable[..., Trial]) -> None:
+def test_the_champion_answers_if_the_challenger_fails(start: Callable[..., Trial]) -> None:
     trial = start("share")
     answered = trial.ask(trial.search_badly)
     assert answered.variant == "champion"
@@ -108,7 +108,7 @@ def test_where_the_challenger_fails_the_champion_answers(start: Callable[..., Tr
     assert trial.count('cuepoint_variant_requests_total{outcome="failed",variant="challenger"}') == 1
 
 
-def test_a_search_that_nobody_can_answer_is_no_failure_of_the_challenger(start: Callable[..., Trial]) -> None:
+def test_a_search_that_no_variant_can_answer_is_not_a_failure_of_the_challenger(start: Callable[..., Trial]) -> None:
     trial = start("share")
     for _ in range(10):
         with pytest.raises(ValueError, match="has no words"):
@@ -117,7 +117,7 @@ def test_a_search_that_nobody_can_answer_is_no_failure_of_the_challenger(start: 
     assert trial.count('cuepoint_variant_requests_total{outcome="failed",variant="challenger"}') == 0
 
 
-def test_a_challenger_that_hangs_is_waited_for_no_longer_than_the_limit(start: Callable[..., Trial]) -> None:
+def test_the_wait_for_a_hanging_challenger_is_limited(start: Callable[..., Trial]) -> None:
     trial, gate = start("share", 0.1), threading.Event()
 
     def search(models: MomentPredictor) -> list[Answer]:
@@ -131,7 +131,7 @@ def test_a_challenger_that_hangs_is_waited_for_no_longer_than_the_limit(start: C
     assert trial.challenger.describe().state == "out"
 
 
-def test_a_failing_challenger_is_taken_out_and_stays_out(start: Callable[..., Trial]) -> None:
+def test_a_failing_challenger_is_removed_and_stays_out(start: Callable[..., Trial]) -> None:
     trial = start("share")
     assert [trial.ask(trial.search_badly).variant for _ in range(5)] == ["champion"] * 5
     status = trial.challenger.describe()
@@ -141,7 +141,7 @@ def test_a_failing_challenger_is_taken_out_and_stays_out(start: Callable[..., Tr
     assert trial.count('cuepoint_variant_requests_total{outcome="failed",variant="challenger"}') == 5
 
 
-def test_a_shadow_never_answers_and_its_agreement_is_told(start: Callable[..., Trial]) -> None:
+def test_a_shadow_never_answers_and_its_agreement_is_reported(start: Callable[..., Trial]) -> None:
     trial = start("shadow")
     for _ in range(3):
         assert trial.ask(trial.search).variant == "champion"
@@ -150,14 +150,14 @@ def test_a_shadow_never_answers_and_its_agreement_is_told(start: Callable[..., T
     assert trial.count('cuepoint_shadow_answers_total{outcome="agreed"}') == 3
 
 
-def test_a_shadow_that_answers_otherwise_disagrees(start: Callable[..., Trial]) -> None:
+def test_a_shadow_with_other_answers_disagrees(start: Callable[..., Trial]) -> None:
     trial = start("shadow")
     trial.ask(lambda models: models.search(QUERY._replace(video_ids=frozenset({"v1" if models is trial.models else "v2"}))))
     trial.settle()
     assert trial.challenger.describe().agreement == 0.0
 
 
-def test_a_shadow_that_hangs_keeps_nobody_waiting_and_lets_searches_pass(start: Callable[..., Trial]) -> None:
+def test_a_hanging_shadow_delays_no_search(start: Callable[..., Trial]) -> None:
     trial, gate = start("shadow"), threading.Event()
 
     def search(models: MomentPredictor) -> list[Answer]:
@@ -170,7 +170,7 @@ def test_a_shadow_that_hangs_keeps_nobody_waiting_and_lets_searches_pass(start: 
     assert trial.count('cuepoint_shadow_answers_total{outcome="dropped"}') >= 6
 
 
-def test_a_shadow_that_never_ends_is_taken_out(start: Callable[..., Trial], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shadow_that_never_ends_is_removed(start: Callable[..., Trial], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serving.variants.challenger.HANG_S", 0.2)
     trial, gate = start("shadow"), threading.Event()
     for pause_s in (0, 0, 0, 0.3, 0):
@@ -180,7 +180,7 @@ def test_a_shadow_that_never_ends_is_taken_out(start: Callable[..., Trial], monk
     gate.set()
 
 
-def test_a_failing_shadow_is_taken_out(start: Callable[..., Trial]) -> None:
+def test_a_failing_shadow_is_removed(start: Callable[..., Trial]) -> None:
     trial = start("shadow")
     for _ in range(5):
         trial.ask(trial.search_badly)
@@ -189,7 +189,7 @@ def test_a_failing_shadow_is_taken_out(start: Callable[..., Trial]) -> None:
     assert trial.ask(trial.search_badly).variant == "champion"
 
 
-def test_a_search_without_a_key_is_the_champions(start: Callable[..., Trial]) -> None:
+def test_the_champion_answers_a_search_without_a_key(start: Callable[..., Trial]) -> None:
     trial = start("share")
     answered = anyio.run(lambda: trial.variants.answer(trial.search, key=None))
     assert answered.variant == "champion"

@@ -1,0 +1,1 @@
+"""Pictures and sound of the drawn corpus, and their files."""

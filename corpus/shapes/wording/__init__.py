@@ -1,0 +1,1 @@
+"""Sentences of the drawn corpus: meaning, grammar and words, and the questions about a scene."""

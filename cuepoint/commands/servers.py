@@ -1,0 +1,69 @@
+"""`cuepoint ui`, `server` and `worker`: start MLflow and Prefect on loopback, with the folders of this checkout."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from cuepoint.parsing import add_command, parse_port
+from cuepoint.running import PREFECT_PORT, become, find_prefect_url, require_package
+
+if TYPE_CHECKING:
+    from cuepoint.parsing import Commands
+
+_POOL = "cuepoint"
+
+
+def add(commands: "Commands") -> None:
+    """Add the commands."""
+    ui = add_command(
+        commands,
+        "ui",
+        run_ui,
+        purpose="compare runs of training and evaluation in MLflow on 127.0.0.1",
+        examples="cuepoint ui\ncuepoint ui --port 8080\nMLFLOW_TRACKING_URI=http://mlflow:5000 cuepoint ui",
+    )
+    ui.add_argument("--port", type=parse_port, default=5000, help="(default: 5000)")
+    server = add_command(
+        commands, "server", run_server, purpose="start the Prefect server on 127.0.0.1", examples="cuepoint server"
+    )
+    server.add_argument("--port", type=parse_port, default=PREFECT_PORT, help=f"(default: {PREFECT_PORT})")
+    worker = add_command(
+        commands,
+        "worker",
+        run_worker,
+        purpose="start the worker that runs deployed flows",
+        examples="cuepoint worker\nPREFECT_API_URL=http://prefect:4200/api cuepoint worker",
+    )
+    add_server_port(worker)
+
+
+def add_server_port(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the port of the Prefect server."""
+    parser.add_argument(
+        "--server-port",
+        type=parse_port,
+        default=PREFECT_PORT,
+        metavar="PORT",
+        help=f"port of the Prefect server on this machine if PREFECT_API_URL is not set (default: {PREFECT_PORT})",
+    )
+
+
+def run_ui(options: argparse.Namespace) -> int:
+    """Replace this process with the MLflow server, or print the address of the server that has the runs."""
+    from pipeline.launch.runs_page import show_runs
+
+    require_package("mlflow")
+    show_runs(options.port)
+    return 0
+
+
+def run_server(options: argparse.Namespace) -> int:
+    """Replace this process with the Prefect server."""
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(options.port)]
+    return become(command, package="prefect")
+
+
+def run_worker(options: argparse.Namespace) -> int:
+    """Replace this process with a worker of the pool."""
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", _POOL, "--type", "process"]
+    return become(command, package="prefect", PREFECT_API_URL=find_prefect_url(options.server_port))

@@ -1,0 +1,1 @@
+"""Report of an evaluation: the HTML page, its diagrams and its pictures. No figure is computed here."""

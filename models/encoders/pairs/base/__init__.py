@@ -1,0 +1,1 @@
+"""Values that several pairs of encoders share."""

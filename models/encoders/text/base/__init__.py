@@ -1,0 +1,1 @@
+"""Base classes of text encoders: sources, frozen towers and word vectors."""

@@ -1,0 +1,1 @@
+"""Encoders of pictures: features at places for clips of frames. `models.encoders` registers them."""

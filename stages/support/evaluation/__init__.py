@@ -1,1 +1,0 @@
-"""What `evaluate` is made of: questions, predictions, tables, pictures and the report page."""
