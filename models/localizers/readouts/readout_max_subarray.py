@@ -1,4 +1,4 @@
-"""Maximal stretches of positive total: the similarity above a level is summed, and the largest disjoint sums are answers.
+"""Maximal subsequences of the similarity curve: the disjoint stretches with the largest sums above a level are answers.
 
 Letters: B rows, N cells, P places, D width, M = N (N + 1) / 2 spans of cells.
 """
@@ -18,8 +18,8 @@ class MaxSubarray(GridReadout):
     """All maximal scoring subsequences of the curve above a level, scored by their sums; level 0 is its mean.
 
     Source: Ruzzo and Tompa 1999, "A linear time algorithm for finding all maximal scoring subsequences", section 2: the
-    first is the maximum subarray (Bentley 1984), the next ones are those of what is left on both sides of it. Deviation:
-    the definition is evaluated for every span of the grid at once, where the paper runs through the sequence with a list.
+    first is the maximum subarray (Bentley 1984), the next ones are those of the rest on both sides of it. Deviation: the
+    definition is evaluated for all spans of the grid at once; the paper runs through the sequence with a list.
     """
 
     def __init__(self, params: "MaxSubarrayParams", dims: InputDims) -> None:
@@ -37,8 +37,8 @@ class MaxSubarray(GridReadout):
 def find_maximal_subsequences(values: Tensor, mask: Tensor) -> Tensor:
     """Return which (first, last) are maximal scoring subsequences of the values inside the video: (B, N) -> (B, N, N) bool.
 
-    With totals C before each cell, (first, last) has a larger sum than all its parts (P1 of the paper) when C at its start
-    is below, and C at its end above, all totals between. It is maximal when nothing that holds it has P1 (P2).
+    C is the total before each cell. (first, last) has a larger sum than all its parts (P1 of the paper) if C at its start is
+    below all totals between, and C at its end above them. It is maximal if no larger span around it has P1 (P2).
     """
     totals = F.pad(values.cumsum(1), (1, 0))  # (B, N + 1)
     before, after = totals[:, :, None], totals[:, None, :]  # by start, by end
@@ -67,7 +67,7 @@ class MaxSubarrayParams(ReadoutValues):
     """Values of `MaxSubarray`."""
 
     name: Literal["readout_max_subarray"]
-    level: Annotated[float, Field(ge=0, lt=1)] = 0.5  # between the mean, 0, and the peak, 1: more gives shorter answers
+    level: Annotated[float, Field(ge=0, lt=1)] = 0.5  # from the mean (0) to the peak (1); a higher level gives shorter answers
 
     def build(self, dims: InputDims) -> MaxSubarray:
         """Return the readout; it has no weights."""

@@ -9,7 +9,6 @@ import pytest
 from corpus.files import read_jsonl
 from corpus.records import load_corpus
 
-
 ROOT = Path(__file__).resolve().parents[3]
 
 
