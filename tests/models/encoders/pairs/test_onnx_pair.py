@@ -205,7 +205,7 @@ def test_the_preset_can_name_an_output(tmp_path: Path) -> None:
 
 def test_a_fixed_length_asks_for_padding(tmp_path: Path) -> None:
     source = save_pair(tmp_path / "pair", make_pictures(), make_sentences(length=LENGTH))
-    with pytest.raises(ValueError, match="takes 12 tokens, no more and no less; set max_tokens to 12 and is_padded to true"):
+    with pytest.raises(ValueError, match="takes exactly 12 tokens; set max_tokens to 12 and is_padded to true"):
         build_params(source, max_tokens=8).expand().text.start(SENTENCES)
 
 
