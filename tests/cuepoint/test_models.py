@@ -56,7 +56,7 @@ def test_an_unknown_model_and_a_missing_name_are_refused(capsys: pytest.CaptureF
     assert main(["models", "fetch"]) == 1
     assert "name the model to fetch, such as: cuepoint models fetch real" in capsys.readouterr().err
     assert main(["models", "list", "real"]) == 1
-    assert "to fetch real: cuepoint models fetch real" in capsys.readouterr().err
+    assert "to fetch real, run: cuepoint models fetch real" in capsys.readouterr().err
 
 
 def test_presets_are_those_of_this_folder_or_those_beside_the_code(tmp_path: Path) -> None:

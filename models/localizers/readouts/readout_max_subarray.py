@@ -37,8 +37,8 @@ class MaxSubarray(GridReadout):
 def find_maximal_subsequences(values: Tensor, mask: Tensor) -> Tensor:
     """Return which (first, last) are maximal scoring subsequences of the values inside the video: (B, N) -> (B, N, N) bool.
 
-    C is the total before each cell. (first, last) has a larger sum than all its parts (P1 of the paper) if C at its start is
-    below all totals between, and C at its end above them. It is maximal if no larger span around it has P1 (P2).
+    With totals C before each cell, (first, last) has a larger sum than all its parts (P1 of the paper) when C at its start
+    is below, and C at its end above, all totals between. It is maximal when nothing that holds it has P1 (P2).
     """
     totals = F.pad(values.cumsum(1), (1, 0))  # (B, N + 1)
     before, after = totals[:, :, None], totals[:, None, :]  # by start, by end

@@ -39,7 +39,7 @@ class PeakWidth(Readout):
 
 
 def find_peaks(heights: Tensor, mask: Tensor) -> Tensor:
-    """Return which cells are local maxima inside the video; the first of equal neighbours counts: (B, N) -> (B, N) bool."""
+    """Return which cells are local maxima inside the video, of equal neighbours the first: (B, N) -> (B, N) bool."""
     lowest = torch.finfo(heights.dtype).min
     inside = heights.masked_fill(~mask, lowest)
     is_above_left = inside > F.pad(inside, (1, 0), value=lowest)[:, :-1]

@@ -31,7 +31,7 @@ _SIMILARITIES: Final[Mapping[Similarity, Callable[[Tensor, Tensor], Tensor]]] = 
     "log_sum_exp": compute_cell_scores,
     "cosine": compute_cell_cosines,
 }
-_SMALLEST_DEVIATION = 1e-4  # of a curve; a smaller one counts as constant
+_SMALLEST_DEVIATION = 1e-4  # of a curve; a flatter one counts as constant
 
 
 class Readout(Localizer, ABC):
