@@ -112,7 +112,7 @@ def _parse(content: str) -> Any:
     except ModuleNotFoundError as error:
         raise ImportError(
             "this text encoder needs the package tokenizers; install it: pip install 'cuepoint[text]', "
-            "or only tokenizers where bundles are served"
+            "or only tokenizers on a machine that serves bundles"
         ) from error
     try:
         return Parser.from_str(content)
