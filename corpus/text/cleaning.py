@@ -8,8 +8,8 @@
   open_clip's tokenizer does, and that of OpenAI's CLIP.
 - `open_clip_canonical`: the same repairs, then as `canonical` with underscores as spaces, as open_clip does for SigLIP.
 
-Source: `open_clip.tokenizer` 3.3.0, `clip.simple_tokenizer` of github.com/openai/CLIP, and transformers 5, whose tokenizer of CLIP
-no longer calls ftfy: the ids of a mis-decoded sentence ("cafÃ©") differ between the two forms of one model.
+Source: `open_clip.tokenizer` 3.3.0, `clip.simple_tokenizer` of github.com/openai/CLIP, and transformers 5, whose tokenizer of
+CLIP no longer calls ftfy: the ids of a mis-decoded sentence ("cafÃ©") differ between the two forms of one model.
 """
 
 import html
