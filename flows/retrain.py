@@ -56,7 +56,8 @@ def retrain_here(why: str) -> str:
     """
     try:
         state = retrain(why, return_state=True)
-        state.result()
+        if not state.is_completed():
+            state.result()  # raises the error of the flow
     except DvcError as error:
         raise ValueError(str(error)) from error
     return f"{state.name}: {state.message}"
