@@ -146,6 +146,8 @@ def tag_runs(run_ids: Mapping[str, str], tags: Mapping[str, str]) -> None:
     Raises:
         TrackingError: when the server cannot be used, or has no such run.
     """
+    if not run_ids:
+        return
     with tracking._open_client() as client:
         for run_id in run_ids.values():
             for key, value in tags.items():
