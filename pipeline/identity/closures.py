@@ -23,9 +23,7 @@ NEUTRAL = (
     "pipeline.paths",
     "pipeline.executors.process",
     "pipeline.timings",
-    "pipeline.tracking.tracked_run",
-    "pipeline.tracking.server",
-    "pipeline.tracking.spool",
+    "pipeline.tracking",
 )
 IDENTITY = "identity"
 
