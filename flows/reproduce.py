@@ -9,6 +9,7 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
 
+from flows.artefacts import StageTable, show_results
 from flows.limits import GPU_LIMIT, ensure_gpu_limit
 from pipeline.dvc.process import DvcError, run_dvc
 from pipeline.entry import run_main
@@ -24,9 +25,12 @@ GPU_STAGES = frozenset({"pretrain", "extract", "train"})  # those that compute o
 @flow(name="reproduce", persist_result=False)
 def reproduce() -> None:
     """Bring the pipeline of this checkout up to date and decide whether its bundle becomes the champion."""
+    table = StageTable(STAGES)
     for stage in STAGES:
-        reproduce_stage(stage)
+        with table.stage(stage):
+            reproduce_stage(stage)
     seal_and_challenge()
+    show_results()
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="dvc-{stage}")
