@@ -6,6 +6,7 @@
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
+from flows.artefacts import StageTable, show_results
 from flows.limits import reserve_gpu
 from flows.worker import end_with_worker
 from pipeline.dvc.process import DvcError, run_dvc
@@ -23,9 +24,12 @@ _ATTEMPTS = 2000  # more than a day of waiting for another `dvc`
 def reproduce() -> None:
     """Bring the pipeline of this checkout up to date and decide whether its bundle becomes the champion."""
     end_with_worker()
+    table = StageTable(STAGES)
     for stage in STAGES:
-        reproduce_stage(stage)
+        with table.stage(stage):
+            reproduce_stage(stage)
     seal_and_challenge()
+    show_results()
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="dvc-{stage}")
