@@ -10,8 +10,6 @@ from search.answers import Verdict
 from serving.api.schemas import Moment, SearchAnswer, Versions
 from serving.startup.settings import TextRule
 
-ROW_VERSION = 1
-
 Endpoint = Literal["search", "batch", "localize", "upload"]
 
 
@@ -31,7 +29,7 @@ class TrafficRow(Params):
     `query` and `unknown_words` are there if the text is kept, `query_hash` if it is hashed. Counts are always there.
     """
 
-    row_version: Literal[1] = ROW_VERSION
+    row_version: Literal[1] = 1  # readers refuse other versions
     time_s: float  # seconds since 1970 when the answer was given
     answer_id: str  # the key to the feedback on it
     endpoint: Endpoint
