@@ -22,5 +22,5 @@ class PackageSource(Params):
 
     @property
     def wheel_prefix(self) -> str:
-        """What the name of the release's wheel begins with."""
+        """The start of the file name of the release's wheel."""
         return f"{self.name.replace('-', '_')}-{self.version}-"

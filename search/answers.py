@@ -54,14 +54,14 @@ class BasisClass(NamedTuple):
     """A class that took part in an answer."""
 
     name: str
-    weight: float  # of its fit in the score, above 0; those of an answer have the sum 1
+    weight: float  # of its fit in the score, above 0; the weights of an answer sum to 1
     similarity: float  # of its name to the sentence, in (0, 1]
 
 
 class SearchBasis(NamedTuple):
-    """What a zero-shot answer rests on."""
+    """The class names behind a zero-shot answer."""
 
-    grounding: float  # the similarity of the nearest class name, in [0, 1]: how far the answer can be trusted
+    grounding: float  # the similarity of the nearest class name, in [0, 1]; a higher one is more trustworthy
     classes: tuple[BasisClass, ...]  # the heaviest first
 
 

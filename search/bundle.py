@@ -23,7 +23,7 @@ from search.fetched_pair import FetchedPair, find_remedy
 from search.model_name import ModelName
 from search.params import SearchParams
 
-FORMAT_VERSION: Final = 6  # 5 had a calibration that did not say how well it tells what is there
+FORMAT_VERSION: Final = 6  # format 5 had no quality (`auc`) of its calibration
 MODEL_NETWORKS = ("text_encoder", "retriever_clips", "retriever_queries", "localizer")
 
 

@@ -32,7 +32,7 @@ class PlattScaling(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What the confidence of a moment is computed from; it grows with each of them."""
+    """Inputs of a moment's confidence, which grows with each of them."""
 
     score: float  # ranks the moment; in one video as a logit
     clip_score: float  # the retriever's score of the best clip in everything searched

@@ -112,7 +112,7 @@ def _leave_out(values: Mapping[str, T], key: str) -> dict[str, T]:
 
 
 class CollectionSize(NamedTuple):
-    """What `index.json` counts."""
+    """The counts of `index.json`."""
 
     num_videos: int
     num_clips: int

@@ -23,7 +23,7 @@ class Entry(NamedTuple):
 
 
 class Ranking(NamedTuple):
-    """What was localized, and the best moments in it, best first."""
+    """The localized windows and their best moments, best first."""
 
     windows: Sequence[WindowId]
     moments: list[RankedMoment]
@@ -34,7 +34,7 @@ class SearchBundle(Protocol):
 
     @property
     def folder(self) -> Path:
-        """Where they lie."""
+        """The folder of the models."""
 
     @property
     def version(self) -> str:

@@ -231,7 +231,7 @@ def _note_time(timeline: Timeline) -> tuple[str, ...]:
     """Describe corrections of the time axis."""
     notes = []
     if timeline.num_joins:
-        notes.append(f"its clock starts anew or leaps: its {timeline.num_joins + 1} parts are joined one after the other")
+        notes.append(f"its clock restarts or leaps: its {timeline.num_joins + 1} parts are joined one after the other")
     elif timeline.claimed_s:
         notes.append(f"its header claims {timeline.claimed_s:.2f} s, but the content ends after {timeline.length_s:.2f} s")
     return tuple(notes)

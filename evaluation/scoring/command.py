@@ -85,7 +85,7 @@ def build_convention(name: str, nms: str | None) -> FileConvention:
             "--nms none for windows that are suppressed already"
         )
     if name in ("qvhighlights", "didemo") and nms is not None:
-        raise ValueError(f"{name} takes windows as they are listed; leave --nms out")
+        raise ValueError(f"{name} takes windows in listed order without suppression; leave --nms out")
     return CONVENTIONS[name](None if nms in (None, "none") else _read_threshold(nms))
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Pretraining(NamedTuple):
-    """What pretraining starts from."""
+    """The untrained components of pretraining."""
 
     streams: "Mapping[str, ClipEncoderParams]"  # empty if features come from files
     text_encoder: "TextEncoderParams"

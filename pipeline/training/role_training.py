@@ -30,7 +30,7 @@ Examine = Callable[[FitResult], Mapping[str, float]]
 def train(plan: TrainPlan, inputs: TrainInputs, *, out_dir: Path, state_dir: Path, report: Report | None = None) -> FitResult:
     """Train one role and write its checkpoint folder; `report` receives the row of each epoch.
 
-    After every epoch the state goes to `state_dir`; a training that was killed goes on there and ends with the same bytes.
+    Every epoch writes the state to `state_dir`. A killed training resumes from it and ends with the same bytes.
     A role without losses is written untrained. If its preset has a choice of values, the validation split chooses them.
     """
     torch.manual_seed(derive_seed(plan.seed, plan.role))
@@ -99,7 +99,7 @@ def train_tracked(
     """Train one role under a tracked run, and remove the resumable state after its result is written.
 
     A role with neither losses nor values to choose needs neither. The state lies in `states_dir`, or in a folder of the
-    cache. The run goes by the role, or by `name`. `examine` looks at what was written; what it measures becomes part of
+    cache. The role, or `name`, names the run. `examine` inspects the written checkpoint; its measurements become part of
     the run.
     """
     if not plan.chosen.losses and not plan.chosen.tuning:

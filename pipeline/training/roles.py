@@ -41,7 +41,7 @@ class TrainPlan:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """How a role's preset is read, what data it is trained on, by which module, and how several models of it are measured."""
+    """The parts of a role: the reader of its preset, its training data, its module, and the measurement of several models."""
 
     load_component: Callable[[str], TrainedComponent[Any]]
     load_data: Callable[[Any, TrainInputs, str], Any]

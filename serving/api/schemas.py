@@ -139,10 +139,10 @@ class BasisClass(BaseModel):
 
 
 class Basis(BaseModel):
-    """What the answer of models rests on that answer by the names of classes."""
+    """The class names behind an answer, for models that answer by class names."""
 
     grounding: float = Field(description="the similarity of the nearest name, in [0, 1]")
-    note: str = Field(description="how far that lets the answer be trusted")
+    note: str = Field(description="how trustworthy the answer is")
     classes: list[BasisClass] = Field(description="the heaviest first")
 
 
@@ -153,7 +153,7 @@ class SearchAnswer(BaseModel):
     query: str
     verdict: Verdict = Field(
         description="found: the best moment reaches the threshold; not_found: it does not; "
-        "unsure: it does not, and the models cannot tell what is missing"
+        "unsure: it does not, and the models cannot tell that something is missing"
     )
     reason: str = Field(description="why the verdict is unsure; empty otherwise")
     found: bool = Field(description="whether the verdict is found")
@@ -259,6 +259,6 @@ class VersionAnswer(BaseModel):
 
 
 class ErrorAnswer(BaseModel):
-    """Why a request was refused: what is wrong with which value, and what to do."""
+    """Reason of a refusal: what is wrong with which value, and what to do."""
 
     error: str

@@ -82,7 +82,7 @@ class CollectionFollower:
             with self._lock:
                 if self._predictor is not None:
                     change(self._predictor)
-        except Exception as error:  # a challenger may fail in any way: the champion's library goes on
+        except Exception as error:  # a challenger may fail in any way; the champion's library continues
             self._fail(f"it could not {what}: {type(error).__name__}: {error}")
 
     def _add(self, predictor: Predictor, video: IndexedVideo, encoded: Any) -> None:

@@ -25,7 +25,7 @@ class Variant(NamedTuple):
 
     @property
     def model_name(self) -> ModelName:
-        """What people call the models."""
+        """The name of the models for people."""
         return self.predictor.bundle.model
 
 

@@ -28,7 +28,7 @@ class View(Params):
 
 
 class ViewSampling(Params):
-    """Which frames are looked at, and how: frame i of a video is shown at (i + 0.5) / frame_rate_hz seconds."""
+    """Sampling of frames and their views. Frame i of a video is the one on display at (i + 0.5) / frame_rate_hz seconds."""
 
     frame_rate_hz: PositiveFloat
     size_px: PositiveInt

@@ -133,7 +133,7 @@ def test_a_query_about_another_video_is_refused() -> None:
         ("2d-tan", None, "2d-tan needs --nms: published thresholds differ"),
         ("2d-tan", "2", "--nms must be an IoU from 0 to 1, or none, got '2'"),
         ("tvr", "half", "--nms must be an IoU from 0 to 1, or none, got 'half'"),
-        ("qvhighlights", "0.5", "qvhighlights takes windows as they are listed; leave --nms out"),
+        ("qvhighlights", "0.5", "qvhighlights takes windows in listed order without suppression; leave --nms out"),
     ],
 )
 def test_the_threshold_of_the_suppression_is_never_guessed(name: str, nms: str | None, message: str) -> None:

@@ -25,7 +25,7 @@ class Output(Params):
 
 
 class PicturePorts(Params):
-    """The one input of a picture network, (B, 3, H, W), and its output."""
+    """The input of a picture network, (B, 3, H, W), and its output."""
 
     num_bytes: int  # of the file
     pixels: str
