@@ -19,13 +19,16 @@ def list_runs(flags: Sequence[bool]) -> list[Span]:
     return runs
 
 
-def propose_tag(curve: Sequence[float], step: Fraction) -> set[Span]:
-    """TAG (Zhao et al. 2017, section 4.1): absorb the basins behind each seed while their share stays at the tolerance."""
+def propose_tag(curve: Sequence[float], step: Fraction, *, rounding: float) -> set[Span]:
+    """TAG (Zhao et al. 2017, section 4.1): absorb the basins behind each seed while their share stays at the tolerance.
+
+    A cell that is above a level by no more than `rounding` is at it.
+    """
     count = int(1 / step) - 1
     values = [number * step for number in range(1, count + 1)]
     proposals = set()
     for level in values:
-        basins = list_runs([value > float(level) for value in curve])
+        basins = list_runs([value > float(level) + rounding for value in curve])
         for tolerance in values:
             for seed in range(len(basins)):
                 proposals.add(_absorb(basins[seed:], tolerance))
@@ -85,17 +88,20 @@ def contrast(curve: Sequence[float], span: Span, *, exponent: float, flank_share
     return (float(np.mean(inside)) - flank_weight * (float(np.mean(flanks)) if flanks else 0.0)) * len(inside) ** exponent
 
 
-def grow_peaks(curve: Sequence[float], heights: Sequence[float], share: float) -> dict[Span, float]:
-    """Return the region of each local maximum of the heights with its height: neighbours above the share are taken in turn."""
+def grow_peaks(curve: Sequence[float], heights: Sequence[float], share: float, *, rounding: float) -> dict[Span, float]:
+    """Return the region of each local maximum of the heights with its height: neighbours above the share are taken in turn.
+
+    Values that differ by no more than `rounding` are equal.
+    """
     regions: dict[Span, float] = {}
     for seed, height in enumerate(heights):
-        is_above_left = seed == 0 or height > heights[seed - 1]
-        if not is_above_left or (seed + 1 < len(heights) and height < heights[seed + 1]):
+        is_above_left = seed == 0 or height - rounding > heights[seed - 1]
+        if not is_above_left or (seed + 1 < len(heights) and height + rounding < heights[seed + 1]):
             continue
         first = last = seed
-        while first > 0 and curve[first - 1] > share * curve[seed]:
+        while first > 0 and curve[first - 1] - rounding > share * curve[seed]:
             first -= 1
-        while last + 1 < len(curve) and curve[last + 1] > share * curve[seed]:
+        while last + 1 < len(curve) and curve[last + 1] - rounding > share * curve[seed]:
             last += 1
         regions[first, last] = max(height, regions.get((first, last), height))
     return regions

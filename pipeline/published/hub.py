@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from models.encoders.pretrained.licence import require_consent
+from models.licence import require_consent
 from pipeline.published.lock import ModelLock
 from pipeline.published.presets import HubPair
 

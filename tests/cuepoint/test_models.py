@@ -40,14 +40,29 @@ def write_index(folder: Path, version: str) -> Path:
 def test_the_list_names_every_preset_with_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     header, *lines, default = capsys.readouterr().out.splitlines()
-    del lines[-3:]  # what all pairs but real are good for
+    del lines[lines.index(next(line for line in lines if line.startswith("research only: "))) :]  # what is true of several
     assert header.split() == ["model", "size", "licence", "here"]
     (row,) = [line for line in lines if line.startswith("real ")]
-    assert row.split("  ")[-1] == "no; cuepoint models fetch real"
+    assert row.split("  ")[-1].strip() == "no; cuepoint models fetch real"
     assert "101 MB" in row
     names = {line.split()[0] for line in lines if not line.startswith(" ")}
     assert names == {path.stem for path in (ROOT / "presets" / "pair").glob("*.yaml")}
     assert default == "cuepoint index has no models yet; run: cuepoint models fetch real"
+
+
+def test_a_licence_for_research_alone_is_marked_and_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(ROOT / "presets", tmp_path / "presets")
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    marked = {line.split()[0] for line in lines if "apple-amlr, research only  " in line}
+    assert marked == {"mobileclip2_s0", "mobileclip2_s2"}
+    (start,) = [number for number, line in enumerate(lines) if line.startswith("research only: the licence forbids")]
+    assert "accept_licence: true" in " ".join(lines[start : start + 2])
+    path = tmp_path / "presets/pair/mobileclip2_s0.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("accept_licence: false", "accept_licence: true"), encoding="utf-8")
+    assert main(["models"]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if "apple-amlr, research only" in line]
+    assert ["(accepted)" in row for row in rows] == [True, False]
 
 
 def test_an_unknown_model_and_a_missing_name_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

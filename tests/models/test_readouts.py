@@ -18,7 +18,7 @@ from models.localizers.readouts.readout_shots import ShotsParams, find_cuts
 from models.localizers.readouts.readout_threshold_merge import ThresholdMergeParams
 from models.localizers.readouts.readout_watershed import WatershedParams, rescale
 from models.localizers.readouts.readout_window_contrast import WindowContrastParams
-from models.localizers.readouts.similarity import GridReadout, Readings, ReadoutValues, smooth, standardise
+from models.localizers.readouts.similarity import ROUNDING, GridReadout, Readings, ReadoutValues, smooth, standardise
 
 NUM_CELLS, DIM = 20, 4
 LENGTHS = (20, 13, 1, 7, 20, 2)  # cells inside each video
@@ -68,7 +68,7 @@ def test_watershed_proposes_what_the_paper_proposes(seed: int, step: str) -> Non
     found = read(WatershedParams(name="readout_watershed", num_cells=NUM_CELLS, step=float(Fraction(step))), curve)
     scaled = rescale(curve, make_mask())
     for row in range(len(LENGTHS)):
-        assert list_answers(found, row) == propose_tag(cut(scaled, row), Fraction(step))
+        assert list_answers(found, row) == propose_tag(cut(scaled, row), Fraction(step), rounding=ROUNDING)
 
 
 def test_proposals_of_watershed_are_scored_by_their_excess_over_the_level() -> None:
@@ -163,7 +163,7 @@ def test_peaks_reach_as_far_as_the_curve_stays_above_a_share_of_their_height(see
     for row in range(len(LENGTHS)):
         peaks = is_peak[row].nonzero()[:, 0].tolist()
         found = {(first[row, peak].item(), last[row, peak].item()) for peak in peaks}
-        expected = grow_peaks(cut(curve, row), cut(heights, row), share)
+        expected = grow_peaks(cut(curve, row), cut(heights, row), share, rounding=ROUNDING)
         assert found == set(expected)
         assert max(heights[row, peak].item() for peak in peaks) == pytest.approx(max(expected.values()))
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from corpus.params import Params
 from corpus.text import PretrainedTokenizer
 from models.encoders.pretrained.hashes import FileHashes, hash_weights
-from models.encoders.pretrained.licence import read_licence, require_consent, require_stated
+from models.licence import read_licence, require_consent, require_stated
 
 CONFIG, WEIGHTS, PICTURES, TOKENIZER = "config.json", "*.safetensors", "preprocessor_config.json", PretrainedTokenizer.file_name
 _PARTS = ["*.safetensors.index.json", "modules.json", "*/config.json", "tokenizer_config.json", "README.md", "LICENSE*"]

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.contracts.batches import InputDims
-from models.localizers.readouts.similarity import GridReadout, Readings, ReadoutValues, lower
+from models.localizers.readouts.similarity import ROUNDING, GridReadout, Readings, ReadoutValues, lower
 
 
 class MaxSubarray(GridReadout):
@@ -38,14 +38,15 @@ def find_maximal_subsequences(values: Tensor, mask: Tensor) -> Tensor:
     """Return which (first, last) are maximal scoring subsequences of the values inside the video: (B, N) -> (B, N, N) bool.
 
     With totals C before each cell, (first, last) has a larger sum than all its parts (P1 of the paper) when C at its start
-    is below, and C at its end above, all totals between. It is maximal when nothing that holds it has P1 (P2).
+    is below, and C at its end above, all totals between. It is maximal when nothing that holds it has P1 (P2). Totals that
+    differ by no more than `ROUNDING` are equal.
     """
     totals = F.pad(values.cumsum(1), (1, 0))  # (B, N + 1)
     before, after = totals[:, :, None], totals[:, None, :]  # by start, by end
     axis = torch.arange(totals.shape[1], device=values.device)
     is_later = axis[None, :] > axis[:, None]  # (N + 1, N + 1)
-    falls = (after <= before) & is_later  # (B, start, k): the total at k is not above that at the start
-    tops = (before >= after) & is_later  # (B, k, end): the total at k is not below that at the end
+    falls = (after - ROUNDING <= before) & is_later  # (B, start, k): the total at k is not above that at the start
+    tops = (before + ROUNDING >= after) & is_later  # (B, k, end): the total at k is not below that at the end
     has_p1 = (_count_up_to(falls) == 0) & (_count_from(tops.transpose(1, 2)).transpose(1, 2) == 0) & is_later
     has_p1 = has_p1[:, :-1, 1:] & mask[:, None, :]  # (B, N, N), by first and last cell
     holders = _count_from(_count_up_to(has_p1.transpose(1, 2)).transpose(1, 2))  # starts no later, ends no earlier

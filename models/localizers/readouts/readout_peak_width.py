@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.contracts.batches import Candidates, InputDims, VideoFeatures
-from models.localizers.readouts.similarity import OddCells, Readout, ReadoutValues, smooth
+from models.localizers.readouts.similarity import ROUNDING, OddCells, Readout, ReadoutValues, smooth
 
 
 class PeakWidth(Readout):
@@ -39,11 +39,15 @@ class PeakWidth(Readout):
 
 
 def find_peaks(heights: Tensor, mask: Tensor) -> Tensor:
-    """Return which cells are local maxima inside the video, of equal neighbours the first: (B, N) -> (B, N) bool."""
+    """Return which cells are local maxima inside the video, of equal neighbours the first: (B, N) -> (B, N) bool.
+
+    Equal are heights that differ by no more than `ROUNDING`: cells of one clip have one height, and torch and ONNX Runtime
+    round their moving means differently.
+    """
     lowest = torch.finfo(heights.dtype).min
     inside = heights.masked_fill(~mask, lowest)
-    is_above_left = inside > F.pad(inside, (1, 0), value=lowest)[:, :-1]
-    return mask & is_above_left & (inside >= F.pad(inside, (0, 1), value=lowest)[:, 1:])
+    is_above_left = inside - ROUNDING > F.pad(inside, (1, 0), value=lowest)[:, :-1]
+    return mask & is_above_left & (inside + ROUNDING >= F.pad(inside, (0, 1), value=lowest)[:, 1:])
 
 
 def find_extents(curve: Tensor, mask: Tensor, *, share: float) -> tuple[Tensor, Tensor]:
@@ -53,7 +57,7 @@ def find_extents(curve: Tensor, mask: Tensor, *, share: float) -> tuple[Tensor, 
     """
     num_cells = curve.shape[1]
     axis = torch.arange(num_cells, device=curve.device)
-    is_low = (curve[:, None, :] <= share * curve[:, :, None]) | ~mask[:, None, :]  # (B, seed, cell)
+    is_low = (curve[:, None, :] - ROUNDING <= share * curve[:, :, None]) | ~mask[:, None, :]  # (B, seed, cell)
     is_before = axis[None, :] < axis[:, None]
     first = torch.where(is_low & is_before, axis + 1, 0).amax(-1)
     last = torch.where(is_low & is_before.T, axis - 1, num_cells - 1).amin(-1)

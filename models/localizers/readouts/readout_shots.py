@@ -12,6 +12,8 @@ from torch.nn import functional as F
 from models.contracts.batches import InputDims
 from models.localizers.readouts.similarity import GridReadout, Readings, ReadoutValues
 
+_ROUNDING = 1e-5  # of a cosine distance in float32; cells of one clip are that far apart, and a smaller difference is none
+
 
 class Shots(GridReadout):
     """Every shot is an answer; its score is the mean similarity of its cells.
@@ -41,10 +43,10 @@ def find_cuts(places: Tensor, mask: Tensor, *, min_distance: float, min_cells: i
     cells = places.mean(dim=2)  # (B, N, D)
     distances = 1 - F.cosine_similarity(cells[:, :-1], cells[:, 1:], dim=-1)
     distances = F.pad(distances, (1, 0), value=-1.0).masked_fill(~mask, -1.0)  # (B, N)
-    is_cut = distances > min_distance
+    is_cut = distances > min_distance + _ROUNDING
     for step in range(1, min_cells):
-        is_cut = is_cut & (distances > F.pad(distances, (step, 0), value=-1.0)[:, :-step])
-        is_cut = is_cut & (distances >= F.pad(distances, (0, step), value=-1.0)[:, step:])
+        is_cut = is_cut & (distances - _ROUNDING > F.pad(distances, (step, 0), value=-1.0)[:, :-step])
+        is_cut = is_cut & (distances + _ROUNDING >= F.pad(distances, (0, step), value=-1.0)[:, step:])
     return F.pad(is_cut[:, 1:], (1, 0), value=True)
 
 

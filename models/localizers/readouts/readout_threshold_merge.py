@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from models.contracts.batches import InputDims
 from models.localizers.readouts.runs import find_runs
-from models.localizers.readouts.similarity import GridReadout, Readings, ReadoutValues
+from models.localizers.readouts.similarity import ROUNDING, GridReadout, Readings, ReadoutValues
 
 
 class ThresholdMerge(GridReadout):
@@ -28,7 +28,8 @@ class ThresholdMerge(GridReadout):
 
     def read(self, curve: Tensor, mask: Tensor, places: Tensor) -> Readings:
         """Return the merged runs."""
-        merged = close_gaps((curve > self.threshold) & mask, max_cells=self.max_gap_cells)
+        is_above = curve - ROUNDING > self.threshold  # a video of two clips meets a threshold of 1 exactly
+        merged = close_gaps(is_above & mask, max_cells=self.max_gap_cells)
         return Readings(self.grid.sum_inside(curve) / self.grid.lengths, find_runs(self.grid, merged))
 
 

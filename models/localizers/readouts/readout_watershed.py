@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from models.contracts.batches import InputDims
 from models.localizers.readouts.runs import find_run_ends, find_run_starts
-from models.localizers.readouts.similarity import GridReadout, Readings, ReadoutValues, compute_excess
+from models.localizers.readouts.similarity import ROUNDING, GridReadout, Readings, ReadoutValues, compute_excess
 
 _ROUNDING = 1e-4  # rounding of a share of cells; different shares of up to a thousand cells differ by more
 
@@ -24,7 +24,8 @@ class Watershed(GridReadout):
     above it form basins. From each basin as a seed, the basins that follow are absorbed while the share of basin cells in
     the stretch so far is at least the tolerance. Levels and tolerances lie `step` apart in (0, 1), and the answers
     are the union over all pairs. Deviations: the paper's suppression at IoU 0.95 is left to the caller, who suppresses
-    overlaps anyway; proposals are ranked by their excess instead of a trained classifier.
+    overlaps anyway; proposals are ranked by their excess instead of a trained classifier; a cell above a level by no more
+    than `ROUNDING` counts as at the level.
     """
 
     def __init__(self, params: "WatershedParams", dims: InputDims) -> None:
@@ -55,7 +56,7 @@ def find_proposals(curve: Tensor, mask: Tensor, *, step: float) -> Tensor:
     """
     count = round(1 / step) - 1  # of levels, and of tolerances
     levels = torch.arange(1, count + 1, device=curve.device).to(curve.dtype) * step  # (G,)
-    basins = (curve[:, None] > levels[:, None]) & mask[:, None]  # (B, G, N)
+    basins = (curve[:, None] - ROUNDING > levels[:, None]) & mask[:, None]  # (B, G, N); few clips meet levels exactly
     ends = find_run_ends(basins)
     reached = _count_tolerances(_compute_least_shares(basins, ends), step=step, count=count)  # (B, G, N, N)
     of_next = F.pad(reached, (0, 1)).gather(-1, _find_next(ends)[:, :, None].expand_as(reached))

@@ -31,7 +31,8 @@ _SIMILARITIES: Final[Mapping[Similarity, Callable[[Tensor, Tensor], Tensor]]] = 
     "log_sum_exp": compute_cell_scores,
     "cosine": compute_cell_cosines,
 }
-_SMALLEST_DEVIATION = 1e-4  # of a curve; a flatter one counts as constant
+_SMALLEST_DEVIATION = 1e-4  # of a curve, also as a share of its mean; a flatter one counts as constant
+ROUNDING = 1e-3  # of a standardised curve: float32 errors of 1e-7 over the smallest deviation; a smaller difference is none
 
 
 class Readout(Localizer, ABC):
@@ -132,12 +133,17 @@ def smooth(curve: Tensor, mask: Tensor, *, num_cells: int) -> Tensor:
 
 
 def standardise(curve: Tensor, mask: Tensor) -> Tensor:
-    """Return the curve with mean 0 and deviation 1 over the cells inside the video, 0 elsewhere: (B, N) -> (B, N)."""
+    """Return the curve with mean 0 and deviation 1 over the cells inside the video, 0 elsewhere: (B, N) -> (B, N).
+
+    A constant curve is 0 everywhere: what is left of it are errors of rounding, which differ between torch and ONNX Runtime.
+    """
     inside = mask.to(curve.dtype)
     count = inside.sum(1, keepdim=True).clamp_min(1)
-    centred = (curve - (curve * inside).sum(1, keepdim=True) / count) * inside
+    mean = (curve * inside).sum(1, keepdim=True) / count
+    centred = (curve - mean) * inside
     deviation = ((centred**2).sum(1, keepdim=True) / count).sqrt()
-    return centred / deviation.clamp_min(_SMALLEST_DEVIATION)
+    smallest = _SMALLEST_DEVIATION * mean.abs().clamp_min(1)
+    return torch.where(deviation > smallest, centred / deviation.clamp_min(_SMALLEST_DEVIATION), torch.zeros_like(centred))
 
 
 def compute_excess(grid: DenseGrid, curve: Tensor, mask: Tensor, *, level: float) -> Tensor:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from models.encoders.pretrained.licence import read_licence, require_consent, require_stated
+from models.licence import read_licence, require_consent, require_stated
 from pipeline.components.loading import load_pair
 
 

@@ -27,13 +27,18 @@ def require_stated(found: str | None, *, stated: str | None, source: str) -> Non
         )
 
 
+def forbids_commercial_use(licence: str | None) -> bool:
+    """Tell whether a licence, by its name, allows no commercial use."""
+    return licence is not None and _NON_COMMERCIAL.search(licence) is not None
+
+
 def require_consent(licence: str | None, *, accepted: bool, source: str) -> None:
     """Refuse a licence that forbids commercial use until the preset accepts it.
 
     Raises:
         ValueError: naming the licence, what it forbids and the value that accepts it.
     """
-    if licence is not None and not accepted and _NON_COMMERCIAL.search(licence):
+    if forbids_commercial_use(licence) and not accepted:
         raise ValueError(
             f"{source} is under the licence {licence!r}, which forbids commercial use; "
             "if your use is allowed, set accept_licence: true in the preset"
