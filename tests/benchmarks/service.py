@@ -180,7 +180,8 @@ def build_load(record: dict[str, Any], title: str) -> str:
             f"`PYTHONPATH=.:tests python tests/benchmarks/service.py {record.get('options', 'load')}`, {describe_record(record)}",
             "",
             *([PAIR, ""] if "options" in record else []),
-            f"`wrk` with {record['clients']} clients for {record['seconds']} s: {record['requests']} requests, "
+            f"`wrk` with {record['clients']} clients for {record['seconds']} s over {record['videos']} videos "
+            f"({record['clips']} clips): {record['requests']} requests, "
             f"{record['errors']} errors, {record['per_s']:.1f} a second, p50 {record['p50_ms']:.0f} ms, "
             f"p99 {record['p99_ms']:.0f} ms{cpu}.",
             f"The memory of the service grows by {100 * growth:.1f} % after the first {warm_up_s:.0f} s "

@@ -1,62 +1,84 @@
-"""A two-hour file is encoded by a tower of the size of ViT-B/32 within 1 GiB of resident memory."""
+"""A two-hour file is indexed within 1 GiB of resident memory of all processes, and goes on after a kill inside it.
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-import av
-import numpy as np
-import pytest
-
-from flat_videos import Flat, fill_frame
-from vit_project import save_vit_project
-
-pytestmark = pytest.mark.slow
-ROOT = Path(__file__).resolve().parents[3]
-SECONDS, MOVING_S = 7200, 40  # of the video, and of its start, which changes from second to second
-ENCODE = """
-import sys
-from pathlib import Path
-from benchmarks.process_memory import read_status
-from search.bundle import Bundle, load_bundle
-from search.indexing.unfinished import UnfinishedFile
-from search.indexing.video_indexer import VideoIndexer
-
-bundle, path, kept = load_bundle(Path(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3])
-stream = bundle.manifest.streams["video"]
-sampling = stream.sampling.model_copy(update={"reuse_below": 1.0})  # spares the still part of the video
-streams = {"video": stream.model_copy(update={"sampling": sampling})}
-indexer = VideoIndexer(Bundle(bundle.folder, bundle.manifest.model_copy(update={"streams": streams})))
-encoded = indexer.encode_file(path, report=lambda share: None, unfinished=UnfinishedFile(kept, "a"))
-print(encoded.num_clips, read_status("VmHWM"))
+The networks are small, so that the suite can afford it; tests/benchmarks/long_files.py measures a tower of the size of ViT-B/32.
 """
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
 
-def write_long(path: Path) -> Path:
-    """Write two hours at one picture a second: first of changing colour, then still."""
-    with av.open(str(path), "w") as output:
-        stream = output.add_stream("libx264", rate=1, options={"preset": "ultrafast"})
-        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
-        colours = np.random.default_rng(0).integers(40, 200, (MOVING_S, 3)).tolist()
-        frames = [fill_frame(Flat(tuple(colour), size=(640, 360))) for colour in colours]
-        for number in range(SECONDS):
-            frame = frames[min(number, MOVING_S - 1)]
-            frame.pts = number
-            output.mux(stream.encode(frame))
-        output.mux(stream.encode())
-    return path
+import pytest
+from long_files import LIMIT_MIB, SECONDS, watch, write_long
+
+ROOT = Path(__file__).resolve().parents[3]
+CLIPS = 2 * SECONDS  # the small project has two a second
+SCRIPT = """
+import sys
+from pathlib import Path
+from search.indexing import unfinished
+from search.indexing.folder_index import index_folder
+from search.networks import Networks
+
+unfinished.KEEP_EVERY_S = 0.1  # worker processes import this file too
+run, counts = Networks.encode_clips, Path(__file__).with_suffix(".counts")
 
 
-def test_two_hours_fit_into_a_gibibyte(tmp_path: Path) -> None:
-    project = save_vit_project(tmp_path)
-    assert_small(project.bundle, write_long(tmp_path / "long.mp4"), tmp_path / "kept")
+def count(self, name, clips):
+    with counts.open("a") as output:
+        output.write(f"{len(clips)}\\n")
+    return run(self, name, clips)
 
 
-def assert_small(bundle: Path, path: Path, kept: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
-    command = [sys.executable, "-c", ENCODE, str(bundle), str(path), str(kept)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    num_clips, peak_bytes = map(int, done.stdout.split())
-    assert num_clips == SECONDS
-    assert peak_bytes < 1 << 30, f"{peak_bytes / 2**20:.0f} MiB"
+Networks.encode_clips = count
+if __name__ == "__main__":
+    videos, bundle, output = map(Path, sys.argv[1:])
+    print(index_folder(videos, bundle_dir=bundle, output_dir=output, num_workers=1).num_clips)
+"""
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
+
+
+@pytest.fixture
+def command(tmp_path: Path, small_project: Any) -> list[str]:
+    """The command that indexes two hours, and counts the clips that its workers encode in index.counts beside its script."""
+    (tmp_path / "videos").mkdir()
+    write_long(tmp_path / "videos" / "long.mp4", size=(64, 48))
+    script = tmp_path / "index.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    return [sys.executable, str(script), str(tmp_path / "videos"), str(small_project.bundle), str(tmp_path / "output")]
+
+
+def count_encoded(folder: Path) -> int:
+    path = folder / "index.counts"
+    return sum(map(int, path.read_text(encoding="ascii").splitlines())) if path.is_file() else 0
+
+
+def kill_half_way(command: list[str], folder: Path) -> None:
+    """Kill all processes of a run, inside its file."""
+    with subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, start_new_session=True, stdout=subprocess.DEVNULL) as process:
+        while count_encoded(folder) < CLIPS / 2 and process.poll() is None:
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.slow
+def test_two_hours_fit_into_a_gibibyte(command: list[str], tmp_path: Path) -> None:
+    found = watch(command, cwd=ROOT, environment=ENVIRONMENT)
+    assert int(found.output) == count_encoded(tmp_path) == CLIPS
+    assert found.processes >= 2  # the command and its worker
+    assert found.peak_bytes < LIMIT_MIB * 2**20, f"{found.peak_bytes / 2**20:.0f} MiB"
+
+
+@pytest.mark.fault
+def test_two_hours_go_on_after_a_kill_inside_the_file(command: list[str], tmp_path: Path) -> None:
+    kill_half_way(command, tmp_path)
+    killed = count_encoded(tmp_path)
+    assert list((tmp_path / "output").rglob("*.part-*"))
+    found = watch(command, cwd=ROOT, environment=ENVIRONMENT)
+    assert int(found.output) == CLIPS
+    assert count_encoded(tmp_path) - killed < 0.75 * CLIPS
+    assert found.peak_bytes < LIMIT_MIB * 2**20, f"{found.peak_bytes / 2**20:.0f} MiB"

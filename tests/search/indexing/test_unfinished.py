@@ -92,7 +92,7 @@ def count_rows(case: Case, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counts
 
 
-@pytest.mark.slow
+@pytest.mark.fault
 @pytest.mark.usefixtures("small_batches")
 def test_a_killed_file_goes_on_and_ends_with_the_bytes_of_a_single_run(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -108,7 +108,7 @@ def test_a_killed_file_goes_on_and_ends_with_the_bytes_of_a_single_run(
     assert hash_files(tmp_path / "killed") == hash_files(tmp_path / "whole")
 
 
-@pytest.mark.slow
+@pytest.mark.fault
 @pytest.mark.usefixtures("small_batches")
 def test_damaged_pieces_are_encoded_again(small_project: Any, tmp_path: Path) -> None:
     case = Case(small_project.bundle, small_project.raw / "videos" / "v3.mp4", (Networks, "encode_clips"))
