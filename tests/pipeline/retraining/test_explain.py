@@ -8,9 +8,7 @@ import pytest
 from corpus.files import sha256_file, write_bytes
 from pipeline.retraining.explain import explain
 from pipeline.tracking.champion import challenge_champion
-from quick_project import finish, finished_pipeline
 
-__all__ = ["finish", "finished_pipeline"]
 LOCK = b"""schema: '2.0'
 stages:
   ingest:
