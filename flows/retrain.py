@@ -9,7 +9,8 @@ import sys
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.states import Completed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from flows.reproduce import STAGES, reproduce_stage
 from flows.retraining.judging import Verdict, judge_and_promote

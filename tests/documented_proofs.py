@@ -29,7 +29,6 @@ _EXPERIMENT = "tests/test_dvc_pipeline.py::test_another_localizer_is_one_option_
 _SCHEDULED = "tests/flows/test_deploy.py::test_a_scheduled_run_finishes_the_pipeline_and_registers_a_champion"
 _RETRAINED = "tests/flows/test_retrained_pipeline.py"
 _REBUILT = "test_a_retrained_champion_is_explained_rebuilt_and_taken_back_by_the_documented_commands"
-_HELD_OUT = "test_the_gate_is_held_out_of_train_and_leaves_val_and_test_as_they_are"
 _OPTION = r"-S (pretrain\.|presets/|train\.seed|train\.models\.localizer=tan2d)\S*"
 _FETCHED = "tests/pipeline/published/test_fetching.py::test_a_fetched_pair_is_a_bundle_that_names_its_licences_and_revision"
 _FETCHED_AGAIN = "test_a_second_fetch_takes_what_is_whole_and_makes_what_is_damaged_anew"
@@ -48,7 +47,6 @@ PROOFS = (
         _SCHEDULED,
     ),
     Proof("cuepoint (retrain|gate|explain|rollback|rebuild)", f"{_RETRAINED}::{_REBUILT}"),
-    Proof(r"dvc exp run -S ingest\.gate_share", "tests/corpus/test_splits.py::" + _HELD_OUT),
     Proof(
         r"cuepoint watch|python -m flows\.watch",
         "tests/flows/watching/test_watching.py::test_persisting_drift_starts_a_retrain_and_quiet_traffic_does_not",

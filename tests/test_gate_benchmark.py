@@ -14,7 +14,7 @@ def draw_seeds() -> Seeds:
     rng = np.random.default_rng(11)
     easy = rng.random(len(VIDEOS)) < 0.6
     hits = np.array([np.where(rng.random(len(VIDEOS)) < 0.2, ~easy, easy) for _ in range(2)]).astype(np.float64)
-    groups = ("form", "moment length")
+    groups = ("query length", "moment length")
     slices = tuple(Slice(group, "even", np.arange(len(VIDEOS)) % 2 == 0) for group in groups)
     return Seeds(dict.fromkeys(("R1_iou0.5", "R1_iou0.7", "mIoU"), hits), VIDEOS, slices)
 

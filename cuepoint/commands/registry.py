@@ -58,7 +58,7 @@ def _add_retraining(commands: "Commands") -> None:
         run_gate,
         purpose="compare the checkout's bento with the champion as Markdown, for a pull request",
         description="Let champion and challenger answer the queries of the gate and print the decision. The champion stays.",
-        examples="cuepoint gate\ncuepoint gate > comment.md",
+        examples="cuepoint gate",
     )
 
 

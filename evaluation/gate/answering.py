@@ -98,7 +98,10 @@ def answer(contenders: Sequence[Contender], questions: Questions, frozen: Frozen
 
 
 def _open(contender: Contender, videos: Sequence[Video], media_dir: Path) -> MomentPredictor:
-    predictor = MomentPredictor.load(contender.bundle_dir, contender.index_dir, num_threads=_NUM_THREADS)
+    try:
+        predictor = MomentPredictor.load(contender.bundle_dir, contender.index_dir, num_threads=_NUM_THREADS)
+    except ValueError as error:
+        raise ValueError(f"the {contender.name} cannot answer with this code: {error}") from error
     indexer = VideoIndexer(predictor.bundle, num_threads=_NUM_THREADS)
     for video in videos:
         known = predictor.collection.videos.get(video.video_id)

@@ -161,8 +161,11 @@ def _check_budgets(evidence: Evidence, params: GateParams) -> Iterator[Check]:
     limits = _Limits(budgets.max_latency_ms, budgets.max_latency_ratio)
     yield _check_budget("latency", ours.latency_ms, None if theirs is None else theirs.latency_ms, limits, "ms")
     limits = _Limits(budgets.max_size_mb, budgets.max_size_ratio)
-    sizes = [None if side is None or side.size_bytes is None else side.size_bytes / 1e6 for side in (ours, theirs)]
-    yield _check_budget("size", *sizes, limits, "MB")
+    yield _check_budget("size", _find_megabytes(ours), _find_megabytes(theirs), limits, "MB")
+
+
+def _find_megabytes(side: Side | None) -> float | None:
+    return None if side is None or side.size_bytes is None else side.size_bytes / 1e6
 
 
 class _Limits(NamedTuple):

@@ -24,12 +24,12 @@ def explain(version: str) -> str:
     found = read_version(version)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        files = {part: fetch_file(found.version, part, folder) for part in (LOCK.name, METRICS.name, CHANGES_FILE)}
+        lock, metrics, changes = (fetch_file(found.version, part, folder) for part in (LOCK.name, METRICS.name, CHANGES_FILE))
         lines = [
             *_describe_version(found),
-            *_describe_code(found.tags, files[CHANGES_FILE]),
-            *_describe_stages(read_lock(files[LOCK.name].parent) if files[LOCK.name] else {}),
-            *_describe_figures(files[METRICS.name]),
+            *_describe_code(found.tags, changes),
+            *_describe_stages({} if lock is None else read_lock(lock.parent)),
+            *_describe_figures(metrics),
         ]
     return "\n".join([*lines, "", "rebuild it:", f"  {rebuild_command(found.version)}"])
 

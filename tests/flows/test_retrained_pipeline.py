@@ -62,3 +62,4 @@ def test_a_retrained_champion_is_explained_rebuilt_and_taken_back_by_the_documen
     taken = say(run_in, checkout, "rollback", "--why", "finds no goals")
     assert taken == "version 1 is the champion again, in place of version 2\n"
     assert "withdrawn: finds no goals" in say(run_in, checkout, "explain", "2")
+    assert say(run_in, checkout, "rollback", "--to", "2", "--why", "it was the data").startswith("version 2 is the champion")

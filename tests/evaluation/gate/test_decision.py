@@ -12,7 +12,7 @@ from evaluation.gate.comparison import Pair, bound_gain, bound_guards
 from evaluation.gate.decision import GateDecision, decide
 from evaluation.gate.evidence import Evidence, Frozen, Side
 from evaluation.gate.markdown import describe_decision
-from evaluation.gate.params import GateParams
+from evaluation.gate.params import GateParams, Guard
 from evaluation.tables.slices import Slice
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,8 +26,9 @@ BASE = (RNG.random(len(VIDEOS)) < 0.6).astype(np.float64)
 def load_gate() -> GateParams:
     path = ROOT / "presets" / "gate" / "default.yaml"
     params: GateParams = validate(GateParams, load_yaml(path), source=path)
-    guards = tuple(one for one in params.guards if one.slices != "moment length")
-    return params.model_copy(update={"samples": 1000, "guards": guards})
+    whole = tuple(one for one in params.guards if one.slices is None)
+    form = Guard(metric="R1_iou0.5", slices="form", tolerance=0.05)
+    return params.model_copy(update={"samples": 1000, "guards": (*whole, form)})
 
 
 PARAMS = load_gate()
