@@ -24,6 +24,7 @@ NEUTRAL = (
     "pipeline.executors.process",
     "pipeline.executors.slot",
     "pipeline.timings",
+    "pipeline.tracking.address",
     "pipeline.tracking.tracked_run",
     "pipeline.tracking.server",
     "pipeline.tracking.spool",
