@@ -22,6 +22,7 @@ NEUTRAL = (
     "pipeline.params",
     "pipeline.paths",
     "pipeline.executors.process",
+    "pipeline.executors.slot",
     "pipeline.timings",
     "pipeline.tracking",
 )
