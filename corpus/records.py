@@ -10,6 +10,7 @@ from corpus.media_info import MediaInfo
 from corpus.moments import Moment
 
 TRAIN, VALIDATION, TEST = "train", "val", "test"
+GATE = "gate"  # judges challengers against the champion; nothing is learned or chosen on it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

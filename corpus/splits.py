@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from corpus.annotations import name_some
 from corpus.readers.base import RowNote
-from corpus.records import TEST, TRAIN, VALIDATION, Query, Video
+from corpus.records import GATE, TEST, TRAIN, VALIDATION, Query, Video
 
 UNLABELLED = "unlabelled"  # videos without queries: part of the collection, not of any table
 
@@ -33,11 +33,18 @@ def leave_out_reannotated(
 
 
 def assign_splits(
-    queries: Sequence[Query], contents: Mapping[str, str], *, validation_share: float, test_share: float, seed: int
+    queries: Sequence[Query],
+    contents: Mapping[str, str],
+    *,
+    validation_share: float,
+    test_share: float,
+    seed: int,
+    gate_share: float = 0.0,
 ) -> dict[str, str]:
     """Return the split of every video of `contents` (video id -> hash of its bytes); copies of a video stay together.
 
-    Published splits are kept. If a corpus publishes no val, it is held out of train. Videos without queries are `unlabelled`.
+    Published splits are kept. If a corpus publishes no val, it is held out of train; likewise gate, if `gate_share` is set.
+    val and test do not depend on `gate_share`. Videos without queries are `unlabelled`.
 
     Raises:
         ValueError: when the published splits are incomplete or contradictory, or there are too few videos.
@@ -52,7 +59,10 @@ def assign_splits(
         )
     elif VALIDATION not in splits.values():
         train = [video_id for video_id, split in splits.items() if split == TRAIN]
-        splits |= hold_out_validation(train, contents, validation_share=validation_share, seed=seed)
+        splits |= hold_out(train, contents, split=VALIDATION, share=validation_share, seed=seed)
+    if gate_share and GATE not in splits.values():
+        train = [video_id for video_id, split in splits.items() if split == TRAIN]
+        splits |= hold_out(train, contents, split=GATE, share=gate_share, seed=seed)
     return {video_id: splits.get(video_id, UNLABELLED) for video_id in contents}
 
 
@@ -96,10 +106,8 @@ def choose_splits(
     return {video_id: name for group, name in zip(groups, names, strict=False) for video_id in group}
 
 
-def hold_out_validation(
-    video_ids: Iterable[str], contents: Mapping[str, str], *, validation_share: float, seed: int
-) -> dict[str, str]:
-    """Choose the training videos that become val: at least one.
+def hold_out(video_ids: Iterable[str], contents: Mapping[str, str], *, split: str, share: float, seed: int) -> dict[str, str]:
+    """Choose the share of the training videos that become another split: at least one.
 
     Raises:
         ValueError: when there is no video to spare.
@@ -107,11 +115,11 @@ def hold_out_validation(
     groups = _rank_copies(video_ids, contents, seed)
     if len(groups) < 2:
         raise ValueError(
-            f"val must be held out of train, but train has {len(groups)} video; "
-            'give rows of the annotations the "split" val, or add videos'
+            f"{split} must be held out of train, but train has {len(groups)} video; "
+            f'give rows of the annotations the "split" {split}, or add videos'
         )
-    number = min(max(1, round(validation_share * len(groups))), len(groups) - 1)
-    return {video_id: VALIDATION for group in groups[:number] for video_id in group}
+    number = min(max(1, round(share * len(groups))), len(groups) - 1)
+    return {video_id: split for group in groups[:number] for video_id in group}
 
 
 def require_no_leak(videos: Sequence[Video]) -> None:

@@ -2,14 +2,19 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from corpus.files import sha256_json
 from pipeline.tracking.pipeline_run import describe_pipeline
+
+LOCK = Path("dvc.lock")
 
 
 def collect_lineage(inputs: Iterable[Path]) -> dict[str, str]:
@@ -33,6 +38,39 @@ def load_output_hashes(folder: Path) -> dict[str, str]:
     return {path: md5 for path, md5 in found.items() if md5}
 
 
+def hash_inputs(lock: Mapping[str, Any]) -> str:
+    """Return the hash of what a finished pipeline was made from: commands, values, code records and data of every stage.
+
+    Outputs do not count, because the record of a training run names the run. Two equal hashes train once.
+    """
+    kept = ("cmd", "deps", "params")
+    stages = {name: {key: stage[key] for key in kept if key in stage} for name, stage in lock.get("stages", {}).items()}
+    return sha256_json(stages)
+
+
+def read_lock(folder: Path = Path()) -> dict[str, Any]:
+    """Return the content of `dvc.lock`, empty without the file."""
+    return _read_yaml(folder / LOCK)
+
+
+def read_changes() -> bytes:
+    """Return the uncommitted changes of this checkout as a patch, with new files and without `dvc.lock`; empty without git.
+
+    The patch is made with a copy of git's index, so the user's index does not change.
+    """
+    index = _run_git("rev-parse", "--path-format=absolute", "--git-path", "index")
+    if index is None:
+        return b""
+    with tempfile.TemporaryDirectory() as folder:
+        copy, own = Path(folder) / "index", Path(index.decode().strip())
+        if own.is_file():
+            shutil.copyfile(own, copy)
+        environment = {**os.environ, "GIT_INDEX_FILE": str(copy)}
+        if _run_git("add", "--all", environment=environment) is None:
+            return b""
+        return _run_git("diff", "--cached", "--binary", "HEAD", "--", ".", f":(exclude){LOCK}", environment=environment) or b""
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     content = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return content if isinstance(content, dict) else {}
@@ -48,9 +86,9 @@ def _describe_git() -> dict[str, str]:
     return tags | ({"git.diff_sha256": hashlib.sha256(diff).hexdigest()} if diff else {})
 
 
-def _run_git(*arguments: str) -> bytes | None:
+def _run_git(*arguments: str, environment: Mapping[str, str] | None = None) -> bytes | None:
     try:
-        return subprocess.run(["git", *arguments], capture_output=True, check=True, timeout=30).stdout
+        return subprocess.run(["git", *arguments], capture_output=True, check=True, timeout=30, env=environment).stdout
     except (OSError, subprocess.SubprocessError):
         return None
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator
 
 from corpus.ingestion.params import IngestParams
 from corpus.params import Params
+from corpus.records import GATE
 from corpus.schema_files import load_yaml, validate
 from corpus.stream_names import StreamName
 from pipeline.corpus_name import require_folder, spell_name
@@ -75,6 +76,13 @@ class EvaluateParams(Params):
     bootstrap_samples: PositiveInt
     seed: NonNegativeInt
 
+    @field_validator("split")
+    @classmethod
+    def _gate_stays_unseen(cls, split: str) -> str:
+        if split == GATE:
+            raise ValueError(f"the split {GATE!r} is kept for promotions, so that nothing is chosen on it; name another split")
+        return split
+
 
 class ExportParams(Params):
     """Required parity of exported networks."""
@@ -86,6 +94,12 @@ class PackageParams(Params):
     """Content of the bento besides bundle and index."""
 
     thumbnails_per_video: NonNegativeInt
+
+
+class RetrainParams(Params):
+    """The rules of the promotion gate, a preset."""
+
+    gate: str
 
 
 class PipelineParams(Params):
@@ -102,6 +116,7 @@ class PipelineParams(Params):
     evaluate: EvaluateParams
     export: ExportParams
     package: PackageParams
+    retrain: RetrainParams
 
 
 def load_params(path: Path = PARAMS_FILE) -> PipelineParams:

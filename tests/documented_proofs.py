@@ -27,6 +27,8 @@ class Proof(NamedTuple):
 _SERVED = "tests/pipeline/launch/test_serve.py"
 _EXPERIMENT = "tests/test_dvc_pipeline.py::test_another_localizer_is_one_option_away_and_its_tuning_one_more"
 _SCHEDULED = "tests/flows/test_deploy.py::test_a_scheduled_run_finishes_the_pipeline_and_registers_a_champion"
+_RETRAINED = "tests/flows/test_retrained_pipeline.py"
+_REBUILT = "test_a_retrained_champion_is_explained_rebuilt_and_taken_back_by_the_documented_commands"
 _OPTION = r"-S (pretrain\.|presets/|train\.seed|train\.models\.localizer=tan2d)\S*"
 _FETCHED = "tests/pipeline/published/test_fetching.py::test_a_fetched_pair_is_a_bundle_that_names_its_licences_and_revision"
 _FETCHED_AGAIN = "test_a_second_fetch_takes_what_is_whole_and_makes_what_is_damaged_anew"
@@ -44,6 +46,7 @@ PROOFS = (
         "cuepoint (server|deploy|worker)",
         _SCHEDULED,
     ),
+    Proof("cuepoint (retrain|gate|explain|rollback|rebuild)", f"{_RETRAINED}::{_REBUILT}"),
     Proof("cuepoint challenger", "tests/pipeline/launch/test_challenger.py::test_a_bento_that_lost_may_still_be_the_challenger"),
     Proof("curl|$", "tests/serving/api/test_service_docs.py::test_every_command_of_the_docs_succeeds", page="docs/api.md"),
     Proof("cuepoint bench$", "tests/flows/bench/test_commands.py::test_a_killed_bench_keeps_its_results_and_records_failures"),

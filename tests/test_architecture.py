@@ -104,7 +104,7 @@ def test_every_preset_loads(preset: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_every_folder_of_presets_is_a_slot_of_the_params_or_the_bench(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert {path.parent.name for path in PRESETS} == {*LOADERS, "bench", "features", "published", "render", "suite"}
+    assert {path.parent.name for path in PRESETS} == {*LOADERS, "bench", "features", "gate", "published", "render", "suite"}
 
 
 @pytest.mark.parametrize("slot", sorted(LOADERS))

@@ -70,6 +70,7 @@ def _assemble(root: Path, annotations: ReadResult, sources: _Sources, reader: Re
         {video_id: sources.probes[video_id].sha256 for video_id in infos},
         validation_share=params.validation_share,
         test_share=params.test_share,
+        gate_share=params.gate_share,
         seed=params.seed,
     )
     queries, pruned = keep_elsewhere_in_split(fitted, splits, annotations.rows)

@@ -10,5 +10,6 @@ class IngestParams(Params):
 
     validation_share: float = Field(gt=0, lt=1)
     test_share: float = Field(gt=0, lt=1)
+    gate_share: float = Field(0, ge=0, lt=1)
     max_quarantine_share: float = Field(ge=0, le=1)
     seed: NonNegativeInt

@@ -16,6 +16,7 @@ class SplitSizes(Params):
     test_unseen: NonNegativeInt = 0  # colour x shape x kind of event that no other split shows
     test_background: NonNegativeInt = 0  # the first videos of `test` with another background
     test_shifted: NonNegativeInt = 0  # colours and words that no other split shows
+    gate: NonNegativeInt = 0  # new videos of the same world, on which only the promotion gate compares models
 
     @property
     def by_split(self) -> dict[str, int]:

@@ -1,8 +1,9 @@
-"""`cuepoint deploy` and `challenger`: schedule the flows, and register a challenger of the champion."""
+"""`cuepoint deploy`, `retrain`, `gate`, `explain`, `rollback`, `rebuild` and `challenger`: the registry and its champion."""
 
 import argparse
 import os
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cuepoint.commands.servers import add_server_port
@@ -35,6 +36,8 @@ def add(commands: "Commands") -> None:
         "--watch-minutes", type=parse_minutes, default=60, help="minutes between two looks at the traffic (default: 60)"
     )
     add_server_port(deploy)
+    _add_retraining(commands)
+    _add_versions(commands)
     add_command(
         commands,
         "challenger",
@@ -43,6 +46,98 @@ def add(commands: "Commands") -> None:
         description="Register the checkout's bento under the alias `challenger`, regardless of its figures.",
         examples="cuepoint challenger\ncuepoint serve --challenger shadow",
     )
+
+
+def _add_retraining(commands: "Commands") -> None:
+    retrain = add_command(
+        commands,
+        "retrain",
+        run_retrain,
+        purpose="bring the pipeline up to date, and promote its bundle if it passes the gate",
+        description="Run the flow `retrain` here and now, as the schedule does.",
+        examples='cuepoint retrain\ncuepoint retrain --why "new videos of May"',
+    )
+    retrain.add_argument("--why", default="a person asked", help="reason, which is recorded (default: a person asked)")
+    add_command(
+        commands,
+        "gate",
+        run_gate,
+        purpose="compare the checkout's bento with the champion as Markdown, for a pull request",
+        description="Let champion and challenger answer the queries of the gate and print the decision. The champion stays.",
+        examples="cuepoint gate",
+    )
+
+
+def _add_versions(commands: "Commands") -> None:
+    explain = add_command(
+        commands,
+        "explain",
+        run_explain,
+        purpose="print where every byte of a version came from, and the command that rebuilds it",
+        examples="cuepoint explain champion\ncuepoint explain 3",
+    )
+    explain.add_argument("version", help="champion, or the number of a version")
+    rollback = add_command(
+        commands,
+        "rollback",
+        run_rollback,
+        purpose="make the champion before the present one the champion again",
+        examples='cuepoint rollback --why "finds no goals"\ncuepoint rollback --to 3 --why "the last good one"',
+    )
+    rollback.add_argument("--why", required=True, help="reason, which is recorded")
+    rollback.add_argument("--to", metavar="VERSION", help="the version to serve (default: the champion before)")
+    rebuild = add_command(
+        commands,
+        "rebuild",
+        run_rebuild,
+        purpose="rebuild a version in a new folder from its code and data, and compare the metrics",
+        examples="cuepoint rebuild champion ../cuepoint-champion",
+    )
+    rebuild.add_argument("version", help="champion, or the number of a version")
+    rebuild.add_argument("folder", type=Path, help="new folder")
+
+
+def run_retrain(options: argparse.Namespace) -> int:
+    """Run the flow once."""
+    from flows.retrain import retrain_here
+
+    print(retrain_here(options.why))
+    return 0
+
+
+def run_gate(_: argparse.Namespace) -> int:
+    """Print the decision about the checkout's bento."""
+    from flows.retraining.judging import compare_with_champion
+
+    print(compare_with_champion())
+    return 0
+
+
+def run_explain(options: argparse.Namespace) -> int:
+    """Print the origin of a version."""
+    from pipeline.retraining.explain import explain
+
+    print(explain(options.version))
+    return 0
+
+
+def run_rollback(options: argparse.Namespace) -> int:
+    """Move the alias back."""
+    from pipeline.tracking.promotions import describe_user, roll_back
+
+    move = roll_back(who=describe_user(), why=options.why, to=options.to)
+    print(f"version {move.version} is the champion again, in place of version {move.previous}")
+    return 0
+
+
+def run_rebuild(options: argparse.Namespace) -> int:
+    """Rebuild a version and say whether it came out the same; exit code 1 if not."""
+    from pipeline.retraining.rebuild import rebuild
+
+    rebuilt = rebuild(options.version, options.folder, log=print)
+    inputs = "the same inputs" if rebuilt.same_inputs else "other inputs"
+    print(f"{rebuilt.folder}: {inputs}, {'the same metrics' if rebuilt.same_metrics else 'other metrics'}")
+    return 0 if rebuilt.same_metrics else 1
 
 
 def run_deploy(options: argparse.Namespace) -> int:

@@ -93,6 +93,6 @@ def require_presets(params: PipelineParams) -> None:
     streams = [("encoder", preset) for preset in pretrain.streams.values()]
     chosen = {"text_encoder": pretrain.text_encoder, "objective": pretrain.objective} | dict(params.train.models)
     pair = {"pair": pretrain.encoder} if pretrain.encoder else {}
-    others = {"features": params.corpus.features, "render": params.render.size}
+    others = {"features": params.corpus.features, "render": params.render.size, "gate": params.retrain.gate}
     for slot, preset in [*streams, *chosen.items(), *pair.items(), *others.items()]:
         load_yaml(preset_path(slot, preset))

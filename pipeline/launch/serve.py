@@ -77,7 +77,17 @@ def fetch_challenger(cache_dir: Path) -> Path | None:
         return None
     if champion is not None and challenger.version == champion.version:
         raise ValueError(f"version {challenger.version} is the champion itself; move the alias to another version")
-    return find_bento(unpack_bento(_fetch(challenger, cache_dir), cache_dir, digest=challenger.digest))
+    return open_version(challenger, cache_dir)
+
+
+def open_version(version: ServedVersion, cache_dir: Path) -> Path:
+    """Return the folder of a version's bento, fetched and unpacked once.
+
+    Raises:
+        ValueError: when the bento is damaged.
+        TrackingError: when the registry cannot be used.
+    """
+    return find_bento(unpack_bento(_fetch(version, cache_dir), cache_dir, digest=version.digest))
 
 
 def choose_challenger(cache_dir: Path, *, mode: str, share: float) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""Champion selection: promotes a challenger that beats the champion on the validation split."""
+"""The first champion and the registered files of a finished pipeline.
+
+Only the gate of the flow `retrain` replaces a champion: a point estimate on the validation split cannot tell luck from gain.
+"""
 
 import math
 import shutil
@@ -9,12 +12,15 @@ from typing import Any, NamedTuple
 
 from corpus.files import read_json, sha256_file
 from pipeline import paths
-from pipeline.lineage import collect_lineage
-from pipeline.tracking.server import DIGEST_TAG, read_champion, register_bundle, set_champion
+from pipeline.lineage import LOCK, collect_lineage, hash_inputs, read_changes, read_lock
+from pipeline.tracking.promotions import describe_user, promote
+from pipeline.tracking.server import DIGEST_TAG, read_champion, register_bundle
+from pipeline.tracking.tracked_evaluation import read_run_ids
 
 RECALL, MEAN_IOU = "R1_iou0.5", "mIoU"
 METRICS = paths.REPORTS / "evaluation" / "metrics.json"
-BENTO_FILE = "cuepoint.bento"
+BENTO_FILE, CHANGES_FILE = "cuepoint.bento", "changes.patch"
+LOCK_TAG, INPUTS_TAG = "dvc.lock.sha256", "cuepoint.inputs_sha256"
 
 
 class Decision(NamedTuple):
@@ -24,24 +30,17 @@ class Decision(NamedTuple):
     reason: str
 
 
-def judge(challenger: Mapping[str, Any], champion: Mapping[str, Any] | None) -> Decision:
-    """Compare the localizer's validation figures: R@1 at IoU 0.5, then mean IoU if it is equal; a tie keeps the champion.
-
-    A challenger with missing or infinite figures is rejected, even without a champion.
-    """
+def require_finite(figures: Mapping[str, Any]) -> Decision | None:
+    """Return a rejection when a validation figure of the localizer is missing or not finite, else None."""
     for name in (RECALL, MEAN_IOU):
-        value = challenger.get(name)
+        value = figures.get(name)
         if not isinstance(value, int | float) or not math.isfinite(value):
             return Decision(False, f"the challenger's validation {name} is {value!r}, not a finite number")
-    if champion is None:
-        return Decision(True, f"there was no champion; {_describe(challenger)}")
-    ours, theirs = (tuple(figures[name] for name in (RECALL, MEAN_IOU)) for figures in (challenger, champion))
-    outcome = "better than" if ours > theirs else "as good as" if ours == theirs else "worse than"
-    return Decision(ours > theirs, f"{_describe(challenger)}: {outcome} the champion with {_describe(champion)}")
+    return None
 
 
 def challenge_champion() -> Decision:
-    """Register the working tree's bento if it beats the champion, and move the alias to it; a second call changes nothing.
+    """Register the working tree's bento as the first champion; a present champion stays. A second call changes nothing.
 
     Raises:
         TrackingError: when the registry cannot be used; the alias does not move.
@@ -52,12 +51,16 @@ def challenge_champion() -> Decision:
     digest = sha256_file(paths.BENTO / BENTO_FILE)
     if present is not None and present.tags.get(DIGEST_TAG) == digest:
         return Decision(False, f"this bundle is already the champion (version {present.version})")
-    decision = judge(figures, None if present is None else _read_registered(present.metrics))
-    if not decision.accepted:
-        return decision
+    if present is not None:
+        return Decision(
+            False, f"version {present.version} is the champion; to compare it with this bundle, run: cuepoint retrain"
+        )
+    rejection = require_finite(figures)
+    if rejection:
+        return rejection
     version = register_working_tree(digest, figures)
-    set_champion(version)
-    return Decision(True, f"{decision.reason}; it is now version {version}")
+    promote(version, who=describe_user(), why="there was no champion")
+    return Decision(True, f"there was no champion; {_describe(figures)}; it is now version {version}")
 
 
 def read_validation_figures(metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,18 +69,17 @@ def read_validation_figures(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {name: figures[name] for name in (RECALL, MEAN_IOU) if name in figures}
 
 
-def _read_registered(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {name: metrics.get(f"val/{name}", -math.inf) for name in (RECALL, MEAN_IOU)}
-
-
 def register_working_tree(digest: str, figures: Mapping[str, Any]) -> str:
-    """Store bento, bundle manifest, metrics and lock as one version with its lineage, and return the version."""
-    parts = [paths.BENTO / BENTO_FILE, paths.BUNDLE / "manifest.json", METRICS, Path("dvc.lock")]
+    """Store bento, bundle manifest, metrics, lock and uncommitted changes as one version with its lineage; return the version."""
+    parts = [paths.BENTO / BENTO_FILE, paths.BUNDLE / "manifest.json", METRICS, LOCK]
     tags = collect_lineage([paths.CORPUS, paths.FEATURES, paths.BUNDLE, paths.INDEX, paths.BENTO])
-    tags |= {"dvc.lock.sha256": sha256_file(Path("dvc.lock"))}
+    tags |= read_run_ids(paths.CHECKPOINTS) | {LOCK_TAG: sha256_file(LOCK), INPUTS_TAG: hash_inputs(read_lock())}
+    changes = read_changes()
     with tempfile.TemporaryDirectory() as folder:
         for part in parts:
             shutil.copyfile(part, Path(folder) / part.name)
+        if changes:
+            (Path(folder) / CHANGES_FILE).write_bytes(changes)
         return register_bundle(Path(folder), digest=digest, metrics={f"val/{name}": figures[name] for name in figures}, tags=tags)
 
 

@@ -43,6 +43,18 @@ def test_three_videos_are_enough_and_two_are_not() -> None:
         choose_splits(IDS[:2], contents(*IDS), **SHARES, seed=1)
 
 
+def test_the_gate_is_held_out_of_train_and_leaves_val_and_test_as_they_are() -> None:
+    queries = [query(video_id) for video_id in IDS]
+    without = assign_splits(queries, contents(*IDS), **SHARES, seed=1)
+    splits = assign_splits(queries, contents(*IDS), **SHARES, seed=1, gate_share=0.25)
+    gate = {video_id for video_id, split in splits.items() if split == "gate"}
+    assert len(gate) == 4  # a quarter of the 14 training videos, rounded
+    assert {**splits, **dict.fromkeys(gate, "train")} == without
+    published = [query("a", "train"), query("b", "val"), query("c", "gate"), query("d", "train"), query("e", "train")]
+    kept = assign_splits(published, contents("a", "b", "c", "d", "e"), **SHARES, seed=1, gate_share=0.5)
+    assert [video_id for video_id, split in kept.items() if split == "gate"] == ["c"]
+
+
 def test_copies_of_a_video_stay_together() -> None:
     copied = contents(*IDS) | {"v1": "same", "v5": "same", "v9": "same"}
     for seed in range(10):

@@ -49,8 +49,8 @@ def test_drawn_videos_without_annotations_are_indexed_and_found(tiny_pipeline: P
     done = run("index", str(videos), code=SOME_LEFT_OUT, cwd=tiny_pipeline)
     assert done.stderr == "left out: broken.mp4: it cannot be decoded: no frame comes out of its 1 packets of pictures\n"
     first, search, serve = done.stdout.splitlines()
-    assert first.startswith("index: 31 videos, ")
-    assert first.endswith(f" clips; 31 newly encoded, 1 left out; in {tmp_path / 'my videos-index'}")
+    assert first.startswith("index: 37 videos, ")
+    assert first.endswith(f" clips; 37 newly encoded, 1 left out; in {tmp_path / 'my videos-index'}")
     assert search == f"cuepoint search 'A SENTENCE' --index '{tmp_path / 'my videos-index'}'"
     assert serve == f"cuepoint serve --index '{tmp_path / 'my videos-index'}'"
     again = run("index", str(videos), code=SOME_LEFT_OUT, cwd=tiny_pipeline)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from corpus.records import TEST, TRAIN, VALIDATION
+from corpus.records import GATE, TEST, TRAIN, VALIDATION
 
 MAX_TIME_S = 7 * 24 * 3600.0  # no video is longer than a week
 
@@ -47,8 +47,8 @@ def require_split(split: str) -> str:
     Raises:
         ValueError: when the pipeline does not know the split.
     """
-    if split not in ("", TRAIN, VALIDATION, TEST) and not split.startswith(f"{TEST}_"):
-        raise ValueError(f"a split is {TRAIN}, {VALIDATION}, {TEST} or {TEST}_<name>, got {show(split)}")
+    if split not in ("", TRAIN, VALIDATION, TEST, GATE) and not split.startswith(f"{TEST}_"):
+        raise ValueError(f"a split is {TRAIN}, {VALIDATION}, {TEST}, {GATE} or {TEST}_<name>, got {show(split)}")
     return split
 
 

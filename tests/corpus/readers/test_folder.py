@@ -71,7 +71,7 @@ def test_keys_of_others_and_blank_lines_are_allowed(tmp_path: Path) -> None:
         ({"relevant_windows": [[True, 4]]}, "relevant_windows.0.0 = True"),
         ({"relevant_windows": [["1", 4]]}, "relevant_windows.0.0 = '1'"),
         ({"duration": 10**400}, "duration = 1000"),
-        ({"split": "Train"}, "a split is train, val, test or test_<name>, got 'Train'"),
+        ({"split": "Train"}, "a split is train, val, test, gate or test_<name>, got 'Train'"),
         ({"relevant_windows": [[1]]}, "relevant_windows.0.1"),
         ({"relevant_windows": [["a", 2]]}, "relevant_windows.0.0 = 'a'"),
         ({"duration": 0}, "duration = 0: "),

@@ -107,7 +107,7 @@ def test_a_clock_time_is_read_as_shown(milliseconds: int) -> None:
         ("video,start,end,query,split\nv,1,2,a,train\nv,3,4,a,test\n", "line 3: 'test' here and 'train' in line 2"),
         (
             "video,start,end,query,split\nv,1,2,a,validation\n",
-            "line 2: a split is train, val, test or test_<name>, got 'validation'",
+            "line 2: a split is train, val, test, gate or test_<name>, got 'validation'",
         ),
     ],
 )
