@@ -91,13 +91,13 @@ challenger: setup ## register the working tree's bento as the challenger; then: 
 ui: setup ## compare runs in MLflow on 127.0.0.1: make ui UI_PORT=5000
 	@cuepoint ui --port="$$UI_PORT"
 
-server: setup ## start the Prefect server on 127.0.0.1: make server PREFECT_PORT=4200
-	@cuepoint server --port="$$PREFECT_PORT"
+server: setup ## start Prefect and MLflow on 127.0.0.1: make server PREFECT_PORT=4200 UI_PORT=5000
+	@cuepoint server --port="$$PREFECT_PORT" --runs-port="$$UI_PORT"
 
 worker: setup ## start the worker that runs deployed flows
 	@cuepoint worker --server-port="$$PREFECT_PORT"
 
-deploy: setup ## register the flow with its schedule: make deploy CRON="0 3 * * *" TIMEZONE=Europe/Berlin
+deploy: setup ## register the flows with their schedules: make deploy CRON="0 3 * * *" TIMEZONE=Europe/Berlin
 	@cuepoint deploy --server-port="$$PREFECT_PORT" --cron="$$CRON" --timezone="$$TIMEZONE"
 
 lint: setup ## check style, types and layers

@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from flows.artefacts import StageTable, show_results
 from flows.reproduce import STAGES, reproduce_stage
 from flows.retraining.judging import Verdict, judge_and_promote
 from pipeline import paths
@@ -29,9 +30,12 @@ def retrain(why: str = "the schedule") -> State[None]:
     """Retrain and decide about the bundle; `why` says what started the run. A rejection is a result, not a failure."""
     try:
         with hold_lock(paths.find_cache_dir() / "locks" / "retrain.lock", what="the flow retrain"):
+            table = StageTable(STAGES)
             for stage in STAGES:
-                reproduce_stage(stage)
+                with table.stage(stage):
+                    reproduce_stage(stage)
             verdict = seal_and_judge(why)
+            show_results()
     except AlreadyRunningError as error:
         verdict = Verdict("already running", str(error), f"## Already running\n\n{error}.\n")
     get_run_logger().info(f"{verdict.outcome}: {verdict.reason}")

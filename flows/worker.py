@@ -2,13 +2,13 @@
 
 from prefect.runtime import deployment
 
-from pipeline.executors.process import die_with_parent
+from pipeline.executors.process import watch_parent
 
 
 def end_with_worker() -> None:
     """End this run, and all processes of its stages, when the worker dies; a run without a deployment has no worker.
 
-    Nobody would cancel the run of a dead worker, and Prefect would start a second run beside it.
+    Nobody could cancel the run of a dead worker.
     """
     if deployment.id:
-        die_with_parent()
+        watch_parent()

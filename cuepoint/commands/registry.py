@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,16 @@ def add(commands: "Commands") -> None:
         commands,
         "deploy",
         run_deploy,
-        purpose="register the flow with its schedule on the server that `cuepoint server` starts",
+        purpose="register the flows with their schedules on the server that `cuepoint server` starts",
         examples=_DEPLOY_EXAMPLES,
     )
-    deploy.add_argument("--cron", default="0 3 * * *", help="schedule: minute hour day month weekday (default: 0 3 * * *)")
+    deploy.add_argument(
+        "--cron", default="0 3 * * *", help="schedule of retraining: minute hour day month weekday (default: 0 3 * * *)"
+    )
     deploy.add_argument("--timezone", default="UTC", help="time zone of the schedule, such as Europe/Berlin (default: UTC)")
+    deploy.add_argument(
+        "--watch-minutes", type=parse_minutes, default=60, help="minutes between two looks at the traffic (default: 60)"
+    )
     add_server_port(deploy)
     _add_retraining(commands)
     _add_versions(commands)
@@ -135,13 +141,25 @@ def run_rebuild(options: argparse.Namespace) -> int:
 
 
 def run_deploy(options: argparse.Namespace) -> int:
-    """Deploy the flow of this checkout."""
+    """Deploy the flows of this checkout."""
     os.environ["PREFECT_API_URL"] = find_prefect_url(options.server_port)
-    from flows.deploy import deploy_checkout
+    from flows.deploy import Timetable, deploy_checkout
 
-    deploy_checkout(cron=options.cron, timezone=options.timezone)
-    print(f"the flow 'reproduce' runs at {options.cron!r} ({options.timezone}); start its worker: cuepoint worker")
+    watch_every = timedelta(minutes=options.watch_minutes)
+    flows = deploy_checkout(Timetable(options.cron, options.timezone, watch_every))
+    print(f"deployed {', '.join(flows)}; retraining at {options.cron!r} ({options.timezone}); start the worker: cuepoint worker")
     return 0
+
+
+def parse_minutes(text: str) -> int:
+    """Read a number of minutes.
+
+    Raises:
+        ArgumentTypeError: when it is not at least 1.
+    """
+    if not (text.isascii() and text.isdecimal()) or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes; write a number of at least 1")
+    return int(text)
 
 
 def run_challenger(_: argparse.Namespace) -> int:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from cuepoint.parsing import Commands
 
 _POOL = "cuepoint"
+_SERVERS = ("prefect", "mlflow")
+_SERVER_DESCRIPTION = """\
+Start the servers of Prefect and MLflow on 127.0.0.1; they end together. Each keeps its data in a SQLite file below .cache/.
+PREFECT_SERVER_DATABASE_CONNECTION_URL=postgresql+asyncpg://... and MLFLOW_TRACKING_URI=postgresql://... choose PostgreSQL."""
 
 
 def add(commands: "Commands") -> None:
@@ -24,9 +28,16 @@ def add(commands: "Commands") -> None:
     )
     ui.add_argument("--port", type=parse_port, default=5000, help="(default: 5000)")
     server = add_command(
-        commands, "server", run_server, purpose="start the Prefect server on 127.0.0.1", examples="cuepoint server"
+        commands,
+        "server",
+        run_server,
+        purpose="start the servers of Prefect and MLflow on 127.0.0.1",
+        description=_SERVER_DESCRIPTION,
+        examples="cuepoint server\ncuepoint server prefect --port 4300",
     )
-    server.add_argument("--port", type=parse_port, default=PREFECT_PORT, help=f"(default: {PREFECT_PORT})")
+    server.add_argument("names", nargs="*", metavar="SERVER", help="prefect or mlflow (default: both)")
+    server.add_argument("--port", type=parse_port, default=PREFECT_PORT, help=f"port of Prefect (default: {PREFECT_PORT})")
+    server.add_argument("--runs-port", type=parse_port, default=5000, help="port of MLflow (default: 5000)")
     worker = add_command(
         commands,
         "worker",
@@ -58,9 +69,28 @@ def run_ui(options: argparse.Namespace) -> int:
 
 
 def run_server(options: argparse.Namespace) -> int:
-    """Replace this process with the Prefect server."""
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(options.port)]
-    return become(command, package="prefect")
+    """Run the servers until one ends or this process is told to end.
+
+    Raises:
+        ValueError: for an unknown server, or a port that is in use.
+    """
+    from pipeline.launch.ports import require_free_port
+    from pipeline.launch.runs_page import prepare_runs_server
+    from pipeline.launch.servers import Program, run_servers
+
+    names, programs = options.names or list(_SERVERS), dict[str, Program]()
+    if unknown := [name for name in names if name not in _SERVERS]:
+        raise ValueError(f"{unknown[0]!r} is not a server; choose {' or '.join(_SERVERS)}")
+    if "prefect" in names:
+        require_package("prefect")
+        require_free_port(options.port, variable="PREFECT_PORT")
+        command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(options.port)]
+        programs["prefect"] = Program(command, {})
+    if "mlflow" in names:
+        require_package("mlflow")
+        runs = prepare_runs_server(options.runs_port, option="--runs-port")
+        programs |= {"mlflow": runs} if runs else {}
+    return run_servers(programs) if programs else 0
 
 
 def run_worker(options: argparse.Namespace) -> int:

@@ -4,50 +4,61 @@ DVC writes `dvc.lock` and `.dvc/tmp/rwlock` in place. A full disk or a kill leav
 later command fails. Copies that did not fit stay in its cache. Its state databases hold nothing but hashes.
 """
 
-import json
 import os
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 import yaml
-from dvc.rwlock import SCHEMA as RWLOCK_SCHEMA
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA as LOCK_SCHEMA
 from voluptuous import Invalid
 
 from corpus.files import write_bytes
 from pipeline.disk.commit_room import find_cache
+from pipeline.dvc.rwlock import RWLOCK, find_stale_processes, is_damaged, remove_processes, runs_dvc
 
 LOCK = Path("dvc.lock")
-_RWLOCK = Path(".dvc") / "tmp" / "rwlock"
 _KEPT = Path(".cache") / "dvc" / "dvc.lock"
-_PROGRAMS = frozenset({"dvc", "pipeline.dvc.process"})
-_WORDS_OF_A_COMMAND = 4  # python -m dvc, python /bin/dvc, dvc
+
+
+class Damage(NamedTuple):
+    """A damaged file: what it is, and the function that mends it and returns what it did."""
+
+    what: str
+    mend: Callable[[], str]
 
 
 def repair(root: Path) -> list[str]:
-    """Repair the damaged files of a checkout in which no other DVC runs, and return the repairs.
+    """Repair the damaged files of a checkout in which no other DVC runs, and return the repairs."""
+    damages = find_damage(root)
+    if not damages or find_live_dvc(root) is not None:
+        return []
+    return [damage.mend() for damage in damages]
+
+
+def find_damage(root: Path) -> list[Damage]:
+    """Return the damaged files of a checkout; while a DVC runs, it may just write one of them.
 
     A damaged `dvc.lock` is replaced by the kept copy or by the committed file, or removed. DVC restores the stages that it
-    then lacks from the run cache.
+    then lacks from the run cache. A lock of a process that runs no DVC is removed: DVC would wait for it if its number is
+    in use again.
     """
+    damages, rwlock = [], root / RWLOCK
     leftovers = list(_find_leftovers(root))
-    lock_is_damaged, rwlock_is_damaged = _is_lock_damaged(root / LOCK), _is_rwlock_damaged(root / _RWLOCK)
-    if not (leftovers or lock_is_damaged or rwlock_is_damaged) or find_live_dvc(root) is not None:
-        return []
-    done = []
-    for path in leftovers:
-        path.unlink(missing_ok=True)
     if leftovers:
-        done.append(f"removed {len(leftovers)} unfinished copies from {find_cache(root).folder}")
-    if rwlock_is_damaged:
-        (root / _RWLOCK).unlink(missing_ok=True)
-        done.append(f"removed {_RWLOCK}, which was truncated")
-    if lock_is_damaged:
-        done.append(f"{_restore_lock(root)} {LOCK}, which was truncated")
-    return done
+        what = f"{len(leftovers)} copies in {find_cache(root).folder} are unfinished"
+        damages.append(Damage(what, partial(_remove_leftovers, root)))
+    if is_damaged(rwlock):
+        damages.append(Damage(f"{RWLOCK} is truncated", partial(_remove_rwlock, rwlock)))
+    elif stale := find_stale_processes(rwlock):
+        damages.append(Damage(f"{RWLOCK} names {_join(stale)}, which runs no DVC", partial(_remove_stale, rwlock, stale)))
+    if _is_lock_damaged(root / LOCK):
+        damages.append(Damage(f"{LOCK} is truncated", lambda: f"{_restore_lock(root)} {LOCK}, which was truncated"))
+    return damages
 
 
 def keep_lock(root: Path) -> None:
@@ -77,8 +88,7 @@ def find_live_dvc(root: Path) -> int | None:
     ours = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     for process in psutil.process_iter():
         try:
-            words = {Path(word).name for word in process.cmdline()[:_WORDS_OF_A_COMMAND]}
-            if process.pid not in ours and words & _PROGRAMS and Path(process.cwd()).is_relative_to(root.resolve()):
+            if process.pid not in ours and runs_dvc(process) and Path(process.cwd()).is_relative_to(root.resolve()):
                 return int(process.pid)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
@@ -91,14 +101,25 @@ def _find_leftovers(root: Path) -> Iterator[Path]:
     yield from folder.glob("runs/*/*/.*.tmp")
 
 
-def _is_rwlock_damaged(path: Path) -> bool:
-    try:
-        RWLOCK_SCHEMA(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return False
-    except (ValueError, Invalid):
-        return True
-    return False
+def _remove_leftovers(root: Path) -> str:
+    leftovers = list(_find_leftovers(root))
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+    return f"removed {len(leftovers)} unfinished copies from {find_cache(root).folder}"
+
+
+def _remove_rwlock(path: Path) -> str:
+    path.unlink(missing_ok=True)
+    return f"removed {RWLOCK}, which was truncated"
+
+
+def _remove_stale(path: Path, processes: list[int]) -> str:
+    remove_processes(path, processes)
+    return f"removed {_join(processes)} from {RWLOCK}"
+
+
+def _join(processes: list[int]) -> str:
+    return f"process {', '.join(map(str, processes))}"
 
 
 def _is_lock_damaged(path: Path) -> bool:

@@ -35,9 +35,15 @@ def die_with_parent() -> None:
     """
     if not sys.platform.startswith("linux"):
         return
-    _end_by_signal(signal.SIGTERM)
-    os.register_at_fork(after_in_child=lambda: _end_by_signal(signal.SIGKILL))
-    threading.Thread(target=_watch, args=(_open_ancestors(),), name="parent-watch", daemon=True).start()
+    end_by_signal(signal.SIGTERM)
+    os.register_at_fork(after_in_child=lambda: end_by_signal(signal.SIGKILL))
+    watch_parent()
+
+
+def watch_parent() -> None:
+    """End this process when its parent dies, without the kernel's signal, which also comes when a thread of the parent ends."""
+    if sys.platform.startswith("linux"):
+        threading.Thread(target=_watch, args=(_open_ancestors(),), name="parent-watch", daemon=True).start()
 
 
 class Owner(NamedTuple):
@@ -134,7 +140,8 @@ def _acquire(handle: int, *, what: str, wait_s: float, of: str) -> None:
             time.sleep(_POLL_S)
 
 
-def _end_by_signal(number: signal.Signals) -> None:
+def end_by_signal(number: signal.Signals) -> None:
+    """Ask the kernel to send this process a signal when the thread that started it ends (Linux)."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number)
 
 

@@ -4,7 +4,7 @@ import errno
 import socket
 
 
-def require_free_port(port: int, *, variable: str) -> None:
+def require_free_port(port: int, *, variable: str, option: str = "--port") -> None:
     """Refuse a loopback port that another server listens on, before anything is loaded.
 
     Raises:
@@ -18,5 +18,5 @@ def require_free_port(port: int, *, variable: str) -> None:
             if error.errno != errno.EADDRINUSE:
                 raise
             raise ValueError(
-                f"port {port} is in use; end the other server, or choose another port: --port NUMBER (make: {variable}=NUMBER)"
+                f"port {port} is in use; end the other server, or choose another port: {option} NUMBER (make: {variable}=NUMBER)"
             ) from error

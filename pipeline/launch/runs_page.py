@@ -6,15 +6,15 @@ import sys
 import time
 import urllib.request
 
-from pipeline.entry import TELEMETRY_OFF
 from pipeline.launch.ports import require_free_port
+from pipeline.launch.servers import Program
+from pipeline.tracking.address import hide_password
 from pipeline.tracking.run_table import VIEW
-from pipeline.tracking.server import find_tracking_uri
+from pipeline.tracking.server import find_artifacts_folder, find_tracking_uri
 
 _RUNS = f"/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
 _PORT = "5000"  # of `cuepoint ui`
 _PERIOD_S = 0.3
-_WITHOUT_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # jobs of models that judge texts; more processes
 
 
 def show_runs(port: int) -> None:
@@ -23,17 +23,31 @@ def show_runs(port: int) -> None:
     Raises:
         ValueError: when the port is in use.
     """
-    uri, address = find_tracking_uri(), f"http://127.0.0.1:{port}"
+    program = prepare_runs_server(port)
+    if program is None:
+        return
+    _tell_when_ready(f"http://127.0.0.1:{port}")
+    os.execve(program.command[0], program.command, {**os.environ, **program.variables})
+
+
+def prepare_runs_server(port: int, *, option: str = "--port") -> Program | None:
+    """Say what is started and return MLflow's server on loopback; for a remote server, print its address and return None.
+
+    The database is named in the environment, because its address may hold a password.
+
+    Raises:
+        ValueError: when the port is in use.
+    """
+    uri = find_tracking_uri()
     if uri.startswith("http"):
         print(f"the runs are at {uri}")
-        return
-    require_free_port(port, variable="UI_PORT")
-    print(f"starting MLflow with {uri}; loading takes a while", flush=True)
-    _tell_when_ready(address)
+        return None
+    require_free_port(port, variable="UI_PORT", option=option)
+    print(f"starting MLflow with {hide_password(uri)}; loading takes a while", flush=True)
     # one worker is enough for one user; each of MLflow's default of four loads the whole program
-    command = ["server", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    environment = {**TELEMETRY_OFF, **_WITHOUT_JOBS, **os.environ}
-    os.execve(sys.executable, [sys.executable, "-m", "mlflow", *command], environment)
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    store = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_ARTIFACTS_DESTINATION": find_artifacts_folder(uri).as_uri()}
+    return Program(command, store)
 
 
 def find_page_address() -> str:

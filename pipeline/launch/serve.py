@@ -19,6 +19,7 @@ import yaml
 from corpus.files import read_json, sha256_file
 from pipeline import paths
 from pipeline.launch.ports import require_free_port
+from pipeline.tracking.address import hide_password
 from pipeline.tracking.champion import BENTO_FILE
 from pipeline.tracking.registry import ServedVersion, find_challenger, find_champion
 from pipeline.tracking.server import fetch_version, find_tracking_uri
@@ -39,7 +40,7 @@ def choose_bento(cache_dir: Path) -> ChosenBento:
         ValueError: when there is neither.
         TrackingError: when the registry cannot be used; only the registry knows whether there is a champion.
     """
-    _tell(f"looking for the champion in the registry {find_tracking_uri()}")
+    _tell(f"looking for the champion in the registry {hide_password(find_tracking_uri())}")
     champion = find_champion()
     if champion is not None:
         return ChosenBento(_fetch(champion, cache_dir), champion.digest, f"the champion, version {champion.version}")

@@ -17,6 +17,7 @@ from pipeline.executors.process import hold_lock
 from pipeline.paths import find_cache_dir
 from pipeline.tracking import server as tracking
 from pipeline.tracking.server import CHAMPION, DIGEST_TAG, MODEL, RegisteredVersion
+from pipeline.tracking.version_page import explain_promotion
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -193,5 +194,6 @@ def _move(client: "MlflowClient", kind: Literal["promote", "rollback"], version:
     time = datetime.now(UTC).isoformat(timespec="seconds")
     move = Move(number, kind, version, previous, who, why[:_MAX_WHY], time)
     client.set_registered_model_tag(MODEL, f"{_MOVE}{number:06d}", json.dumps(move._asdict()))
+    explain_promotion(client, MODEL, version, who=who, why=move.why)
     client.set_registered_model_alias(MODEL, CHAMPION, version)
     return move

@@ -1,7 +1,7 @@
 """MLflow client: the store, the experiment, reaping of stale runs, and the registry of bundles.
 
-`MLFLOW_TRACKING_URI` names the server or a SQLite file; by default, runs are in `.cache/mlflow/mlflow.db` of the main checkout.
-Artifacts are stored beside a SQLite file. MLflow is imported by the first call, not with this module.
+`MLFLOW_TRACKING_URI` names a server or a database; by default, runs are in `.cache/mlflow/mlflow.db` of the main checkout.
+Artifacts are stored beside the database. MLflow is imported by the first call, not with this module.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.paths import find_cache_dir
+from pipeline.tracking.address import hide_password
 from pipeline.tracking.parents import find_parent_page, find_parents
 from pipeline.tracking.pipeline_run import KEY, describe_pipeline
 from pipeline.tracking.spool import is_owner_dead
@@ -48,7 +49,7 @@ class RegisteredVersion(NamedTuple):
 
 
 def find_tracking_uri() -> str:
-    """Return `MLFLOW_TRACKING_URI`, or the SQLite file of the main checkout."""
+    """Return `MLFLOW_TRACKING_URI`, or the SQLite file of the main checkout; it may hold a password."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{_find_local_folder() / 'mlflow.db'}"
 
 
@@ -75,7 +76,8 @@ def _open_client() -> Iterator["MlflowClient"]:
         yield MlflowClient(tracking_uri=uri)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         reason = str(error).splitlines()[0][:300]
-        raise TrackingError(f"MLflow at {uri} cannot be used: {reason}; start it, or set MLFLOW_TRACKING_URI") from error
+        message = f"MLflow at {hide_password(uri)} cannot be used: {reason}; start it, or set MLFLOW_TRACKING_URI"
+        raise TrackingError(message) from error
 
 
 def _create_store(path: Path) -> None:
@@ -100,11 +102,15 @@ def _find_experiment(client: "MlflowClient") -> str:
 
 
 def _choose_artifacts_uri() -> str | None:
-    """Return a folder beside a SQLite store, since MLflow would use the working folder; None for a server, which has its own."""
+    """Return a folder beside the store, since MLflow would use the working folder; None for a server, which has its own."""
     uri = find_tracking_uri()
-    if not uri.startswith(_SQLITE):
-        return None
-    return (Path(uri.removeprefix(_SQLITE)).absolute().parent / "artifacts").as_uri()
+    return None if uri.startswith("http") else find_artifacts_folder(uri).as_uri()
+
+
+def find_artifacts_folder(uri: str) -> Path:
+    """Return the folder of the files of runs: beside a SQLite file, or in the main checkout for another database."""
+    folder = Path(uri.removeprefix(_SQLITE)).absolute().parent if uri.startswith(_SQLITE) else _find_local_folder()
+    return folder / "artifacts"
 
 
 def _find_run(client: "MlflowClient", spool_name: str) -> str | None:
@@ -145,15 +151,21 @@ def find_pipeline_run() -> RunAddress | None:
         return RunAddress(experiment_id, found[0]) if found else None
 
 
+def find_stale_runs() -> list[str]:
+    """Return the ids of RUNNING runs whose process on this machine has ended; raises a TrackingError."""
+    with _open_client() as client:
+        runs = client.search_runs([_find_experiment(client)], "attributes.status = 'RUNNING'")
+        return [str(run.info.run_id) for run in runs if is_owner_dead(run.data.tags)]
+
+
 def reap_stale_runs() -> list[str]:
     """Mark RUNNING runs as KILLED if their process on this machine has ended, and return their ids.
 
     Raises:
         TrackingError: when the server cannot be used.
     """
+    stale = find_stale_runs()
     with _open_client() as client:
-        runs = client.search_runs([_find_experiment(client)], "attributes.status = 'RUNNING'")
-        stale = [str(run.info.run_id) for run in runs if is_owner_dead(run.data.tags)]
         for run_id in stale:
             client.set_terminated(run_id, "KILLED")
     return stale
@@ -195,11 +207,7 @@ def read_champion() -> RegisteredVersion | None:
 
 
 def read_challenger() -> RegisteredVersion | None:
-    """Return the version with the alias `challenger`, or None if there is none.
-
-    Raises:
-        TrackingError: when the server cannot be used.
-    """
+    """Return the version with the alias `challenger`, or None if there is none; raises a TrackingError."""
     return _read_aliased(CHALLENGER)
 
 
@@ -225,11 +233,7 @@ def set_champion(version: str) -> None:
 
 
 def set_challenger(version: str) -> None:
-    """Move the alias `challenger` to a version.
-
-    Raises:
-        TrackingError: when the server cannot be used, or has no such version.
-    """
+    """Move the alias `challenger` to a version; raises a TrackingError like `set_champion`."""
     with _open_client() as client:
         client.set_registered_model_alias(MODEL, CHALLENGER, version)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from corpus.files import read_json, write_json
 from pipeline.tracking import delivery
 from pipeline.tracking import server as tracking
+from pipeline.tracking.address import hide_password
 from pipeline.tracking.run_start import describe_start
 from pipeline.tracking.spool import RunStatus, Spool, describe_owner, find_spools, pack_files
 
@@ -69,7 +70,9 @@ class TrackedRun:
         self._wake.set()
         self._thread.join(_DRAIN_S)
         if self._thread.is_alive():
-            self._problem = f"MLflow at {tracking.find_tracking_uri()} did not accept the run within {_DRAIN_S:g} s"
+            self._problem = (
+                f"MLflow at {hide_password(tracking.find_tracking_uri())} did not accept the run within {_DRAIN_S:g} s"
+            )
         if self._problem:
             warnings.warn(f"{self._problem}; the next tracked run delivers it from {self.spool.events_path}", stacklevel=2)
         return self._run_id

@@ -95,6 +95,7 @@ def test_every_other_value_arrives_unchanged(checkout: Path) -> None:
     served = read(run(checkout, "serve", f"PORT={value}", f"CHALLENGER={value}", f"SHARE={value}"))
     assert served == ["serve", f"--port={value}", f"--challenger={value}", f"--share={value}"]
     assert read(run(checkout, "ui", f"UI_PORT={value}")) == ["ui", f"--port={value}"]
+    assert read(run(checkout, "server", f"PREFECT_PORT={value}")) == ["server", f"--port={value}", "--runs-port=5000"]
     assert read(run(checkout, "worker", f"PREFECT_PORT={value}")) == ["worker", f"--server-port={value}"]
     deployed = read(run(checkout, "deploy", f"CRON={value}", f"TIMEZONE={value}"))
     assert deployed[2:] == [f"--cron={value}", f"--timezone={value}"]

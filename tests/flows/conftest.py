@@ -36,17 +36,26 @@ class PrefectService:
             "PREFECT_API_URL": self.url,
             "PREFECT_WORKER_QUERY_SECONDS": "1",
         }
-        self.home = home
+        self.home, self._port = home, port
         self._started: list[subprocess.Popen[bytes]] = []
         try:
-            self._start("server", "--port", str(port))
-            wait_until(self._is_healthy, 120)
+            self.server = self.start_server()
             self.run(ROOT, sys.executable, "-c", "from flows.deploy import ensure_work_pool; ensure_work_pool()")
-            self._start("worker", "--server-port", str(port))
+            self.worker = self.start_worker()
             wait_until(lambda: bool(self.ask("work_pools/cuepoint/workers/filter", {})), 120)
         except BaseException:
             self.stop()
             raise
+
+    def start_server(self) -> subprocess.Popen[bytes]:
+        """Start the server and wait until it answers."""
+        server = self._start("server", "prefect", "--port", str(self._port))
+        wait_until(self._is_healthy, 120)
+        return server
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        """Start a worker."""
+        return self._start("worker", "--server-port", str(self._port))
 
     def run(self, folder: Path, *command: str) -> str:
         """Run a client command in a folder and return its output."""
@@ -66,7 +75,7 @@ class PrefectService:
     def deploy(self, project: Path) -> str:
         """Deploy the flow of a project with the user's command, and return the deployment's id."""
         self.run(project, sys.executable, "-m", "cuepoint", "deploy", "--cron", "0 3 * * *", "--timezone", "Europe/Berlin")
-        return str(self.ask("deployments/name/reproduce/scheduled")["id"])
+        return str(self.ask("deployments/name/reproduce/cuepoint")["id"])
 
     def schedule(self, deployment_id: str, *, seconds_ahead: float = 2.0) -> str:
         """Schedule one run and return its id."""
@@ -93,6 +102,8 @@ class PrefectService:
     def stop(self) -> None:
         """End all started processes with their children; kill a process that still waits for its runs."""
         for process in reversed(self._started):
+            if process.poll() is not None:
+                continue
             family = psutil.Process(process.pid).children(recursive=True)
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -102,12 +113,13 @@ class PrefectService:
             process.kill()  # no effect if it has ended
             process.wait()
 
-    def _start(self, *arguments: str) -> None:
+    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a command of `cuepoint` as a user does."""
         command = [sys.executable, "-m", "cuepoint", *arguments]
-        with (self.home / f"{arguments[0]}.log").open("wb") as output:
+        with (self.home / f"{arguments[0]}.log").open("ab") as output:
             process = subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=output, stderr=subprocess.STDOUT)
         self._started.append(process)
+        return process
 
     def _is_healthy(self) -> bool:
         try:

@@ -1,6 +1,8 @@
 """Artefacts of a flow run on Prefect's page: progress, the table of stages, and the links."""
 
 import json
+import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,12 +11,32 @@ import pytest
 
 from flows.artefacts import StageTable, describe_duration, describe_results, show_results
 from flows.notification import LOGGER
-from flows.reproduce import STAGES
 from loopback import wait_until
 
 if TYPE_CHECKING:
     from conftest import PrefectService
 
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = """
+from pathlib import Path
+from prefect import flow
+from prefect.runtime import flow_run
+from flows.artefacts import StageTable, show_results
+
+@flow
+def broken():
+    table = StageTable(["render", "ingest", "validate", "train"])
+    show_results()
+    print(flow_run.id)
+    with table.stage("render"):
+        Path("dvc.lock").write_text("a")
+    with table.stage("ingest"):
+        pass
+    with table.stage("validate"):
+        raise ValueError('a row says "no"')
+
+broken(return_state=True)
+"""
 NOTIFY = "from flows.notification import ensure_notification; print(ensure_notification())"
 
 
@@ -41,43 +63,37 @@ def read_artefacts(service: "PrefectService", run_id: str) -> dict[str, Any]:
     return {artefact["key"]: artefact["data"] for artefact in found}
 
 
-@pytest.mark.slow
-def test_a_run_shows_its_progress_its_stages_and_its_results_and_a_second_one_that_nothing_changed(
-    project: Path, prefect_service: "PrefectService"
-) -> None:
-    deployment = prefect_service.deploy(project)
-    shown = []
-    for _ in range(2):
-        run_id = prefect_service.schedule(deployment)
-        assert prefect_service.wait_for(run_id, "COMPLETED", "FAILED", "CRASHED") == "Completed", prefect_service.read_logs(
-            run_id
-        )
-        shown.append(read_artefacts(prefect_service, run_id))
-    first, second = shown
-    assert first["progress"] == second["progress"] == 100
-    rows = json.loads(first["stages"])
-    assert [row["stage"] for row in rows] == list(STAGES)
-    assert {row["state"] for row in rows} == {"done"}
-    assert all(row["time"].endswith(" s") and row["started"] for row in rows)
-    assert {row["state"] for row in json.loads(second["stages"])} == {"unchanged"}
-    assert "| page | address |" in first["results"]
-
-
 def read_notification(service: "PrefectService", run_id: str) -> str:
     logs = service.ask("logs/filter", {"logs": {"flow_run_id": {"any_": [run_id]}}})
     return "\n".join(log["message"] for log in logs if log["name"] == LOGGER)
 
 
 @pytest.mark.slow
-def test_a_failed_run_shows_where_it_stopped_and_gets_a_line_from_the_notification(
-    project: Path, prefect_service: "PrefectService"
+def test_a_run_shows_its_progress_its_stages_and_its_results_and_a_failure_writes_a_line(
+    prefect_service: "PrefectService", tmp_path: Path
 ) -> None:
-    first, second = (prefect_service.run(project, sys.executable, "-c", NOTIFY) for _ in range(2))
+    first, second = (prefect_service.run(ROOT, sys.executable, "-c", NOTIFY) for _ in range(2))
     assert first == second
-    program = project / "program.py"
-    program.write_text(program.read_text(encoding="utf-8") + "\nassert stage != 'ingest', 'bad \"rows\"'\n")
-    run_id = prefect_service.schedule(prefect_service.deploy(project))
-    assert prefect_service.wait_for(run_id, "COMPLETED", "FAILED", "CRASHED") == "Failed"
-    states = {row["stage"]: row["state"] for row in json.loads(read_artefacts(prefect_service, run_id)["stages"])}
-    assert (states["render"], states["ingest"], states["validate"]) == ("done", "failed", "waiting")
-    wait_until(lambda: "of reproduce ended as Failed: " in read_notification(prefect_service, run_id))
+    run_id = prefect_service.run(tmp_path, sys.executable, "-c", PROGRAM).splitlines()[-1]
+    shown = read_artefacts(prefect_service, run_id)
+    assert shown["progress"] == 50
+    rows = json.loads(shown["stages"])
+    assert [(row["stage"], row["state"]) for row in rows] == [
+        ("render", "done"),
+        ("ingest", "unchanged"),
+        ("validate", "failed"),
+        ("train", "waiting"),
+    ]
+    assert all(row["time"].endswith(" s") and row["started"] for row in rows[:3])
+    assert "| page | address |" in shown["results"]
+    message = 'run .* of broken ended as Failed: .*a row says "no"'
+    wait_until(lambda: re.search(message, read_notification(prefect_service, run_id)) is not None)
+
+
+@pytest.mark.slow
+def test_a_notification_names_a_block_that_does_not_exist(prefect_service: "PrefectService") -> None:
+    environment = prefect_service.env | {"CUEPOINT_NOTIFY": "slack-webhook/nobody"}
+    result = subprocess.run(
+        [sys.executable, "-c", NOTIFY], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert "CUEPOINT_NOTIFY=slack-webhook/nobody names no block of this Prefect server; write type/name" in result.stderr
