@@ -23,6 +23,7 @@ HEAVY = ("torch", "dvc", "mlflow", "bentoml", "prefect", "faiss", "onnxruntime",
 COMMANDS = (
     *("index", "search", "serve", "status", "ui", "server", "worker"),
     *("repro", "summary", "bench", "models", "corpus", "deploy", "challenger"),
+    *("watch", "feedback"),
 )
 
 
