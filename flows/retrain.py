@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.artefacts import StageTable, show_results
+from flows.claim import claim_run
 from flows.reproduce import STAGES, reproduce_stage
 from flows.retraining.judging import Verdict, judge_and_promote
 from pipeline import paths
@@ -28,6 +29,7 @@ _STATES = {"promoted": "Promoted", "rejected": "Rejected", "nothing to do": "Not
 @flow(name="retrain", persist_result=False)
 def retrain(why: str = "the schedule") -> State[None]:
     """Retrain and decide about the bundle; `why` says what started the run. A rejection is a result, not a failure."""
+    claim_run()
     try:
         with hold_lock(paths.find_cache_dir() / "locks" / "retrain.lock", what="the flow retrain"):
             table = StageTable(STAGES)

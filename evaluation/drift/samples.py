@@ -29,11 +29,11 @@ class Feedback(NamedTuple):
 class Sample:
     """One side of the comparison. Parts that are unknown are None, and no test runs on them.
 
-    Letters: N sentences, E embedding width, V videos.
+    Letters: N sentences, U sentences that did not make the vocabulary, E embedding width, V videos.
     """
 
     num_words: Floats  # (N,)
-    has_unknown: NDArray[np.bool_]  # (N,) whether a sentence has a word that the models never saw
+    has_unknown: NDArray[np.bool_]  # (U,) whether a sentence has a word that the models never saw
     texts: Sequence[str] | None = None  # N sentences
     verbs: Sequence[str] | None = None  # N main verbs
     vectors: Floats | None = None  # (N, E) of the sentences

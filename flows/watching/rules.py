@@ -18,7 +18,7 @@ class WatchRules(Params):
 
     min_rows: PositiveInt = 100  # a window waits for so many sentences
     max_rows: PositiveInt = 500  # the newest ones count
-    level: float = Field(0.05, gt=0, lt=1)  # of a false alarm on one window
+    level: float = Field(0.05, ge=0.01, lt=1)  # of a false alarm on one window; 999 permutations reach no less in ten tests
     persist: PositiveInt = 2  # windows in a row with drift; they share no sentence
     cooldown_h: float = Field(24, ge=0)  # between two retrains
     budget: PositiveInt = 3  # retrains in `budget_days`

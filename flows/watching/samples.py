@@ -19,6 +19,7 @@ from serving.traffic.rows import TrafficRow
 
 MOST_REFERENCE = 1000  # sentences of training that are drawn
 MOST_SEARCHED = 200  # of validation, whose answers no training has seen
+LEAST_HELD_OUT = 200  # sentences of validation that stand for the reference alone
 REPEAT_S = 600.0  # a sentence asked again within ten minutes counts once: people page, reload and share
 _SEED = 2026
 _MODEL_CHARACTERS = 12  # of the bundle's version in a row
@@ -36,23 +37,25 @@ class Places(NamedTuple):
 def build_reference(places: Places, reader: SentenceReader, *, feedback: Feedback | None) -> Sample:
     """Return a sentence of each video of training and validation, the answers to those of validation, and the videos.
 
-    The models never learned from the sentences of validation, so their answers are what the service would give.
+    The models never learned from the sentences of validation, so their answers and unknown words are what the service would
+    meet; those of training made the vocabulary. With enough videos of validation, training is left out altogether.
 
     Raises:
         FileNotFoundError: when corpus, bundle or index are missing.
     """
     corpus = load_corpus(places.corpus_dir)
-    sentences = reader.read(draw_texts(corpus, (TRAIN, VALIDATION), most=MOST_REFERENCE))
+    asked = draw_texts(corpus, (VALIDATION,), most=MOST_REFERENCE)
+    is_enough = len(asked) >= LEAST_HELD_OUT
+    sentences = reader.read(asked if is_enough else draw_texts(corpus, (TRAIN, VALIDATION), most=MOST_REFERENCE))
     predictor = load_predictor(places.bundle_dir, places.index_dir, num_threads=1)
-    asked = draw_texts(corpus, (VALIDATION,), most=MOST_SEARCHED)
     videos = [video.video_id for video in corpus.videos if video.split in (TRAIN, VALIDATION)]
     return Sample(
         texts=sentences.texts,
         num_words=sentences.num_words,
-        has_unknown=np.array([bool(words) for words in sentences.unknown_words], dtype=bool),
+        has_unknown=np.array([bool(reader.find_unknown(text)) for text in asked], dtype=bool),
         verbs=sentences.verbs,
         vectors=sentences.vectors,
-        answers=_collect([_judge(answer) for answer in search_all(predictor, asked)]),
+        answers=_collect([_judge(answer) for answer in search_all(predictor, asked[:MOST_SEARCHED])]),
         feedback=feedback,
         clips=_average(predictor.collection.clips, videos) if isinstance(predictor, MomentPredictor) else None,
     )

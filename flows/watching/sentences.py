@@ -45,12 +45,13 @@ class SentenceReader:
         return Sentences(
             texts=tuple(texts),
             num_words=np.array([len(tokenize(text)) for text in texts], dtype=np.float64),
-            unknown_words=tuple(map(self._find_unknown, texts)),
+            unknown_words=tuple(map(self.find_unknown, texts)),
             verbs=tuple(map(find_verb, texts)),
             vectors=self._embed(texts),
         )
 
-    def _find_unknown(self, text: str) -> tuple[str, ...]:
+    def find_unknown(self, text: str) -> tuple[str, ...]:
+        """Return the words of a sentence that the models never saw; none if they have no vocabulary."""
         return tuple(self.bundle.tokenizer.find_unknown(text)) if isinstance(self.bundle, Bundle) else ()
 
     def _embed(self, texts: Sequence[str]) -> Floats | None:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 from corpus.files import write_bytes
 from evaluation.drift.comparison import Comparison, compare
 from evaluation.drift.examples import choose_examples
-from evaluation.drift.memory_autoencoder import RebuildError
 from evaluation.drift.outliers import METHODS, find_odd
 from evaluation.drift.report import Report, build_markdown, build_page
 from evaluation.drift.samples import Sample
@@ -49,9 +48,8 @@ def watch(
     now_s: float,
     records: bool,
     with_autoencoder: bool = False,
-    out_dir: Path | None = None,
 ) -> Watched:
-    """Compare the newest window with training and write `drift.html` and `drift.md` to `out_dir`, else `watch_dir`.
+    """Compare the newest window with training and write `drift.html` and `drift.md` to `watch_dir`.
 
     With `records`, the window starts after the last recorded one and counts for the rules; without, the newest rows are
     compared and nothing is remembered. The caller starts the retrain and records it.
@@ -82,13 +80,17 @@ def watch(
         model=reader.bundle.version[:12],
         action=action.reason,
     )
-    folder = out_dir or watch_dir
-    markdown = build_markdown(report)
-    write_bytes(folder / PAGE, build_page(report).encode())
-    write_bytes(folder / MARKDOWN, markdown.encode())
+    page = _write(report, watch_dir)
     if records:  # last: a watch that is killed looks at its window again
         save_state(watch_dir, state)
-    return Watched(action, comparison, markdown, folder / PAGE, len(rows))
+    return Watched(action, comparison, build_markdown(report), page, len(rows))
+
+
+def _write(report: Report, folder: Path) -> Path:
+    """Write the page and the Markdown, and return the path of the page."""
+    write_bytes(folder / MARKDOWN, build_markdown(report).encode())
+    write_bytes(folder / PAGE, build_page(report).encode())
+    return folder / PAGE
 
 
 def take_window(state_dir: Path, rules: WatchRules, *, since_s: float) -> list[TrafficRow]:
@@ -125,8 +127,12 @@ def _find_odd(reference: Sample, window: Sample, *, with_autoencoder: bool) -> d
     """Return the odd sentences of a window by each method, with their score in units of the threshold."""
     if reference.vectors is None or window.vectors is None or window.texts is None:
         return {}
+    methods = dict(METHODS)
+    if with_autoencoder:
+        from evaluation.drift.memory_autoencoder import RebuildError  # loads torch
+
+        methods[AUTOENCODER] = RebuildError
     odd = {}
-    methods = METHODS | ({AUTOENCODER: RebuildError} if with_autoencoder else {})
     for name, fit in methods.items():
         found = find_odd(name, fit(reference.vectors), window.vectors, share=ODD_SHARE)
         odd[name] = tuple((window.texts[one], float(found.scores[one] / found.threshold)) for one in found.odd)

@@ -20,7 +20,7 @@ class BestMoment(Params):
     start_s: float
     end_s: float
     score: float
-    confidence: float | None
+    confidence: float | None = None  # without calibration
 
 
 class TrafficRow(Params):
@@ -42,7 +42,7 @@ class TrafficRow(Params):
     is_limited: bool  # whether the client limited videos, scores or confidence
     verdict: Verdict
     num_moments: int
-    best: BestMoment | None
+    best: BestMoment | None = None  # of an empty collection
     model: str
     index: str
     variant: str

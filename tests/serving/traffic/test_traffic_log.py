@@ -61,6 +61,17 @@ def test_a_row_has_sentence_answer_and_versions(tmp_path: Path) -> None:
     assert abs(row.time_s - time.time()) < 600
 
 
+def test_an_answer_without_moments_or_confidence_is_read_back(tmp_path: Path) -> None:
+    none = answer().model_copy(update={"moments": [], "found": False, "verdict": Verdict.NOT_FOUND})
+    unsure = answer(number=1)
+    unsure = unsure.model_copy(update={"moments": [unsure.moments[0].model_copy(update={"confidence": None})]})
+    write(tmp_path, none, unsure)
+    first, second = read_rows(tmp_path / FOLDER)
+    assert (first.best, first.num_moments, first.verdict) == (None, 0, Verdict.NOT_FOUND)
+    assert second.best is not None
+    assert second.best.confidence is None
+
+
 @pytest.mark.parametrize("rule", ["hashed", "left_out"])
 def test_text_that_is_not_kept_is_nowhere_on_disk(tmp_path: Path, rule: str) -> None:
     write(tmp_path, answer(), answer(number=1), answer("a blue zebra", number=2), text=rule)
