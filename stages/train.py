@@ -50,7 +50,8 @@ def main() -> None:
         tags=collect_lineage([paths.CORPUS, paths.ENCODER, paths.FEATURES]),
     )
     if not result.curve:
-        print(f"train {role}: the preset has no losses, so nothing was trained")
+        reason = "the corpus has no training sentences" if plan.chosen.losses else "the preset has no losses"
+        print(f"train {role}: {reason}, so nothing was trained")
         return
     print(f"train {role}: {describe(result.best, len(result.curve), plan.chosen.list_combinations())}")
 

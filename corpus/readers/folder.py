@@ -56,7 +56,7 @@ class FolderReader(Reader):
             collect_windows(collector, path, reader=self, origin=_ORIGIN)
         else:
             self._read_json(path, collector)
-        return collector.finish(empty=f"{path} holds no queries; write one a line")
+        return collector.finish(empty=f"{path} holds no queries; write one a line, or search without any: cuepoint index {root}")
 
     def _read_json(self, path: Path, collector: Collector) -> None:
         names = VideoNames(self.name_video)

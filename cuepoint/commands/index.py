@@ -69,13 +69,15 @@ def run(options: argparse.Namespace) -> int:
     try:
         with explain_unwritable(output, _REMEDY):
             report = index_folder(options.folder, bundle_dir=bundle_dir, output_dir=output, num_workers=options.workers)
-            update_thumbnails(output, num_threads=options.workers)
+            thumbnails = update_thumbnails(output, num_workers=options.workers)
     except NoReadableVideoError as error:
         _say_left_out(error.left_out)
         raise
     _say_left_out(report.left_out)
     for name, text in report.notes:
         say(f"note: {name}: {text}")
+    for name, reason in thumbnails.left_out:
+        say(f"note: {name}: it has no thumbnails: {reason}")
     if report.passed_over:
         say(describe_passed_over(report.passed_over))
     print(to_printable(_summarize(report, output)))

@@ -22,10 +22,13 @@ class TrainInputs:
     encoders: Encoders
 
     def __post_init__(self) -> None:
-        """Refuse features of other encoders, and a corpus without training queries."""
+        """Refuse features of other encoders."""
         require_own_features(self.encoders, self.store)
-        if not self.corpus.of_split(TRAIN).queries:
-            raise ValueError("the corpus has no query in the split 'train'; add videos or lower ingest.test_share")
+
+    @property
+    def has_lessons(self) -> bool:
+        """Whether there are sentences to learn from."""
+        return bool(self.corpus.of_split(TRAIN).queries)
 
     def to_json(self, streams: Sequence[str]) -> dict[str, Any]:
         """Return hashes of all data that affect the weights of a model that reads these streams."""
@@ -38,8 +41,8 @@ class TrainInputs:
 
 
 def measure_longest(corpus: Corpus) -> float:
-    """Return the length of the longest training video in seconds."""
-    return max(video.duration_s for video in corpus.of_split(TRAIN).videos)
+    """Return the length of the longest training video in seconds, without any that of the longest video."""
+    return max(video.duration_s for video in corpus.of_split(TRAIN).videos or corpus.videos)
 
 
 def measure_dims(inputs: TrainInputs, streams: Sequence[str]) -> InputDims:

@@ -65,12 +65,12 @@ def start(plan: PretrainPlan, corpus: Corpus) -> Start:
     """Build the encoders and the objective with weights from the plan's seed.
 
     Raises:
-        ValueError: when the corpus has no training video, the stream that the objective trains is missing, or the objective
+        ValueError: when the objective learns and the corpus has no training video, the stream that it trains is missing, or it
             needs sentences and the corpus has none.
     """
     _require_trained_stream(plan)
     train = corpus.of_split(TRAIN)
-    if not train.videos:
+    if not train.videos and plan.objective.training is not None:
         raise ValueError("the corpus has no video in the split 'train'; add videos or lower ingest.test_share")
     texts = [query.text for query in train.queries]
     torch.manual_seed(plan.seed)

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from pipeline.resumable import open_state
 from pipeline.tracking.tracked_run import TrackedRun, flatten
 from pipeline.training.curves import format_csv
 from pipeline.training.inputs import TrainInputs, measure_dims, measure_longest
-from pipeline.training.roles import TrainPlan, build_module
+from pipeline.training.roles import ROLES, TrainPlan, build_module
 from pipeline.training.tracked import COMBINATION, CURVES, METRICS, TUNING, UNTRAINED, finish_run, run_tracked, summarize
 from pipeline.training.tuning import Table, Tuned, tune
 
@@ -32,6 +33,7 @@ def train(plan: TrainPlan, inputs: TrainInputs, *, out_dir: Path, state_dir: Pat
 
     Every epoch writes the state to `state_dir`. A killed training resumes from it and ends with the same bytes.
     A role without losses is written untrained. If its preset has a choice of values, the validation split chooses them.
+    A floor is also written untrained if the corpus has no training queries; the report then has no figure of it.
     """
     torch.manual_seed(derive_seed(plan.seed, plan.role))
     made = _make(plan, inputs, state_dir, report)
@@ -64,12 +66,20 @@ class _Made(NamedTuple):
 
 def _make(plan: TrainPlan, inputs: TrainInputs, state_dir: Path, report: Report | None) -> _Made:
     chosen = plan.chosen
-    if chosen.losses:
+    if _learns(plan, inputs):
         module = build_module(plan, inputs, report)
         result = fit(module, state_dir=state_dir, device=choose_device(), show_progress=sys.stderr.isatty())
         return _Made(chosen.component, module.model, result, [])
     component, result, table = tune(plan, inputs) if chosen.tuning else Tuned(chosen.component, UNTRAINED, [])
     return _Made(component, component.build(measure_dims(inputs, component.streams)).eval(), result, table)
+
+
+def _learns(plan: TrainPlan, inputs: TrainInputs) -> bool:
+    """Tell whether a role is trained; a floor that cannot be is left out with a warning."""
+    if not plan.chosen.losses or inputs.has_lessons or not ROLES[plan.role].is_floor:
+        return bool(plan.chosen.losses)
+    warnings.warn(f"the corpus has no query in the split 'train': the floor {plan.role} is not trained", stacklevel=2)
+    return False
 
 
 def open_training(folder: Path, plan: TrainPlan, inputs: TrainInputs) -> Path:

@@ -47,12 +47,13 @@ class Role:
     load_data: Callable[[Any, TrainInputs, str], Any]
     module: type[Any]  # of RoleModule
     measure: Callable[[Sequence[Any], Any], list[Metrics]]  # on the data of a split
+    is_floor: bool = False  # stays untrained where there is nothing to learn from; the report then gives the reason
 
 
 ROLES: Mapping[str, Role] = {
     "retriever": Role(load_retriever, load_retriever_data, RetrieverModule, measure_retrievers),
     "localizer": Role(load_localizer, load_localizer_data, LocalizerModule, measure_localizers),
-    "blind": Role(load_blind, load_localizer_data, LocalizerModule, measure_localizers),
+    "blind": Role(load_blind, load_localizer_data, LocalizerModule, measure_localizers, is_floor=True),
 }
 
 
@@ -62,9 +63,19 @@ def load_plan(role: str, preset: str, seed: int) -> TrainPlan:
 
 
 def build_module(plan: TrainPlan, inputs: TrainInputs, report: Report | None = None) -> RoleModule:
-    """Build the untrained model of a role with its data."""
+    """Build the untrained model of a role with its data.
+
+    Raises:
+        ValueError: when the corpus has no training queries, or the store lacks a stream.
+    """
     role = ROLES[plan.role]
     component = plan.chosen.component
+    if not inputs.has_lessons:
+        raise ValueError(
+            f"the {plan.role} learns from sentences, but the corpus has no query in the split 'train'; add annotated videos, "
+            "lower ingest.test_share, or take models that learn nothing: dvc exp run -S train.models.retriever=shared_space "
+            "-S train.models.localizer=readout_shots"
+        )
     require_streams(plan, inputs.store)
     train_data = role.load_data(component, inputs, TRAIN)
     has_validation = bool(inputs.corpus.of_split(VALIDATION).queries)

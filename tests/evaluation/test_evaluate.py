@@ -47,6 +47,21 @@ def test_the_margin_is_the_localizer_minus_the_best_floor(metrics: dict[str, Any
 
 
 @pytest.mark.slow
+def test_floors_that_nothing_taught_have_a_reason_and_no_figures(
+    tmp_path: Path,
+    make_corpus: Factory,
+    make_world: Factory,
+    run_evaluation: Factory,
+) -> None:
+    inputs = make_world(tmp_path, make_corpus({"val": 1, "test": 2}))
+    group = run_evaluation(inputs, tmp_path / "report")["test"]
+    for name in ("prior", "blind"):
+        assert group["floors"][name]["R1_iou0.5"] is None
+        assert group["floors"][name]["reason"] == "the training split has no queries"
+    assert group["floors"][group["best_floor"]]["R1_iou0.5"] is not None
+
+
+@pytest.mark.slow
 def test_one_test_video_has_no_interval_and_no_shuffled_floor(
     tmp_path: Path,
     make_corpus: Factory,

@@ -17,7 +17,9 @@ from streams import write_store
 from corpus.store import FeatureStore, Fingerprint, FingerprintMismatchError, StreamStore, combine_fingerprints
 from models.artefacts.checkpoint import load_blind, load_localizer, load_retriever
 from models.contracts.batches import InputDims, StreamDims
+from models.localizers.readouts.readout_shots import ShotsParams
 from models.training.schema import derive_seed
+from pipeline.components.trained import TrainedComponent
 from pipeline.tracking import server as tracking
 from pipeline.training.inputs import TrainInputs, measure_dims
 from pipeline.training.role_training import train, train_tracked
@@ -93,10 +95,22 @@ def test_without_validation_queries_the_last_epoch_is_kept_with_a_warning(tmp_pa
     assert result.best["epoch"] == 2
 
 
-def test_a_corpus_without_training_queries_is_refused(tmp_path: Path) -> None:
+def test_a_role_that_learns_refuses_a_corpus_without_training_queries(tmp_path: Path) -> None:
     write_inputs(tmp_path, make_corpus(num_train=0))
-    with pytest.raises(ValueError, match="no query in the split 'train'; add videos or lower ingest.test_share"):
-        load_inputs(tmp_path)
+    with pytest.raises(ValueError, match="the localizer learns from sentences, .* -S train.models.localizer=readout_shots"):
+        train(make_plan("localizer"), load_inputs(tmp_path), out_dir=tmp_path / "out", state_dir=tmp_path / "state")
+
+
+def test_roles_that_learn_nothing_and_floors_need_no_training_queries(tmp_path: Path) -> None:
+    write_inputs(tmp_path, make_corpus(num_train=0))
+    plan, inputs = make_plan("localizer"), load_inputs(tmp_path)
+    shots = TrainedComponent(ShotsParams(name="readout_shots", num_cells=8), (), None, {"min_cells": [1, 2]})
+    result = train(replace(plan, chosen=shots), inputs, out_dir=tmp_path / "shots", state_dir=tmp_path / "state")
+    assert len(result.curve) == 2  # the validation split still chooses
+    assert load_localizer(tmp_path / "shots")[1].longest_s == 17.0  # of all videos
+    with pytest.warns(UserWarning, match="no query in the split 'train': the floor blind is not trained"):
+        floor = train(make_plan("blind"), inputs, out_dir=tmp_path / "blind", state_dir=tmp_path / "state")
+    assert floor.curve == []
 
 
 def test_features_of_other_encoders_are_refused(inputs: TrainInputs) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +28,31 @@ def save_thumbnails(path: Path, folder: Path, *, count: int) -> None:
         UndecodableError: naming the file and why it cannot be decoded.
         OSError: when a file cannot be read or written.
     """
+    write_thumbnails(draw_thumbnails(path, count=count), folder)
+
+
+def write_thumbnails(thumbnails: Iterable[bytes], folder: Path) -> None:
+    """Write thumbnails from `0.jpg` on.
+
+    Raises:
+        OSError: when a file cannot be written.
+    """
+    for number, content in enumerate(thumbnails):
+        write_bytes(folder / f"{number}.jpg", content)
+
+
+def draw_thumbnails(path: Path, *, count: int) -> Iterator[bytes]:
+    """Yield the JPEG of `count` thumbnails, in the proportions that players show.
+
+    Raises:
+        UndecodableError: naming the file and why it cannot be decoded.
+        OSError: when the file cannot be read.
+    """
     shown = read_shown_size(path)
     scale = min(1.0, MAX_SIDE_PX / max(shown))
     size = max(1, round(shown.width * scale)), max(1, round(shown.height * scale))
     times_s = (np.arange(count) + 0.5) * probe(path).duration_s / count
-    for number, square in enumerate(read_frames(path, times_s, max(size))):
+    for square in read_frames(path, times_s, max(size)):
         content = io.BytesIO()
         Image.fromarray(square).resize(size).save(content, format="JPEG", quality=JPEG_QUALITY)
-        write_bytes(folder / f"{number}.jpg", content.getvalue())
+        yield content.getvalue()
