@@ -27,7 +27,7 @@ PAGE = Path(__file__).with_suffix(".md")
 SECONDS = 7200  # of the video
 MOVING_S = 40  # of its start, which changes from second to second
 LIMIT_MIB = 1024
-SAMPLE_S = 0.1
+SAMPLE_S = 0.5  # listing all processes of the machine costs time
 ENCODE = """
 import sys
 from pathlib import Path
