@@ -55,6 +55,7 @@ _EXTRA_OF = {
     "tokenizers": "text",
     "ftfy": "text",
     "transformers": "text",
+    "psycopg2": "postgres",
     "prefect": "orchestrate",
     "sqlalchemy": "orchestrate",
 }
