@@ -9,9 +9,9 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 from prefect.logging import disable_run_logger
 
+import flows.watch as flow
 from corpus.moments import Moment
 from corpus.records import Corpus, Query, Video, save_corpus
-from flows import watch as flow
 from flows.watching.rules import WatchRules, WatchState, load_state, save_state
 from flows.watching.samples import Places, collapse_repeats, draw_texts
 from flows.watching.watching import MARKDOWN, PAGE, Watched, watch
