@@ -41,9 +41,13 @@ class StageTable:
         self._rows: dict[str, dict[str, Any]] = {
             stage: {"stage": stage, "state": WAITING, "started": "", "time": ""} for stage in stages
         }
-        self._progress = _show(lambda: create_progress_artifact(0.0, key="progress", description="Share of ended stages"))
+        self._progress = _show(
+            lambda: _take_id(create_progress_artifact(0.0, key="progress", description="Share of ended stages"))
+        )
         self._table = _show(
-            lambda: create_table_artifact(self._list_rows(), key="stages", description="Stages of the pipeline, in order")
+            lambda: _take_id(
+                create_table_artifact(self._list_rows(), key="stages", description="Stages of the pipeline")
+            )
         )
 
     @contextmanager
@@ -108,6 +112,12 @@ def _describe_file(name: str, path: Path) -> str:
         return f"| {name} | {path} does not exist |"
     address = path.resolve().as_uri()  # browsers open it when it is typed, not when it is clicked
     return f"| {name} | [{address}]({address}) |"
+
+
+def _take_id(created: object) -> UUID:
+    """Return the id of an artefact; Prefect's functions return a coroutine within an event loop only."""
+    assert isinstance(created, UUID)
+    return created
 
 
 def _replace_data(artefact_id: UUID, data: str) -> None:

@@ -79,8 +79,9 @@ def _save_log_block(client: SyncPrefectClient) -> UUID:
     auth = get_current_settings().api.auth_string
     url = f"{str(client.api_url).rstrip('/')}/logs/"
     block = Webhook(method="POST", url=SecretStr(url), headers=SecretDict(headers | _authorize(auth)))
-    saved = block.save(LOG_BLOCK, overwrite=True, _sync=True)
-    return UUID(str(saved))
+    saved = block.save(LOG_BLOCK, overwrite=True)
+    assert isinstance(saved, UUID)  # a coroutine only within an event loop
+    return saved
 
 
 def _authorize(auth: SecretStr | None) -> dict[str, str]:

@@ -64,7 +64,8 @@ def end_parent(client: "MlflowClient", run_id: str, status: str, time_ms: int) -
 
 
 def _find_parent_of(client: "MlflowClient", run_id: str) -> str | None:
-    return client.get_run(run_id).data.tags.get(PARENT_TAG)
+    found: str | None = client.get_run(run_id).data.tags.get(PARENT_TAG)
+    return found
 
 
 def write_note(client: "MlflowClient", run_id: str) -> None:
