@@ -42,10 +42,11 @@ def list_models(places: ModelPlaces) -> list[str]:
     """Return the lines of the list, as a terminal shows them."""
     models = describe_models(places)
     rows = [ListedModel("model", "size", "licence", "here", ""), *models]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    columns = [[row.name, row.size, row.licence] for row in rows]
+    widths = [max(map(len, texts)) for texts in zip(*columns, strict=True)]
     lines = []
-    for row in rows:
-        lines.append("  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row.state]))
+    for row, texts in zip(rows, columns, strict=True):
+        lines.append("  ".join([*(text.ljust(width) for text, width in zip(texts, widths, strict=True)), row.state]))
         lines += [f"    {line}" for line in textwrap.wrap(row.good_for, _COLUMNS)]
     pairs = f"All but real: {load_folder_search(places.presets).good_for}"
     consent = textwrap.wrap(_CONSENT, _COLUMNS) if any(model.is_research_only for model in models) else []
