@@ -1,14 +1,12 @@
 """Leftovers of killed processes in Prefect: runs that nobody carries out any more, and slots that nobody holds."""
 
 import json
-import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import httpx
-import psutil
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
@@ -16,10 +14,13 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.settings import get_current_settings
 from prefect.states import Crashed
 
+from flows.claim import find_dead_owner
 from pipeline.doctor.checks import NotCheckedError
 from pipeline.doctor.findings import Finding
 
-_WORKING = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+_AT_WORK = FlowRunFilter(
+    state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]))
+)
 _EXPIRATIONS = "expirations.json"
 
 
@@ -31,33 +32,16 @@ def find_leftovers(_: Path) -> Iterator[Finding]:
     """
     try:
         with get_client(sync_client=True) as client:
-            stranded, working = _split_runs(client)
-            for run in stranded:
-                yield Finding(
-                    f"Prefect shows run {run.name} as {run.state_name}, but {_name(run)} has ended", partial(_crash, run)
-                )
-            if not working and not _has_lease():
+            runs = client.read_flow_runs(flow_run_filter=_AT_WORK)
+            stranded = {run.id: owner for run in runs if (owner := find_dead_owner(run.labels))}
+            for run in runs:
+                if run.id in stranded:
+                    what = f"run {run.name} is {run.state_name}, but its process {stranded[run.id]} has ended"
+                    yield Finding(what, partial(_crash, run))
+            if len(stranded) == len(runs) and not _has_lease():
                 yield from _find_leaked_slots(client)
     except httpx.ConnectError as error:
         raise NotCheckedError("no Prefect server answers; run: cuepoint server") from error
-
-
-def _split_runs(client: SyncPrefectClient) -> tuple[list[FlowRun], list[FlowRun]]:
-    """Return the runs at work whose process on this machine has ended, and the others."""
-    at_work = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_WORKING)))
-    runs = client.read_flow_runs(flow_run_filter=at_work)
-    stranded = [run for run in runs if _has_ended(run)]
-    return stranded, [run for run in runs if run not in stranded]
-
-
-def _has_ended(run: FlowRun) -> bool:
-    """Tell whether the process of a run was on this machine and has ended; a run without a known process may live."""
-    host, _, number = (run.infrastructure_pid or "").rpartition(":")
-    return host == socket.gethostname() and number.isdecimal() and not psutil.pid_exists(int(number))
-
-
-def _name(run: FlowRun) -> str:
-    return f"process {(run.infrastructure_pid or '').rpartition(':')[2]}"
 
 
 def _crash(run: FlowRun) -> str:

@@ -7,8 +7,8 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.artefacts import StageTable, show_results
+from flows.claim import claim_run
 from flows.limits import reserve_gpu
-from flows.worker import end_with_worker
 from pipeline.dvc.process import DvcError, run_dvc
 from pipeline.entry import run_main
 from pipeline.tracking.champion import Decision, challenge_champion
@@ -23,7 +23,7 @@ _ATTEMPTS = 2000  # more than a day of waiting for another `dvc`
 @flow(name="reproduce", persist_result=False)
 def reproduce() -> None:
     """Bring the pipeline of this checkout up to date and decide whether its bundle becomes the champion."""
-    end_with_worker()
+    claim_run()
     table = StageTable(STAGES)
     for stage in STAGES:
         with table.stage(stage):

@@ -54,6 +54,7 @@ _EXTRA_OF = {
     "pymilvus": "milvus",
     "tokenizers": "text",
     "transformers": "text",
+    "psycopg2": "postgres",
     "prefect": "orchestrate",
     "sqlalchemy": "orchestrate",
 }

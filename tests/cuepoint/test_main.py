@@ -22,20 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "dvc", "mlflow", "bentoml", "prefect", "faiss", "onnxruntime", "numpy", "pydantic", "rich", "av")
 COMMANDS = (
     *("index", "search", "serve", "status", "ui", "server", "worker"),
-    *(
-        "repro",
-        "summary",
-        "bench",
-        "models",
-        "corpus",
-        "deploy",
-        "retrain",
-        "gate",
-        "explain",
-        "rollback",
-        "rebuild",
-        "challenger",
-    ),
+    *("repro", "summary", "bench", "models", "corpus", "deploy", "challenger", "doctor"),
+    *("retrain", "gate", "explain", "rollback", "rebuild"),
 )
 
 
