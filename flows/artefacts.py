@@ -45,9 +45,7 @@ class StageTable:
             lambda: _take_id(create_progress_artifact(0.0, key="progress", description="Share of ended stages"))
         )
         self._table = _show(
-            lambda: _take_id(
-                create_table_artifact(self._list_rows(), key="stages", description="Stages of the pipeline")
-            )
+            lambda: _take_id(create_table_artifact(self._list_rows(), key="stages", description="Stages of the pipeline"))
         )
 
     @contextmanager

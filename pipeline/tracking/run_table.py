@@ -21,7 +21,8 @@ METRICS = (
     "best/val/loss",
 )
 VIEW = "cuepoint"
-_ATTRIBUTES = ("Dataset", "Source", "Version")
+_WIDTHS = {"Run Name": 330, "Dataset": 170, "Source": 130, "Version": 80}  # of columns, in pixels
+_METRIC_WIDTH = 190
 _TAG = f"mlflow.sharedViewState.{VIEW}"
 _NOTE_TAG = "mlflow.note.content"
 NOTE = """Each top-level run is a run of the pipeline with the figures of its evaluation. Below it are the trainings of its roles.
@@ -39,7 +40,15 @@ def save_view(client: "MlflowClient", experiment_id: str) -> None:
 
 def describe_view(created_ms: int) -> str:
     """Return the view as MLflow's page saves it."""
-    columns = [*(f"attributes.`{name}`" for name in _ATTRIBUTES), *(f"metrics.`{name}`" for name in METRICS)]
-    state = {"orderByKey": f"metrics.`{MAIN}`", "orderByAsc": False, "selectedColumns": columns}
+    widths = {f"attributes.`{name}`": width for name, width in _WIDTHS.items()}
+    widths |= {f"metrics.`{name}`": _METRIC_WIDTH for name in METRICS}
+    columns = list(widths)
+    state = {
+        "orderByKey": f"metrics.`{MAIN}`",
+        "orderByAsc": False,
+        "selectedColumns": columns[1:],  # the name is always shown
+        "columnOrder": columns,
+        "columnWidths": widths,
+    }
     envelope = {"name": "Cuepoint", "createdAt": created_ms, "updatedAt": created_ms, "state": json.dumps(state)}
     return json.dumps(envelope)

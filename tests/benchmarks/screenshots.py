@@ -3,7 +3,8 @@
     python tests/benchmarks/screenshots.py mlflow CHECKOUT    # docs/mlflow-runs.png, docs/mlflow-compare.png
     python tests/benchmarks/screenshots.py prefect CHECKOUT   # docs/prefect-run.png, of the latest flow run
 
-CHECKOUT has at least two pipeline runs, and a flow run whose Prefect server had its home in .cache/prefect.
+CHECKOUT has at least two pipeline runs, and a flow run whose Prefect server had its home in .cache/prefect. PREFECT_API_URL names
+a server that is running, for a picture of a run at work.
 """
 
 import argparse
@@ -33,7 +34,7 @@ COMPARED = 4
 def picture_mlflow(checkout: Path, page: Page) -> None:
     """Picture the table of the runs, and the comparison of the latest pipeline runs."""
     store = f"sqlite:///{checkout.resolve() / '.cache/mlflow/mlflow.db'}"
-    with serve("ui", "--port", MLFLOW_TRACKING_URI=store, path="/health") as url:
+    with serve("ui", MLFLOW_TRACKING_URI=store, path="/health") as url:
         page.goto(f"{url}/#/experiments/1/runs?viewStateShareKey={VIEW}")
         page.get_by_text(MAIN).first.wait_for()
         hide_notices(page)
@@ -41,7 +42,9 @@ def picture_mlflow(checkout: Path, page: Page) -> None:
         runs = json.dumps(list_pipeline_runs(url))
         page.goto(f'{url}/#/compare-runs?runs={runs}&experiments=["1"]')
         page.get_by_text("Run details").first.wait_for()
-        page.screenshot(path=DOCS / "mlflow-compare.png", full_page=True)
+        page.get_by_text("Visualizations").first.click()  # folds them up
+        page.wait_for_timeout(3000)
+        page.screenshot(path=DOCS / "mlflow-compare.png")
 
 
 def list_pipeline_runs(url: str) -> list[str]:
@@ -54,7 +57,9 @@ def list_pipeline_runs(url: str) -> list[str]:
 def picture_prefect(checkout: Path, page: Page) -> None:
     """Picture the page of the latest flow run with its artefacts."""
     home = str(checkout.resolve() / ".cache/prefect")
-    with serve("server", "--port", PREFECT_HOME=home, path="/api/health") as url:
+    running = os.environ.get("PREFECT_API_URL", "").removesuffix("/api")
+    server = contextlib.nullcontext(running) if running else serve("server prefect", PREFECT_HOME=home, path="/api/health")
+    with server as url:
         body = {"sort": "START_TIME_DESC", "limit": 1}
         (run,) = httpx.post(f"{url}/api/flow_runs/filter", json=body, timeout=LIMIT_S).raise_for_status().json()
         page.goto(f"{url}/runs/flow-run/{run['id']}?tab=Artifacts")
@@ -74,11 +79,11 @@ def hide_notices(page: Page) -> None:
 
 
 @contextlib.contextmanager
-def serve(command: str, port_option: str, *, path: str, **variables: str) -> Iterator[str]:
+def serve(command: str, *, path: str, **variables: str) -> Iterator[str]:
     """Start `cuepoint ui` or `cuepoint server` on a free port, yield its address when it answers, and stop it at the end."""
     port = find_free_port()
     url = f"http://127.0.0.1:{port}"
-    arguments = [sys.executable, "-m", "cuepoint", command, port_option, str(port)]
+    arguments = [sys.executable, "-m", "cuepoint", *command.split(), "--port", str(port)]
     server = subprocess.Popen(arguments, env={**build_environment(), **variables})
     try:
         wait_until(lambda: answers(f"{url}{path}"), LIMIT_S)

@@ -4,7 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 from loopback import is_running, wait_until
@@ -63,5 +62,5 @@ def test_the_stage_of_a_killed_dvc_ends_and_the_next_run_is_the_only_writer(repo
     assert again.returncode == 0, again.stderr
     assert len((repo / "runs.log").read_text().split()) == 2
     assert {path.name: path.read_text() for path in (repo / "out").iterdir()} == {"first": "whole", "second": "whole"}
-    assert not any(psutil.pid_exists(int(number)) for number in (repo / "runs.log").read_text().split())
+    assert not any(is_running(int(number)) for number in (repo / "runs.log").read_text().split())
     assert [finding for name, check in CHECKS.items() if name != "MLflow" for finding in check(repo)] == []

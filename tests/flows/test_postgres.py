@@ -18,16 +18,18 @@ from loopback import find_free_port, is_running, wait_until
 from pipeline.dvc.process import build_environment
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+PROGRAMS = ("initdb", "postgres", "pg_isready", "createdb")
 USER, PASSWORD = "cuepoint", "not-to-be-shown"
 
 
 def find_programs() -> Path:
     """Return the folder of PostgreSQL's programs; skip the test if there is none."""
-    found = shutil.which("initdb")
-    folders = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not folders:
-        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    return folders[-1]
+    found = shutil.which("pg_isready")
+    folders = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), *([Path(found).parent] if found else [])]
+    for folder in folders:
+        if all((folder / name).exists() for name in PROGRAMS):
+            return folder
+    pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
 
 
 def find_owner() -> str | None:
