@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from corpus.code import find_closure
 from corpus.media import Display, ExaminedFile, count_clips, decoder_version
+from corpus.media.pictures.near_duplicates import encode_distinct
+from corpus.media.pictures.upright import Images
 from corpus.media.pictures.views import iter_views
 from corpus.moments import Ints
 from corpus.store import Half
@@ -76,14 +78,17 @@ class ClassIndexer:
         return build_video(logits, features, duration_s)._replace(notes=file.info.notes)
 
     def _classify(self, display: Display, duration_s: float, first_frame: int) -> Iterator[Half]:
-        """Yield the logits and features of frames side by side, (n, K + D)."""
+        """Yield the logits and features of frames side by side, (n, K + D). The first frame of each batch is classified."""
         batches = iter_views(
             display, self._sampling, duration_s=duration_s, frames_per_batch=FRAMES_PER_BATCH, first_frame=first_frame
         )
         for views in batches:
-            found = self._networks.classify(views)
-            with np.errstate(over="ignore"):  # `build_video` says it of logits; ReLU6 bounds features
-                yield np.concatenate([found.logits, found.features], axis=1).astype(np.float16)
+            yield encode_distinct(views, self._sampling.reuse_below, self._classify_frames)
+
+    def _classify_frames(self, views: Images) -> Half:
+        found = self._networks.classify(views)
+        with np.errstate(over="ignore"):  # `build_video` says it of logits; ReLU6 bounds features
+            return np.concatenate([found.logits, found.features], axis=1).astype(np.float16)
 
 
 def build_video(logits: Half, features: Half, duration_s: float) -> ClassifiedVideo:

@@ -33,6 +33,8 @@ class ViewSampling(Params):
     frame_rate_hz: PositiveFloat
     size_px: PositiveInt
     views: tuple[View, ...] = Field(min_length=1)
+    # Frames whose views differ less, in levels, from those of the frame encoded last reuse its features: see `near_duplicates`.
+    reuse_below: float = Field(default=0.0, ge=0, le=255, exclude_if=lambda value: value == 0)
 
 
 def iter_views(

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,21 @@ def test_the_index_holds_what_the_classifier_says_of_each_frame(class_project: C
         assert np.array_equal(video.pooled[0], pool_frames(own.logits))
         assert np.array_equal(video.fits, average_shots(own.logits, video.shots))
         assert video.shots.tolist() == [[0, own.num_clips]]
+
+
+def test_frames_that_nearly_equal_the_one_before_them_are_classified_once(class_project: ClassProject) -> None:
+    bundle, lengths = load_class_bundle(class_project.bundle), list[int]()
+    sampling = bundle.manifest.sampling.model_copy(update={"reuse_below": 2.0})
+    indexer = ClassIndexer(replace(bundle, manifest=bundle.manifest.model_copy(update={"sampling": sampling})))
+    classify = indexer._networks.classify
+    indexer._networks.classify = lambda views: (lengths.append(len(views)), classify(views))[1]  # type: ignore[method-assign]
+    found = indexer.encode_file(class_project.videos / "white.mp4", report=lambda _: None)  # 8 frames of one colour
+    assert lengths == [1]
+    every = ClassIndexer(bundle).encode_file(class_project.videos / "white.mp4", report=lambda _: None)
+    assert found.logits.shape == every.logits.shape
+    assert np.abs(found.logits.astype(np.float32) - every.logits).max() <= 0.05 * np.abs(every.logits).max()
+    assert "reuse_below" not in bundle.manifest.sampling.model_dump()  # bundles from before the setting keep their hashes
+    assert "reuse_below" in sampling.model_dump()
 
 
 def test_a_search_over_the_index_is_that_of_the_recipe(class_project: ClassProject) -> None:
