@@ -39,7 +39,7 @@ def test_a_drawn_gain_has_its_size_on_average_and_grows_the_power() -> None:
     seeds, rng = draw_seeds(), np.random.default_rng(2)
     rows_of = [np.flatnonzero(video == VIDEOS) for video in range(NUM_VIDEOS)]
     trial = Trial(0.1, NUM_VIDEOS, 1)
-    pairs = [draw_pair(seeds.draw_null(rng).figures["mIoU"], rows_of, trial, rng) for _ in range(200)]
+    pairs = [draw_pair(seeds.figures["mIoU"], rows_of, trial, rng) for _ in range(200)]
     assert np.mean([(pair.challenger - pair.champion).mean() for pair in pairs]) == pytest.approx(0.1, abs=0.01)
     rules = load_rules()
     powers = [estimate_power(seeds, rules, Trial(gain, NUM_VIDEOS, 20), seed=4) for gain in (0.0, 0.2)]
@@ -47,6 +47,9 @@ def test_a_drawn_gain_has_its_size_on_average_and_grows_the_power() -> None:
     assert powers[1] == 1.0
 
 
-def test_the_smallest_value_is_the_first_after_which_the_power_stays() -> None:
-    assert find_smallest([(1, 0.9), (2, 0.5), (3, 0.8), (4, 0.9)]) == 3
-    assert find_smallest([(1, 0.5)]) is None
+def test_the_smallest_value_with_the_wanted_power_is_found_by_bisection() -> None:
+    for smallest in range(1, 10):
+        found = find_smallest(range(1, 10), lambda value, first=smallest: 0.8 if value >= first else 0.79)
+        assert found.smallest == smallest
+        assert len(found.tried) <= 4
+    assert find_smallest((1, 2), lambda _: 0.5) == (None, [(2, 0.5)])

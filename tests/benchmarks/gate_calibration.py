@@ -10,7 +10,7 @@ at random. A true gain turns misses of such a challenger into hits at random.
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -97,31 +97,45 @@ def estimate_power(seeds: Seeds, rules: GateParams, trial: Trial, *, seed: int) 
     rows_of = [np.flatnonzero(seeds.videos == video) for video in range(int(seeds.videos.max()) + 1)]
     passed = 0
     for number in range(trial.count):
-        pair = draw_pair(seeds.draw_null(rng).figures[rules.metric], rows_of, trial, rng)
+        pair = draw_pair(seeds.figures[rules.metric], rows_of, trial, rng)
         found = bound_gain(pair, confidence=rules.confidence, num_samples=SAMPLES, seed=number)
         passed += found.low > 0
     return passed / trial.count
 
 
 def draw_pair(figures: Floats, rows_of: Sequence[Ints], trial: Trial, rng: np.random.Generator) -> Pair:
-    """Draw videos with replacement, and turn misses of the challenger into hits so that it gains `trial.gain` on average."""
-    ours, theirs = figures
-    missed = float((ours < 1).mean())
+    """Draw videos with replacement, swap the seeds in each with probability 1/2, and add the gain.
+
+    The challenger gains `trial.gain` on average: as many of its misses become hits. `figures` (2, Q) are those of the seeds.
+    """
+    missed = float((figures < 1).mean())
     if trial.gain > missed:
         raise ValueError(f"a gain of {trial.gain} is above the share of misses {missed:.3f}")
-    better = np.where((ours < 1) & (rng.random(len(ours)) < trial.gain / missed), 1.0, ours)
     drawn = rng.integers(len(rows_of), size=trial.num_videos)
     rows = np.concatenate([rows_of[video] for video in drawn])
     videos = np.repeat(np.arange(trial.num_videos), [len(rows_of[video]) for video in drawn])
-    return Pair("gain", better[rows], theirs[rows], videos)
+    swapped = (rng.random(trial.num_videos) < 0.5)[videos]
+    ours, theirs = np.where(swapped, figures[::-1, rows], figures[:, rows])
+    better = np.where((ours < 1) & (rng.random(len(ours)) < trial.gain / missed), 1.0, ours)
+    return Pair("gain", better, theirs, videos)
 
 
-def find_smallest(candidates: Iterable[tuple[float, float]]) -> float | None:
-    """Return the first value whose power, and that of all values after it, reaches the wanted one; None if none does."""
-    smallest = None
-    for value, power in candidates:
-        smallest = None if power < POWER else (value if smallest is None else smallest)
-    return smallest
+class Found(NamedTuple):
+    """The smallest value with the wanted power, None if no value has it, and the power of every value that was tried."""
+
+    smallest: float | None
+    tried: list[tuple[float, float]]
+
+
+def find_smallest(values: Sequence[float], measure: Callable[[float], float]) -> Found:
+    """Find by bisection the smallest of ascending values with the wanted power, which grows with the value."""
+    tried: dict[float, float] = {}
+    low, high = 0, len(values)
+    while low < high:
+        middle = (low + high) // 2
+        tried[values[middle]] = measure(values[middle])
+        low, high = (low, middle) if tried[values[middle]] >= POWER else (middle + 1, high)
+    return Found(values[low] if low < len(values) else None, sorted(tried.items()))
 
 
 def describe(rows: Sequence[dict[str, Any]]) -> str:
@@ -129,9 +143,8 @@ def describe(rows: Sequence[dict[str, Any]]) -> str:
     about, seeds, rules = rows[0], load_seeds(rows[1:]), load_rules()
     num_videos, main = int(seeds.videos.max()) + 1, seeds.figures[rules.metric]
     nulls = count_null_promotions(seeds, rules, count=NULLS, seed=SEED)
-    powers = [(gain, estimate_power(seeds, rules, Trial(gain, num_videos, TRIALS), seed=SEED)) for gain in GAINS]
-    sizes = [(size, estimate_power(seeds, rules, Trial(WANTED_GAIN, size, TRIALS), seed=SEED)) for size in SIZES]
-    gain, size = find_smallest(powers), find_smallest(sizes)
+    gains = find_smallest(GAINS, lambda gain: estimate_power(seeds, rules, Trial(gain, num_videos, TRIALS), seed=SEED))
+    sizes = find_smallest(SIZES, lambda size: estimate_power(seeds, rules, Trial(WANTED_GAIN, int(size), TRIALS), seed=SEED))
     disagreed = float((main[0] != main[1]).mean())
     lines = [
         "# Calibration of the promotion gate",
@@ -147,16 +160,16 @@ def describe(rows: Sequence[dict[str, Any]]) -> str:
         "| --- | --- |",
         f"| promoted of {NULLS} challengers without a gain (at most {ALLOWED}) | **{nulls['promoted']}** |",
         f"| of them with a bound above 0 / with a harmed guard | {nulls['gain']} / {nulls['guards']} |",
-        f"| smallest true gain promoted in {100 * POWER:.0f} % of {TRIALS} resamples | {_show(gain, 100, 'points')} |",
-        f"| videos that a gain of {100 * WANTED_GAIN:.0f} points needs | {_show(size, 1, 'videos')} |",
+        f"| smallest true gain promoted in {100 * POWER:.0f} % of {TRIALS} resamples | {_show(gains.smallest, 100, 'points')} |",
+        f"| videos that a gain of {100 * WANTED_GAIN:.0f} points needs | {_show(sizes.smallest, 1, 'videos')} |",
         "",
         "| true gain, points | promoted |",
         "| --- | --- |",
-        *(f"| {100 * value:.1f} | {100 * power:.0f} % |" for value, power in powers),
+        *(f"| {100 * value:.1f} | {100 * power:.0f} % |" for value, power in gains.tried),
         "",
         f"| videos, with a gain of {100 * WANTED_GAIN:.0f} points | promoted |",
         "| --- | --- |",
-        *(f"| {value} | {100 * power:.0f} % |" for value, power in sizes),
+        *(f"| {value} | {100 * power:.0f} % |" for value, power in sizes.tried),
         "",
     ]
     return "\n".join(lines)
