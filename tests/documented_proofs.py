@@ -45,10 +45,6 @@ PROOFS = (
         _SCHEDULED,
     ),
     Proof("cuepoint watch", "tests/cuepoint/test_watch.py::test_watch_prints_and_writes_the_report"),
-    Proof(
-        r"python -m flows\.watch",
-        "tests/flows/watching/test_watching.py::test_persisting_drift_starts_a_retrain_and_quiet_traffic_does_not",
-    ),
     Proof("cuepoint feedback export", "tests/cuepoint/test_watch.py::test_feedback_export_adds_to_a_corpus"),
     Proof("cuepoint challenger", "tests/pipeline/launch/test_challenger.py::test_a_bento_that_lost_may_still_be_the_challenger"),
     Proof("curl|$", "tests/serving/api/test_service_docs.py::test_every_command_of_the_docs_succeeds", page="docs/api.md"),
@@ -71,6 +67,7 @@ PROOFS = (
 UNRUN = {  # commands that no test can run: pattern -> reason. Their options are checked.
     r"make (check|test|test-all)$": "runs the tests, this one among them",
     r"python tests/benchmarks/suite_time\.py$": "runs the tests, this one among them",
+    r"python tests/benchmarks/drift\.py": "measures for long",
     r"python tests/benchmarks/not_found\.py": "needs an index and sentences of your own, or measures for long",
     r"hf download": "needs the hub",
     r"bentoml containerize|docker run": "needs Docker",

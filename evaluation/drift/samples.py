@@ -1,4 +1,4 @@
-"""What is compared: the sentences, answers, feedback and videos of training or of a window of traffic."""
+"""Samples that are compared: sentences, answers, feedback and videos of training or of a window of traffic."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
