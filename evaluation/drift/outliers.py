@@ -60,7 +60,7 @@ class MahalanobisDistance:
         return distances
 
 
-METHODS: dict[str, Callable[[Floats], Scorer]] = {"knn": NeighbourDistance, "mahalanobis": MahalanobisDistance}
+METHODS: dict[str, Callable[[Floats], Scorer]] = {"nearest neighbours": NeighbourDistance, "Mahalanobis": MahalanobisDistance}
 
 
 class Oddness(NamedTuple):

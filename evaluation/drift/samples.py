@@ -1,4 +1,4 @@
-"""Compared samples: the sentences, answers, feedback and videos of training or of a window of traffic."""
+"""Compared samples: sentences, answers, feedback and videos of training or of a window of traffic."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
