@@ -90,10 +90,17 @@ def draw(window: int, delays: Sequence[Record], path: Path) -> None:
             found = [value for value in delay[key] if value is not None]
             steps = [window * step for step in range(most + 1)]
             shares = [sum(value <= step for value in found) / delay["runs"] for step in steps]
-            panel.step(steps, shares, where="post", label=f"{delay['share']:.0%} shifted", color=f"C{number}", linewidth=1.8)
+            panel.step(
+                steps,
+                shares,
+                where="post",
+                label=f"{delay['share']:.0%} shifted",
+                color=f"C{number}",
+                linewidth=4.5 - 0.8 * number,
+            )
         panel.set(title=title, xlabel="sentences", xlim=(0, most * window), ylim=(-0.02, 1.02))
         panel.grid(alpha=0.25)
     axes[0].set_ylabel("share of runs")
-    axes[1].legend(loc="lower right", frameon=False, fontsize=9)
+    axes[1].legend(loc="center right", bbox_to_anchor=(1, 0.68), frameon=False, fontsize=9)
     with mpl.rc_context({"svg.hashsalt": "cuepoint"}):
         figure.savefig(path, metadata={"Date": None})
