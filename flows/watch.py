@@ -14,6 +14,8 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 
+from flows.claim import claim_run
+from flows.deploy import DEPLOYMENT
 from flows.watching.rules import WatchRules, add_retrain, load_state, save_state
 from flows.watching.samples import Places
 from flows.watching.watching import Watched
@@ -22,7 +24,7 @@ from pipeline import paths
 from pipeline.entry import run_main
 from pipeline.executors.process import hold_lock
 
-RETRAIN = "retrain/retrain"
+RETRAIN = f"retrain/{DEPLOYMENT}"
 WATCH = "watch"
 DEFAULT_RULES = WatchRules()
 
@@ -30,6 +32,7 @@ DEFAULT_RULES = WatchRules()
 @flow(name="watch", persist_result=False)
 def watch(state_dir: Path | None = None, rules: WatchRules = DEFAULT_RULES) -> str:
     """Watch the traffic once and return what follows. `state_dir` is the service's (default: CUEPOINT_STATE, or data/service)."""
+    claim_run()
     watch_dir = find_watch_dir()
     with hold_lock(watch_dir / "watch.lock", what="the flow watch"):
         watched = compare_window(find_places(state_dir), watch_dir, rules)
@@ -50,7 +53,7 @@ def compare_window(places: Places, watch_dir: Path, rules: WatchRules) -> Watche
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def start_retrain(watch_dir: Path, reason: str) -> None:
-    """Start the deployment `retrain/retrain` and remember that; the run is not waited for.
+    """Start the deployment of `retrain` and remember that; the run is not waited for.
 
     Raises:
         ValueError: when there is no such deployment. Drift then still counts, and the next watch tries again.

@@ -126,7 +126,9 @@ def stop_prefect(capsys: pytest.CaptureFixture[str]) -> str:
     Path(".cache/prefect").mkdir(parents=True)  # as `make setup` does
     environment = os.environ | {"PREFECT_API_URL": f"http://127.0.0.1:{find_free_port()}/api", "PYTHONPATH": str(ROOT)}
     # Prefect reads the address once for each process
-    done = subprocess.run([sys.executable, "-m", "cuepoint", "deploy"], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "cuepoint", "deploy"], env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode != 0
     return done.stderr
 

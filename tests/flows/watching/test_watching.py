@@ -150,7 +150,7 @@ def test_a_retrain_is_asked_for_once_a_window_and_remembered(tmp_path: Path, mon
     save_state(tmp_path, WatchState(model="m" * 20, checked_until_s=12.5, streak=2))
     with disable_run_logger():
         flow.start_retrain.fn(tmp_path, "drift in 2 windows")
-    assert asked == [("retrain/retrain", "drift-mmmmmmmmmmmm-12.500", {"why": "drift: drift in 2 windows"})]
+    assert asked == [("retrain/cuepoint", "drift-mmmmmmmmmmmm-12.500", {"why": "drift: drift in 2 windows"})]
     state = load_state(tmp_path)
     assert (state.streak, len(state.retrains_s)) == (0, 1)
 
@@ -161,6 +161,6 @@ def test_without_the_deployment_the_drift_still_counts(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(flow, "run_deployment", run)
     save_state(tmp_path, WatchState(streak=2))
-    with pytest.raises(ValueError, match=r"no deployment 'retrain/retrain' to start; run: cuepoint deploy"):
+    with pytest.raises(ValueError, match=r"no deployment 'retrain/cuepoint' to start; run: cuepoint deploy"):
         flow.start_retrain.fn(tmp_path, "drift")
     assert load_state(tmp_path).streak == 2
