@@ -28,7 +28,7 @@ def deliver(spool: Spool) -> SpoolState:
     events, state = spool.read(), spool.load_state()
     if len(events) == state.num_delivered:
         return state
-    with tracking._open_client() as client:
+    with tracking.open_client() as client:
         run_id = state.run_id or tracking._find_run(client, spool.name) or _create_run(client, spool, events[0])
         for number, event in enumerate(events[state.num_delivered :], start=state.num_delivered + 1):
             _send(client, run_id, event)
@@ -41,7 +41,7 @@ def deliver(spool: Spool) -> SpoolState:
 
 def _create_run(client: "MlflowClient", spool: Spool, start: Mapping[str, Any]) -> str:
     """Create the run of a spool below its parent; an evaluation of a pipeline run reports to the parent."""
-    experiment_id, tags = tracking._find_experiment(client), {tracking.SPOOL_TAG: spool.name, **start["tags"]}
+    experiment_id, tags = tracking.find_experiment(client), {tracking.SPOOL_TAG: spool.name, **start["tags"]}
     run_table.save_view(client, experiment_id)
     if start.get("parent"):
         parent_id = parents.find_or_create_parent(client, experiment_id, start["parent"], start["time_ms"])

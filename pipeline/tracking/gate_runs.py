@@ -28,8 +28,8 @@ def find_decision(key: str) -> GateRun | None:
     Raises:
         TrackingError: when the server cannot be used.
     """
-    with tracking._open_client() as client:
-        experiment = tracking._find_experiment(client)
+    with tracking.open_client() as client:
+        experiment = tracking.find_experiment(client)
         found = client.search_runs([experiment], f"tags.`{_KEY}` = '{key}' and attributes.status = 'FINISHED'", max_results=1)
         if not found:
             return None
@@ -45,8 +45,8 @@ def count_looks(queries: str) -> int:
     Raises:
         TrackingError: when the server cannot be used.
     """
-    with tracking._open_client() as client:
-        experiment = tracking._find_experiment(client)
+    with tracking.open_client() as client:
+        experiment = tracking.find_experiment(client)
         return len(client.search_runs([experiment], f"tags.`{_QUERIES}` = '{queries}'", max_results=_MOST_LOOKS))
 
 
@@ -59,9 +59,9 @@ def record_decision(
         TrackingError: when the server cannot be used.
     """
     outcome = "promoted" if decision["promoted"] else "rejected"
-    with tracking._open_client() as client:
+    with tracking.open_client() as client:
         all_tags = {**tags, _KEY: key, _QUERIES: queries, _OUTCOME: outcome, _NOTE: page}
-        run = client.create_run(tracking._find_experiment(client), tags=all_tags, run_name=name)
+        run = client.create_run(tracking.find_experiment(client), tags=all_tags, run_name=name)
         run_id = str(run.info.run_id)
         for metric, value in _list_metrics(decision).items():
             client.log_metric(run_id, metric, value)

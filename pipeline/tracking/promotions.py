@@ -51,7 +51,7 @@ def read_moves() -> list[Move]:
     Raises:
         TrackingError: when the registry cannot be used.
     """
-    with tracking._open_client() as client:
+    with tracking.open_client() as client:
         return _read_moves(client)
 
 
@@ -95,7 +95,7 @@ def find_version(digest: str) -> RegisteredVersion | None:
     Raises:
         TrackingError: when the registry cannot be used.
     """
-    with tracking._open_client() as client:
+    with tracking.open_client() as client:
         found = client.search_model_versions(f"name = '{MODEL}' and tags.`{DIGEST_TAG}` = '{digest}'")
         return RegisteredVersion(str(found[0].version), {}, dict(found[0].tags)) if found else None
 
@@ -107,7 +107,7 @@ def read_version(version: str) -> RegisteredVersion:
         ValueError: when there is no champion.
         TrackingError: when the registry cannot be used, or has no such version.
     """
-    with tracking._open_client() as client:
+    with tracking.open_client() as client:
         number = _find_champion(client) if version == CHAMPION else version
         if number is None:
             raise ValueError("the registry has no champion; to train and promote one, run: cuepoint retrain")
@@ -122,7 +122,7 @@ def tag_version(version: str, tags: Mapping[str, str]) -> None:
     Raises:
         TrackingError: when the registry cannot be used, or has no such version.
     """
-    with tracking._open_client() as client:
+    with tracking.open_client() as client:
         for key, value in tags.items():
             client.set_model_version_tag(MODEL, version, key, value)
 
@@ -133,10 +133,10 @@ def fetch_file(version: str, name: str, folder: Path) -> Path | None:
     Raises:
         TrackingError: when the registry cannot be used, or has no such version.
     """
-    with tracking._open_client() as client:
+    with tracking.open_client() as client:
         run_id = client.get_model_version(MODEL, version).run_id
-        path = f"{tracking._BUNDLE}/{name}"
-        if path not in {file.path for file in client.list_artifacts(run_id, tracking._BUNDLE)}:
+        path = f"{tracking.BUNDLE_DIR}/{name}"
+        if path not in {file.path for file in client.list_artifacts(run_id, tracking.BUNDLE_DIR)}:
             return None
         return Path(client.download_artifacts(run_id, path, str(folder)))
 
@@ -149,7 +149,7 @@ def tag_runs(run_ids: Mapping[str, str], tags: Mapping[str, str]) -> None:
     """
     if not run_ids:
         return
-    with tracking._open_client() as client:
+    with tracking.open_client() as client:
         for run_id in run_ids.values():
             for key, value in tags.items():
                 client.set_tag(run_id, key, value)
@@ -159,7 +159,7 @@ def tag_runs(run_ids: Mapping[str, str], tags: Mapping[str, str]) -> None:
 def _open_for_moves() -> Iterator["MlflowClient"]:
     """Yield a client while no other process of this machine moves the alias."""
     lock = find_cache_dir() / "locks" / "champion.lock"
-    with hold_lock(lock, what="a move of the champion", wait_s=_WAIT_S), tracking._open_client() as client:
+    with hold_lock(lock, what="a move of the champion", wait_s=_WAIT_S), tracking.open_client() as client:
         yield client
 
 

@@ -28,7 +28,7 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 _SQLITE = "sqlite:///"
 SPOOL_TAG = "cuepoint.spool"
 DIGEST_TAG = "cuepoint.bundle_sha256"
-_BUNDLE = "bundle"
+BUNDLE_DIR = "bundle"
 _IMPATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
@@ -58,7 +58,7 @@ def _find_local_folder() -> Path:
 
 
 @contextlib.contextmanager
-def _open_client() -> Iterator["MlflowClient"]:
+def open_client() -> Iterator["MlflowClient"]:
     """Yield a client; its errors, and failed connections, become a TrackingError that names the server."""
     for variable, value in _IMPATIENCE.items():
         os.environ.setdefault(variable, value)
@@ -94,7 +94,8 @@ def _create_store(path: Path) -> None:
             os.link(unfinished, path)
 
 
-def _find_experiment(client: "MlflowClient") -> str:
+def find_experiment(client: "MlflowClient") -> str:
+    """Return the id of the experiment of all runs, which is made if it is missing."""
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is not None:
         return str(experiment.experiment_id)
@@ -114,7 +115,7 @@ def find_artifacts_folder(uri: str) -> Path:
 
 
 def _find_run(client: "MlflowClient", spool_name: str) -> str | None:
-    runs = client.search_runs([_find_experiment(client)], f"tags.`{SPOOL_TAG}` = '{spool_name}'", max_results=1)
+    runs = client.search_runs([find_experiment(client)], f"tags.`{SPOOL_TAG}` = '{spool_name}'", max_results=1)
     return str(runs[0].info.run_id) if runs else None
 
 
@@ -131,9 +132,9 @@ def find_run(spool_name: str) -> RunAddress | None:
     Raises:
         TrackingError: when the server cannot be used.
     """
-    with _open_client() as client:
+    with open_client() as client:
         run_id = _find_run(client, spool_name)
-        return RunAddress(_find_experiment(client), run_id) if run_id else None
+        return RunAddress(find_experiment(client), run_id) if run_id else None
 
 
 def find_pipeline_run() -> RunAddress | None:
@@ -145,16 +146,16 @@ def find_pipeline_run() -> RunAddress | None:
     key = describe_pipeline().get(KEY)
     if key is None:
         return None
-    with _open_client() as client:
-        experiment_id = _find_experiment(client)
+    with open_client() as client:
+        experiment_id = find_experiment(client)
         found = find_parents(client, experiment_id, key)
         return RunAddress(experiment_id, found[0]) if found else None
 
 
 def find_stale_runs() -> list[str]:
     """Return the ids of RUNNING runs whose process on this machine has ended; raises a TrackingError."""
-    with _open_client() as client:
-        runs = client.search_runs([_find_experiment(client)], "attributes.status = 'RUNNING'")
+    with open_client() as client:
+        runs = client.search_runs([find_experiment(client)], "attributes.status = 'RUNNING'")
         return [str(run.info.run_id) for run in runs if is_owner_dead(run.data.tags)]
 
 
@@ -165,7 +166,7 @@ def reap_stale_runs() -> list[str]:
         TrackingError: when the server cannot be used.
     """
     stale = find_stale_runs()
-    with _open_client() as client:
+    with open_client() as client:
         for run_id in stale:
             client.set_terminated(run_id, "KILLED")
     return stale
@@ -179,21 +180,21 @@ def register_bundle(bundle_dir: Path, *, digest: str, metrics: Mapping[str, floa
     Raises:
         TrackingError: when the server cannot be used.
     """
-    with _open_client() as client:
+    with open_client() as client:
         if not client.search_registered_models(f"name = '{MODEL}'"):
             client.create_registered_model(MODEL, description=MODEL_NOTE)
         known = client.search_model_versions(f"name = '{MODEL}' and tags.`{DIGEST_TAG}` = '{digest}'")
         if known:
             return str(known[0].version)
         all_tags = {**tags, DIGEST_TAG: digest}
-        run = client.create_run(_find_experiment(client), tags=all_tags, run_name=f"bundle-{digest[:8]}")
+        run = client.create_run(find_experiment(client), tags=all_tags, run_name=f"bundle-{digest[:8]}")
         run_id = str(run.info.run_id)
         for key, value in metrics.items():
             client.log_metric(run_id, key, value)
-        client.log_artifacts(run_id, str(bundle_dir), _BUNDLE)
+        client.log_artifacts(run_id, str(bundle_dir), BUNDLE_DIR)
         client.set_terminated(run_id)
-        source = f"{run.info.artifact_uri}/{_BUNDLE}"
-        description = describe_bundle(tags, metrics, run_page=find_parent_page(client, _find_experiment(client), tags))
+        source = f"{run.info.artifact_uri}/{BUNDLE_DIR}"
+        description = describe_bundle(tags, metrics, run_page=find_parent_page(client, find_experiment(client), tags))
         return str(client.create_model_version(MODEL, source, run_id, tags=all_tags, description=description).version)
 
 
@@ -212,7 +213,7 @@ def read_challenger() -> RegisteredVersion | None:
 
 
 def _read_aliased(alias: str) -> RegisteredVersion | None:
-    with _open_client() as client:
+    with open_client() as client:
         models = client.search_registered_models(f"name = '{MODEL}'")
         version = models[0].aliases.get(alias) if models else None
         if version is None:
@@ -222,19 +223,13 @@ def _read_aliased(alias: str) -> RegisteredVersion | None:
         return RegisteredVersion(str(version), dict(run.data.metrics), dict(found.tags))
 
 
-def set_champion(version: str) -> None:
-    """Move the alias `champion` to a version.
+def set_challenger(version: str) -> None:
+    """Move the alias `challenger` to a version.
 
     Raises:
         TrackingError: when the server cannot be used, or has no such version.
     """
-    with _open_client() as client:
-        client.set_registered_model_alias(MODEL, CHAMPION, version)
-
-
-def set_challenger(version: str) -> None:
-    """Move the alias `challenger` to a version; raises a TrackingError like `set_champion`."""
-    with _open_client() as client:
+    with open_client() as client:
         client.set_registered_model_alias(MODEL, CHALLENGER, version)
 
 
@@ -244,7 +239,7 @@ def fetch_version(version: str, folder: Path) -> Path:
     Raises:
         TrackingError: when the server cannot be used, or has no such version.
     """
-    with _open_client() as client:
+    with open_client() as client:
         run_id = client.get_model_version(MODEL, version).run_id
         folder.mkdir(parents=True, exist_ok=True)
-        return Path(client.download_artifacts(run_id, _BUNDLE, str(folder)))
+        return Path(client.download_artifacts(run_id, BUNDLE_DIR, str(folder)))

@@ -29,8 +29,8 @@ def test_a_locked_database_stops_no_training_and_loses_no_step(tmp_path: Path, m
     other.close()
     run._thread.join(180)
     deliver_waiting(tmp_path / "spool")
-    with tracking._open_client() as client:
-        (found,) = client.search_runs([tracking._find_experiment(client)])
+    with tracking.open_client() as client:
+        (found,) = client.search_runs([tracking.find_experiment(client)])
         steps = [metric.step for metric in client.get_metric_history(found.info.run_id, "val/mIoU")]
     assert (found.info.status, steps) == ("FINISHED", [0, 1, 2])
     assert list((tmp_path / "spool").iterdir()) == []

@@ -231,7 +231,7 @@ def test_a_training_killed_with_signal_9_resumes_its_weights_and_its_run(inputs:
     assert again.returncode == 0
     assert "epoch 0" not in output
     assert read_outputs(tmp_path / "killed") == read_outputs(tmp_path / "whole")
-    with tracking._open_client() as client:
+    with tracking.open_client() as client:
         (run,) = client.search_runs(["1"])
         history = client.get_metric_history(run.info.run_id, "val/mIoU")
     assert run.info.status == "FINISHED"

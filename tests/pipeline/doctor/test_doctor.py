@@ -151,8 +151,8 @@ def test_a_run_whose_process_has_ended_is_marked_killed(checkout: Path) -> None:
     program = "import json; from pipeline.tracking.spool import describe_owner; print(json.dumps(describe_owner()))"
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
     owner = json.loads(subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, check=True).stdout)
-    with tracking._open_client() as client:
-        run_id = client.create_run(tracking._find_experiment(client), tags=owner).info.run_id
+    with tracking.open_client() as client:
+        run_id = client.create_run(tracking.find_experiment(client), tags=owner).info.run_id
     assert describe("MLflow") == [f"MLflow shows {run_id} as RUNNING, but the process of each has ended"]
     assert fix("MLflow") == ["marked 1 MLflow runs as KILLED"]
 

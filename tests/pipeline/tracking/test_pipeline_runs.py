@@ -59,7 +59,7 @@ def evaluate(folder: Path, monkeypatch: pytest.MonkeyPatch, **run_ids: str) -> s
 
 
 def read(run_id: str | None) -> Any:
-    with tracking._open_client() as client:
+    with tracking.open_client() as client:
         return client.get_run(run_id)
 
 
@@ -106,7 +106,7 @@ def test_a_parent_runs_while_a_stage_does_and_shares_its_end(checkout: Path, mon
     failed = run.end("FAILED")
     parent_id = read(failed).data.tags["mlflow.parentRunId"]
     assert read(parent_id).info.status == "FAILED"
-    with tracking._open_client() as client:
+    with tracking.open_client() as client:
         parents.start_parent(client, str(failed), {"owner.boot_id": "before"})
     assert read(parent_id).info.status == "RUNNING"
     assert tracking.reap_stale_runs() == [parent_id]  # the process of its stage has ended
@@ -116,8 +116,8 @@ def test_the_table_shows_data_set_source_commit_and_the_main_figure_first(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start_localizer(checkout, monkeypatch).end("FINISHED")
-    with tracking._open_client() as client:
-        experiment = client.get_experiment(tracking._find_experiment(client))
+    with tracking.open_client() as client:
+        experiment = client.get_experiment(tracking.find_experiment(client))
     view = json.loads(experiment.tags[f"mlflow.sharedViewState.{run_table.VIEW}"])
     columns = json.loads(view["state"])["selectedColumns"]
     assert columns[:4] == [
@@ -170,7 +170,7 @@ def test_the_page_of_a_version_says_what_it_is_and_why_it_was_promoted(checkout:
     write_bytes(checkout / "bundle" / "manifest.json", b"{}")
     tags = collect("package", monkeypatch) | {"git.commit": "1" * 40, "git.dirty": "true"}
     version = tracking.register_bundle(checkout / "bundle", digest="abc", metrics={"val/mIoU": 0.5}, tags=tags)
-    with tracking._open_client() as client:
+    with tracking.open_client() as client:
         for why in ("there was no champion", "it is better"):
             explain_promotion(client, tracking.MODEL, version, who="ann@desk", why=why)
         text = client.get_model_version(tracking.MODEL, version).description

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.tracking import registry
 from pipeline.tracking import server as tracking
+from pipeline.tracking.promotions import promote
 from pipeline.tracking.registry import ServedVersion, find_challenger, find_champion
 from pipeline.tracking.server import DIGEST_TAG, TrackingError
 
@@ -78,8 +79,8 @@ def test_the_file_and_mlflow_name_the_same_versions(store: Path, tmp_path: Path,
         (tmp_path / "bundle").mkdir(exist_ok=True)
         (tmp_path / "bundle" / "content").write_text(str(number))
         versions.append(tracking.register_bundle(tmp_path / "bundle", digest=digest, metrics={}, tags={"other": "tag"}))
-    tracking.set_champion(versions[0])
-    tracking.set_champion(versions[1])
+    promote(versions[0], who="a test", why="it asks")
+    promote(versions[1], who="a test", why="it asks")
     tracking.set_challenger(versions[2])
     by_mlflow = [registry._ask_mlflow(alias) for alias in ("champion", "challenger")]
     monkeypatch.setattr(tracking, "read_champion", fail)

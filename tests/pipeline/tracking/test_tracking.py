@@ -14,6 +14,7 @@ import pytest
 from pipeline.lineage import collect_lineage, load_output_hashes
 from pipeline.tracking import server as tracking
 from pipeline.tracking.delivery import deliver
+from pipeline.tracking.promotions import promote
 from pipeline.tracking.server import RegisteredVersion, TrackingError
 from pipeline.tracking.spool import Spool, describe_owner, is_owner_dead
 from pipeline.tracking.tracked_run import TrackedRun, deliver_waiting
@@ -41,12 +42,12 @@ def finish(run: TrackedRun, num_steps: int = 3) -> str | None:
 
 
 def read_runs() -> list[Any]:
-    with tracking._open_client() as client:
-        return list(client.search_runs([tracking._find_experiment(client)]))
+    with tracking.open_client() as client:
+        return list(client.search_runs([tracking.find_experiment(client)]))
 
 
 def read_steps(run_id: str) -> list[int]:
-    with tracking._open_client() as client:
+    with tracking.open_client() as client:
         return [metric.step for metric in client.get_metric_history(run_id, "val/R1_iou0.5")]
 
 
@@ -59,7 +60,7 @@ def test_a_run_has_parameters_curves_final_metrics_tags_and_files(store: str, tm
     assert run.data.metrics["best/val/mIoU"] == 0.5
     assert run.data.tags["role"] == "blind"
     assert read_steps(run.info.run_id) == [0, 1, 2]
-    with tracking._open_client() as client:
+    with tracking.open_client() as client:
         assert [item.path for item in client.list_artifacts(run.info.run_id)] == ["metrics.json"]
 
 
@@ -69,7 +70,7 @@ def test_a_run_is_found_by_the_name_of_its_spool(store: str, tmp_path: Path) -> 
     found = tracking.find_run(run.spool.name)
     assert found is not None
     assert found.run_id == run_id
-    with tracking._open_client() as client:
+    with tracking.open_client() as client:
         assert found.experiment_id == client.get_run(run_id).info.experiment_id
     assert tracking.find_run("nobody") is None
 
@@ -157,8 +158,8 @@ def test_running_runs_whose_process_has_ended_are_marked_killed(store: str, tmp_
     program = "import json; from pipeline.tracking.spool import describe_owner; print(json.dumps(describe_owner()))"
     root = Path(__file__).resolve().parents[3]
     output = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True).stdout
-    with tracking._open_client() as client:
-        experiment = tracking._find_experiment(client)
+    with tracking.open_client() as client:
+        experiment = tracking.find_experiment(client)
         dead = client.create_run(experiment, tags=json.loads(output)).info.run_id
         alive = client.create_run(experiment, tags=describe_owner()).info.run_id
         elsewhere = client.create_run(experiment, tags={**json.loads(output), "owner.host": "another"}).info.run_id
@@ -184,7 +185,7 @@ def test_a_bundle_is_registered_once_and_becomes_champion(store: str, tmp_path: 
     version = tracking.register_bundle(bundle, digest="abc", metrics={"val/mIoU": 0.5}, tags={"sealed": "true"})
     assert tracking.register_bundle(bundle, digest="abc", metrics={}, tags={}) == version
     assert tracking.read_champion() is None
-    tracking.set_champion(version)
+    promote(version, who="a test", why="it asks")
     champion = tracking.read_champion()
     assert isinstance(champion, RegisteredVersion)
     assert champion.version == version
@@ -197,7 +198,7 @@ def test_the_alias_moves_to_a_better_version(store: str, tmp_path: Path) -> None
     bundle = write_bundle(tmp_path / "bundle")
     versions = [tracking.register_bundle(bundle, digest=digest, metrics={}, tags={}) for digest in ("abc", "def")]
     for version in versions:
-        tracking.set_champion(version)
+        promote(version, who="a test", why="it asks")
     champion = tracking.read_champion()
     assert champion is not None
     assert champion.version == versions[1]
