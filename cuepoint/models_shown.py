@@ -1,4 +1,4 @@
-"""The models as commands show them: which answer, what they are good for, and what an answer rests on."""
+"""Descriptions of models for the terminal: name, purpose, and the classes behind an answer."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ _SHOWN_CLASSES = 5
 
 
 def say_model(bundle_dir: Path) -> None:
-    """Print which published models a folder holds and what they are good for; nothing for other folders."""
+    """Print the name and purpose of the published models in a folder; nothing for other folders."""
     manifest = read_object(bundle_dir / "manifest.json")  # its loader verifies it
     model, good_for = read_pair(manifest), (manifest.get("fetched") or manifest).get("good_for")
     if model and good_for:
@@ -22,22 +22,22 @@ def say_model(bundle_dir: Path) -> None:
 
 
 def describe_answer(bundle: "SearchBundle", answer: "Answer") -> str:
-    """Say which models answered, and by which class names, where they answer by names."""
+    """Say which models answered, and by which class names if they answer by names."""
     if answer.basis is None:
         return f"models: {bundle.model}"
     names = ", ".join(f"{one.name} {100 * one.weight:.0f} %" for one in answer.basis.classes[:_SHOWN_CLASSES]) or "no class"
-    note = "" if answer.reason else f" {describe_grounding(answer.basis)}"  # the reason of an unsure answer says it
+    note = "" if answer.reason else f" {describe_grounding(answer.basis)}"  # the reason of an unsure answer holds the note
     return f"models: {bundle.model}, by the classes {names}.{note}"
 
 
 def describe_grounding(basis: "SearchBasis") -> str:
-    """Say how far an answer by class names can be trusted."""
+    """Say how trustworthy an answer by class names is."""
     from search.class_names.trust import describe_trust
 
     return describe_trust(basis.grounding)
 
 
 def describe_basis(basis: "SearchBasis") -> dict[str, Any]:
-    """Return what an answer rests on as JSON values."""
+    """Return the basis of an answer as JSON values."""
     classes = [{"name": one.name, "weight": one.weight, "similarity": one.similarity} for one in basis.classes]
     return {"grounding": basis.grounding, "classes": classes, "note": describe_grounding(basis)}

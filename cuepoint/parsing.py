@@ -40,7 +40,7 @@ def add_models(
     """Add the options that name the models: a folder, which `bundle` describes, or a fetched model."""
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--bundle", type=parse_path, metavar="FOLDER", help=bundle)
-    group.add_argument("--model", metavar="NAME", help="a fetched model, of cuepoint models list")
+    group.add_argument("--model", metavar="NAME", help="a fetched model; cuepoint models list names them")
 
 
 def add_media(parser: argparse.ArgumentParser) -> None:

@@ -16,7 +16,7 @@ DEFAULT_BUNDLE, DEFAULT_INDEX, DEFAULT_STATE, RAW = (
     Path("data/service"),
     Path("data/raw"),
 )
-DEFAULT_MODELS, LAST_MODEL = Path("data/models"), "real"  # the published model that answers where no other one is there
+DEFAULT_MODELS, LAST_MODEL = Path("data/models"), "real"  # the published model that answers if no other is fetched
 _INDEX_FILE, _MANIFEST_FILE = "index.json", "manifest.json"
 
 
@@ -42,10 +42,10 @@ def parse_path(text: str) -> Path:
 
 
 def choose_bundle(named: Path | None, index_dir: Path | None = None, *, model: str | None = None) -> Path:
-    """Return the folder of the models: the named one, a fetched `model`, `CUEPOINT_BUNDLE`, that which made the index, or others.
+    """Return the folder of the models: the named one, a fetched `model`, `CUEPOINT_BUNDLE`, the maker of the index, or a default.
 
-    Others: the bundle of the checkout, otherwise the most capable fetched model. Without either, it is the folder where the
-    bundle of the checkout would lie: its loader names the commands that bring models.
+    The default is the bundle of the checkout, otherwise the most capable fetched model. Without either it is the bundle folder
+    of the checkout, whose loader then names the commands that get models.
 
     Raises:
         PlaceError: when `model` is not fetched, with the command that fetches it.
@@ -75,7 +75,7 @@ def _find_model(name: str) -> Path:
 
 
 def _list_fetched() -> list[Path]:
-    """Return the folders of the fetched models, the most capable first; pairs of no known order follow, `real` is the last."""
+    """Return the folders of the fetched models, most capable first; pairs without an order follow, and `real` is last."""
     models = default_models()
     fetched = [folder for folder in models.iterdir() if (folder / _MANIFEST_FILE).is_file()] if models.is_dir() else []
     if len(fetched) <= 1:
@@ -93,10 +93,10 @@ def _list_fetched() -> list[Path]:
 
 
 def require_same_models(output: Path, bundle_dir: Path) -> None:
-    """Refuse to put videos into an index that other models made, when nobody named the models; trained ones may be newer.
+    """Refuse to add videos to an index that other models made, if no option named the models; trained models may be newer.
 
     Raises:
-        PlaceError: naming both, with the commands that fetch its models or make it anew.
+        PlaceError: naming both models, with the commands that fetch those of the index or rebuild it.
     """
     index, manifest = read_object(output / _INDEX_FILE), read_object(bundle_dir / _MANIFEST_FILE)
     made, model = read_pair(index), read_pair(manifest)
@@ -108,7 +108,7 @@ def require_same_models(output: Path, bundle_dir: Path) -> None:
     fetch = f"to fetch them: {name_fetch(made['name'])}; " if made else ""
     raise PlaceError(
         f"{output} was made by {_spell(made)}, which are not here, and two models never share an index; "
-        f"{fetch}to make it anew with {_spell(model)}: {again}"
+        f"{fetch}to rebuild the index with {_spell(model)}: {again}"
     )
 
 
@@ -129,13 +129,13 @@ def default_models() -> Path:
 
 
 def find_presets() -> Path:
-    """Return the folder of the presets: that of this folder, or the one beside the code."""
+    """Return the folder of the presets: `presets/` in this folder, otherwise the folder beside the code."""
     here = Path("presets")
     return here if here.is_dir() else Path(__file__).resolve().parents[1] / "presets"
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Return the JSON object of a file, an empty one where there is none: its loader says what is wrong with it."""
+    """Return the JSON object of a file; empty if there is none, because the file's loader reports what is wrong."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -42,7 +42,7 @@ def run(command: Callable[[], int], *, name: str) -> int:
 
 
 def _find_remedy(error: Exception) -> str:
-    """Return the remedy for an error of a disk, which the message of the system lacks."""
+    """Return the remedy for a disk error, because the message of the system has none."""
     number = error.errno if isinstance(error, OSError) else None
     if number in _DISK_IS_GONE:
         return "; connect its disk"

@@ -1,7 +1,7 @@
 """Presence: confidence that the moment exists at all, learned on validation and judged on the reported split.
 
-A present trial asks a query where it is true; an absent trial asks the same query where it is not. The confidence by the bank
-of sentences learns from no label. It is judged on the same queries. Letters: Q answers.
+A present trial asks a query in a video where it is true; an absent trial asks it in a video where it is not. The confidence by
+the bank of sentences learns from no label and is judged on the same queries. Letters: Q answers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ class Trials(NamedTuple):
 
 @dataclass(frozen=True)
 class PresenceResult:
-    """How well one kind of search separates present from absent on a split that it was not learned on."""
+    """Separation of present and absent moments by one kind of search, on a split that it was not learned on."""
 
     threshold: float  # of "found"
     curve: RocCurve  # of the confidence
@@ -121,7 +121,7 @@ def judge_calibrations(calibrations: Calibrations, trials: Mapping[str, Trials])
 
 
 def judge_confidences(confidences: Floats, present: Bools, threshold: float) -> PresenceResult:
-    """Return how well confidences (Q,) tell what is present (Q,), of which there is some, and some is absent."""
+    """Score confidences (Q,) against presence (Q,), which must hold both present and absent trials."""
     rates = compute_rates(confidences, present, threshold)
     return PresenceResult(threshold, compute_roc(confidences, present), compute_reliability(confidences, present), *rates)
 

@@ -48,7 +48,7 @@ class OpenSplit:
 
 
 class Trial(NamedTuple):
-    """What the best moment of one answer says about its existence."""
+    """Evidence of an answer's best moment about its existence."""
 
     evidence: Evidence
     unlabelled: float | None  # the confidence by the bank of sentences; None if the models know too few of them

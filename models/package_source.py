@@ -12,7 +12,7 @@ class PackageSource(Params):
     version: str = Field(pattern=r"^[0-9][0-9A-Za-z.+!-]*$")
     folder: str = Field(pattern=r"^[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*$")  # inside the package
     licence: str = Field(min_length=1)  # of the weights
-    licence_source: str = Field(min_length=1)  # where that is said
+    licence_source: str = Field(min_length=1)  # the place that states the licence
     size_mb: PositiveFloat  # to download
 
     @property

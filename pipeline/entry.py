@@ -52,6 +52,7 @@ _EXTRA_OF = {
     "python_multipart": "serve",
     "pymilvus": "milvus",
     "tokenizers": "text",
+    "ftfy": "text",
     "transformers": "text",
     "prefect": "orchestrate",
     "sqlalchemy": "orchestrate",

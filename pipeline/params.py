@@ -40,7 +40,7 @@ class ValidateParams(Params):
 class PretrainParams(Params):
     """Presets of the pretraining stage, and its seed."""
 
-    encoder: str | None  # of a pair, which takes the place of the stream `video`, the text encoder and the objective
+    encoder: str | None  # preset of a pair, which replaces the stream `video`, the text encoder and the objective
     streams: dict[StreamName, str] = Field(min_length=1)  # name -> preset of the encoder that makes it
     text_encoder: str
     objective: str

@@ -66,7 +66,7 @@ class SearchBasis(NamedTuple):
 
 
 class Verdict(StrEnum):
-    """Whether the moment that a sentence describes exists in what was searched."""
+    """Whether the searched videos contain the moment that a sentence describes."""
 
     FOUND = "found"
     UNSURE = "unsure"  # the models cannot tell
@@ -78,7 +78,7 @@ class Answer(NamedTuple):
 
     verdict: Verdict
     moments: tuple[FoundMoment, ...]  # best first; empty if nothing was found, or nothing meets the query's limits
-    best_guess: FoundMoment | None  # if there are no moments: the one that came closest, if there is any
+    best_guess: FoundMoment | None  # the closest moment, if `moments` is empty and a video was searched
     unknown_words: tuple[str, ...]  # that the models never saw; they add nothing to the search
     reason: str = ""  # why the verdict is unsure, as a sentence; empty otherwise
     timeline: Timeline | None = None  # of a search in one video
@@ -135,15 +135,15 @@ def judge(
     `min_confidence` replaces the threshold of the calibration, and 0 finds every moment. Otherwise the verdict is "not found",
     or "unsure" if `explain_doubt` says why the models cannot tell. Unsure answers keep their moments.
     If most words are unknown, the moments answer another sentence. They are then only a best guess, unless the query sets
-    `min_confidence`. Without ranked moments, there was nothing to search.
+    `min_confidence`. An empty `ranked` means that the search had no video.
 
     Raises:
-        ValueError: when the query sets `min_confidence` and nothing is known of presence.
+        ValueError: when the query sets `min_confidence` and `presence` is None.
     """
     if presence is None and query.min_confidence:
         raise ValueError(
-            f"min_confidence = {query.min_confidence}: nothing is known of how likely moments exist, since these models know "
-            "too few words of the bank of sentences; use min_score"
+            f"min_confidence = {query.min_confidence}: these models give no confidence, because they know too few words of the "
+            "bank of sentences; use min_score"
         )
     if not ranked:
         return Answer(Verdict.NOT_FOUND, (), None, tuple(unknown_words))
@@ -162,18 +162,18 @@ def judge(
 def explain_doubt(query: SearchQuery, presence: Presence | None, unknown_words: Sequence[str]) -> str:
     """Return why a sentence that was not found may still be true somewhere, as a sentence; empty if it may not.
 
-    Without any doubt, the models know most of its words, and the area under the ROC curve of their confidence was measured
-    and reaches `LEAST_AUC`.
+    The text is empty if the models know most of its words, and the measured area under the ROC curve of their confidence
+    reaches `LEAST_AUC`.
     """
     num_words = len(tokenize(query.query))
     if _is_mostly_unknown(query, unknown_words):
         return f"The models know {num_words - len(unknown_words)} of the sentence's {num_words} words."
     if presence is None or presence.auc is None:
-        return "How well these models tell what is here from what is not has not been measured."
+        return 'The reliability of "not found" has not been measured for these models.'
     if presence.auc < LEAST_AUC:
         return (
-            f"These models tell what is there from what is not with an area under the ROC curve of {presence.auc:.2f}; "
-            f"below {LEAST_AUC}, they do not say that something is missing."
+            f"These models separate present from absent moments with an area under the ROC curve of {presence.auc:.2f}; "
+            f'below {LEAST_AUC}, "not found" is not reliable.'
         )
     return ""
 
@@ -188,7 +188,7 @@ def limit_moments(moments: Sequence[FoundMoment], query: SearchQuery) -> tuple[F
 
 
 def give_confidence(ranked: Sequence[RankedMoment], presence: Presence | None) -> tuple[FoundMoment, ...]:
-    """Return moments with their confidence, `None` if nothing is known of presence."""
+    """Return moments with their confidence, `None` without `presence`."""
     if presence is None:
         return tuple(FoundMoment(*moment, confidence=None) for moment in ranked)
     pairs = zip(ranked, presence.confidences, strict=True)

@@ -117,7 +117,7 @@ class Manifest(Params):
 
     @property
     def encoding(self) -> str:
-        """The hash of all of a bundle that decides what the index holds of a video: equal ones share encoded videos.
+        """The hash of everything that decides the encoding of a video. Bundles with equal hashes share encoded videos.
 
         Raises:
             ValueError: when the bundle cannot encode videos.
@@ -210,7 +210,7 @@ class Bundle:
 
     @property
     def encoding(self) -> str:
-        """The hash of all that decides what the index holds of a video."""
+        """The hash of everything that decides the encoding of a video."""
         return self.manifest.encoding
 
     def require_encoder(self) -> None:

@@ -24,11 +24,11 @@ def describe_file(path: Path) -> BundleFile:
 
 
 def verify_file(path: Path, expected: BundleFile, remedy: str) -> None:
-    """Verify the bytes of a file of a bundle; `remedy` is the command that makes it anew.
+    """Verify the bytes of a file of a bundle; `remedy` is the command that rebuilds the bundle.
 
     Raises:
         FileNotFoundError: when it is missing.
-        ValueError: when its bytes are not those that were written.
+        ValueError: when its bytes have changed.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing from the bundle; run: {remedy}")

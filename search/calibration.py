@@ -57,11 +57,11 @@ class PresenceScaling(NamedTuple):
 
 
 class Presence(NamedTuple):
-    """What the evidence of an answer says about the existence of what was asked for."""
+    """Confidences that the moments of an answer exist, with their threshold."""
 
     confidences: Floats  # (R,) of its moments, best first, in [0, 1]
     threshold: float  # of "found"
-    auc: float | None  # the measured area under the ROC curve of such confidences; None: nobody measured it
+    auc: float | None  # measured area under the ROC curve of such confidences; None without a measurement
 
 
 def squash(logits: Floats) -> Floats:
@@ -76,7 +76,7 @@ def to_logits(probabilities: Floats) -> Floats:
 
 
 class Calibration(Params):
-    """The map from the evidence of a moment to its confidence, the threshold of "found", and how well confidences tell."""
+    """The map from the evidence of a moment to its confidence, the threshold of "found", and the quality of confidences."""
 
     slope: PositiveFloat  # the confidence grows with the score
     clip_slope: NonNegativeFloat
@@ -91,7 +91,7 @@ class Calibration(Params):
         return PresenceScaling(self.slope, self.clip_slope, self.standing_slope, self.intercept)
 
     def assess(self, scores: Floats, *, clip_score: float, standing: float = 0.0) -> Presence:
-        """Return what the scores of an answer's moments (R,) and the rest of its evidence say."""
+        """Assess an answer by the scores of its moments (R,) and the rest of its evidence."""
         return Presence(self.scaling.apply(scores, clip_score, standing), self.threshold, self.auc)
 
 

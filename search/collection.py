@@ -243,7 +243,7 @@ def read_verified(
     *,
     bundle_dir: Path | None = None,
 ) -> C:
-    """Verify that a bundle made a collection and that every byte is the one that was written, then `load` its files.
+    """Verify that a bundle made a collection and that its files are undamaged, then `load` them.
 
     Raises:
         FileNotFoundError: when there is no finished index, or naming a file that is missing.

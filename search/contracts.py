@@ -1,6 +1,6 @@
 """Interfaces that every kind of search offers: bundle, indexer, cache, collection and predictor.
 
-What is encoded of a video is `Any` here: it goes from an indexer to the cache and the predictor of its own kind alone.
+An encoded video is `Any` here: it passes only from an indexer to the cache and the predictor of the same kind.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,7 +16,7 @@ from search.model_name import ModelName
 
 
 class Entry(NamedTuple):
-    """A video and what the index holds of it."""
+    """A video with its entry in the index."""
 
     video: IndexedVideo
     encoded: Any
@@ -38,15 +38,15 @@ class SearchBundle(Protocol):
 
     @property
     def version(self) -> str:
-        """The hash of all that decides an answer."""
+        """The hash of everything that decides an answer."""
 
     @property
     def model(self) -> ModelName:
-        """What people call the models."""
+        """The name of the models for people."""
 
     @property
     def good_for(self) -> str:
-        """A sentence about what the models find and what they do not; empty where nobody wrote one."""
+        """A sentence about what the models find and what they do not; empty if none was written."""
 
     @property
     def can_encode(self) -> bool:
@@ -54,7 +54,7 @@ class SearchBundle(Protocol):
 
     @property
     def encoding(self) -> str:
-        """The hash of all that decides what the index holds of a video: equal ones share encoded videos."""
+        """The hash of everything that decides the encoding of a video. Bundles with equal hashes share encoded videos."""
 
     def require_encoder(self) -> None:
         """Refuse models that cannot encode videos, with a `ValueError` that says why."""
@@ -64,26 +64,26 @@ class VideoEncoder(Protocol):
     """Encodes files for the index."""
 
     def encode_file(self, path: Path, *, report: Callable[[float], None], unfinished: UnfinishedFile | None = None) -> Any:
-        """Return what the index holds of a file, with its `duration_s`, `num_clips` and `notes`.
+        """Return the encoded video of a file, with its `duration_s`, `num_clips` and `notes`.
 
-        What a killed process left in `unfinished` is not encoded again, and the bytes are those of a single run.
+        Rows that a killed process left in `unfinished` are not encoded again; the bytes are those of a single run.
         """
 
 
 class EncodedVideos(Protocol):
-    """Keeps what was encoded, by the content of files; see `search.indexing.encoded_cache`."""
+    """Keeps encoded videos by the content of their files; see `search.indexing.encoded_cache`."""
 
     def find_reason(self, sha256: str) -> str:
-        """Return why a file cannot be encoded, empty where that is not known."""
+        """Return the recorded reason why a file cannot be encoded, empty without a record."""
 
     def load(self, sha256: str) -> Any | None:
-        """Return what was encoded of a file, `None` where nothing whole is there."""
+        """Return the encoded video of a file, `None` if it is missing or damaged."""
 
     def open_unfinished(self, sha256: str) -> UnfinishedFile:
         """Return the part of a file that a killed process encoded."""
 
     def save(self, sha256: str, encoded: Any) -> None:
-        """Keep what was encoded of a file."""
+        """Keep an encoded video."""
 
     def save_reason(self, sha256: str, reason: str) -> None:
         """Keep why a file cannot be encoded."""
@@ -99,7 +99,7 @@ class EncodedVideos(Protocol):
 
 
 class VideoCollection(Protocol):
-    """Videos that can be searched; it never changes, others are made of it."""
+    """Searchable videos. The collection is immutable; changes return a new one."""
 
     @property
     def corpus(self) -> str:
@@ -129,7 +129,7 @@ class Predictor(Protocol):
 
     @property
     def collection(self) -> VideoCollection:
-        """What is searched now."""
+        """The present collection."""
 
     def search(self, query: SearchQuery | Sequence[SearchQuery]) -> list[Answer]:
         """Answer sentences over the collection, in their order."""
@@ -141,10 +141,10 @@ class Predictor(Protocol):
         """Answer a sentence in a video that is not in the collection; its id is empty."""
 
     def rank_survivors(self, query: str, *, top_k: int) -> Ranking:
-        """Return what a search looks at in full, and the best moments in it; to measure the search."""
+        """Return the windows that a search reads in full, and their best moments. For measurements of the search."""
 
     def rank_videos(self, query: str, video_ids: Sequence[str], *, top_k: int) -> list[RankedMoment]:
-        """Return the best moments of some videos, looked at in full; to measure the search."""
+        """Return the best moments of some videos, read in full. For measurements of the search."""
 
     def add_video(self, video: IndexedVideo, encoded: Any) -> None:
         """Put a video into the collection; the next search sees it."""
@@ -153,4 +153,4 @@ class Predictor(Protocol):
         """Take a video out of the collection; the next search does not see it."""
 
     def discard_strays(self) -> None:
-        """Delete what a killed process left of videos that are not in the collection."""
+        """Delete the remains of videos outside the collection, which a killed process left."""

@@ -7,14 +7,14 @@ from pydantic import Field
 
 from corpus.params import Params
 
-PAIR = "pair"  # the model of a manifest that is a fetched one
+PAIR = "pair"  # key of the fetched model in a manifest
 INT8 = "-int8"  # ends the name of a pair with towers of 8-bit weights
 
 
 class FetchedPair(Params):
-    """What people should know of the pair; its name and revision are the manifest's model `PAIR`.
+    """Facts of a fetched pair for people; the manifest's model `PAIR` holds its name and revision.
 
-    The name is that of the preset, with `INT8` behind it where a tower has 8-bit weights.
+    The name is the preset's, followed by `INT8` if a tower has 8-bit weights.
     """
 
     good_for: str  # a sentence about what the pair finds and what it does not
@@ -29,7 +29,7 @@ def name_fetch(name: str) -> str:
 
 
 def find_remedy(manifest: Any, otherwise: str) -> str:
-    """Return the command that makes a bundle anew: of the JSON value of a manifest, which need not be valid."""
+    """Return the command that rebuilds the bundle of a manifest, a JSON value that need not be valid."""
     models = manifest.get("models") if isinstance(manifest, dict) else None
     model = models.get(PAIR) if isinstance(models, dict) else None
     name = model.get("name") if isinstance(model, dict) else None

@@ -13,6 +13,6 @@ class IndexedVideo:
     video_id: str
     path: str
     duration_s: float
-    split: str  # empty where the videos have none
+    split: str  # empty if the videos have none
     sha256: str
     is_intact: bool = True

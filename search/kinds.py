@@ -1,6 +1,6 @@
-"""The kinds of search: which classes carry out a bundle, its indexing and its answers. A manifest names its kind.
+"""The kinds of search. Each kind has its classes for the bundle, the indexing and the answers; a manifest names its kind.
 
-Each kind is a line of `KINDS`; `two_stage` is that of bundles that were trained here, whose manifests name none.
+Each kind is a line of `KINDS`. Trained bundles have the kind `two_stage`, which their manifests leave out.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,14 +31,14 @@ TWO_STAGE = "two_stage"
 
 @dataclass(frozen=True)
 class SearchKind:
-    """How bundles of one kind are read, encode videos, and answer. Each part takes the bundles of its own kind alone."""
+    """The functions that read bundles of one kind, encode videos and answer. Each takes only bundles of this kind."""
 
     load_bundle: Callable[[Path], Any]
     open_encoder: Callable[[Any, int], VideoEncoder]  # bundle, threads
     open_cache: Callable[[Path, Any], EncodedVideos]
     save: Callable[[Path, Sequence[Entry], Any, Path], int]  # folder, entries, bundle, folder of the videos -> clips
     load: Callable[[Path, Any], VideoCollection]  # folder, bundle
-    holds: Callable[[Any, Entry], bool]  # whether a collection has what was encoded of a video it lists
+    holds: Callable[[Any, Entry], bool]  # whether a collection holds the encoding of a listed video
     load_predictor: Callable[[Path, Path, int, MilvusAddress | None], Predictor]  # bundle, index, threads
 
 
@@ -47,19 +47,19 @@ def open_bundle(folder: Path) -> SearchBundle:
 
     Raises:
         FileNotFoundError: when there is no finished bundle, or naming a file that is missing.
-        ValueError: naming a file or value that is not what the manifest says.
+        ValueError: naming a file or value that differs from the manifest.
     """
     bundle: SearchBundle = find_kind(folder).load_bundle(folder)
     return bundle
 
 
 def open_encoder(bundle: SearchBundle, *, num_threads: int = 1) -> VideoEncoder:
-    """Return what encodes files for the index of a bundle."""
+    """Return the encoder of files for the index of a bundle."""
     return find_kind(bundle.folder).open_encoder(bundle, num_threads)
 
 
 def open_cache(folder: Path, bundle: SearchBundle) -> EncodedVideos:
-    """Return what keeps the videos that a bundle encodes, in a folder."""
+    """Return the cache, in a folder, of the videos that a bundle encodes."""
     return find_kind(bundle.folder).open_cache(folder, bundle)
 
 
@@ -75,10 +75,10 @@ def load_predictor(bundle_dir: Path, index_dir: Path, *, num_threads: int = 2, m
 
 
 def find_kind(folder: Path) -> SearchKind:
-    """Return the kind of the bundle in a folder; of one without a manifest, that of trained bundles, whose loader says so.
+    """Return the kind of the bundle in a folder. Without a manifest it is `two_stage`, whose loader reports the missing file.
 
     Raises:
-        ValueError: naming a kind that there is not.
+        ValueError: naming an unknown kind.
     """
     path = folder / MANIFEST
     content = read_json(path) if path.is_file() else {}
@@ -93,14 +93,12 @@ def require_made_by(folder: Path, bundle_dir: Path) -> None:
 
     Raises:
         FileNotFoundError: when one of them is missing.
-        ValueError: with the command that makes the collection anew, or when the bundle is damaged.
+        ValueError: with the command that rebuilds the collection, or when the bundle is damaged.
     """
     index, bundle = read_index(folder), open_bundle(bundle_dir)
     if index["bundle_version"] != bundle.version:
         remedy = name_remedy(folder, index, bundle_dir)
-        raise ValueError(
-            f"{bundle.model} cannot search {folder}: it was made by another bundle than the one that is served; run: {remedy}"
-        )
+        raise ValueError(f"{bundle.model} cannot search {folder}: it was made by another bundle; run: {remedy}")
 
 
 def _save_two_stage(folder: Path, entries: Sequence[Entry], bundle: Any, media_dir: Path) -> int:
@@ -136,7 +134,7 @@ def _holds_arrays(collection: Any, entry: Entry) -> bool:
 
 def _load_class_predictor(bundle_dir: Path, index_dir: Path, num_threads: int, milvus: MilvusAddress | None) -> Predictor:
     if milvus is not None:
-        raise ValueError(f"{bundle_dir} answers by class names, whose index is not kept in Milvus; unset CUEPOINT_MILVUS_URI")
+        raise ValueError(f"{bundle_dir} answers by class names, and Milvus cannot hold such an index; unset CUEPOINT_MILVUS_URI")
     return ClassPredictor.load(bundle_dir, index_dir, num_threads=num_threads)
 
 

@@ -1,14 +1,14 @@
 """Null calibration: the confidence that a moment exists, without labels, from sentences about other things. NumPy only.
 
-A bank of sentences (`search.null_sentences`) is scored in the same videos. The p-value of a query is the share of the bank that
-fits as well. It becomes a probability by the density of p where the moment exists, a p^(a - 1), whose shape a follows from
+A bank of sentences (`search.null_sentences`) is scored in the same videos. The p-value of a query is the share of the bank with
+at least its score. The density of p for moments that exist, a p^(a - 1), turns it into a probability. The shape a follows from
 the area under the ROC curve, A = 1 / (1 + a).
 
 Sources: standardising by other videos is T-norm (Auckenthaler et al. 2000, "Score normalization for text-independent speaker
 verification systems"); p-values: Phipson and Smyth 2010 (arXiv:1603.05766), eq. 2; the beta-uniform mixture: Pounds and
 Morris 2003, "Estimating the occurrence of false positives and false negatives in microarray studies". Deviations: the mean and
-the deviation of a sentence over videos are shrunk to those of the bank, since a collection may have few videos; a comes from
-the area, not from a fit, since a query has one p-value.
+the deviation of a sentence over videos are shrunk towards the bank's, because a collection may have few videos; a comes from
+the area instead of a fit, because a query has one p-value.
 Letters: B sentences of the bank, V videos, K values.
 """
 
@@ -22,17 +22,17 @@ import numpy as np
 from corpus.moments import Floats
 from search.calibration import Presence
 
-SEARCH_AUC, VIDEO_AUC = 0.65, 0.9  # of the density of p over a collection and in one video, if nobody measured it
+SEARCH_AUC, VIDEO_AUC = 0.65, 0.9  # default areas, over a collection and in one video, for models without a measurement
 PRIOR_PRESENCE = 0.5  # share of sentences whose moment exists, as in the calibration on labels
 THRESHOLD = 0.5  # of "found"
-PRIOR_VIDEOS = 8.0  # videos that the bank counts for in a sentence's mean and deviation
-LEAST_VIDEOS = 8.0  # that a mean and a deviation need
-LEAST_SENTENCES = 19  # of the bank: the smallest p-value is then 0.05
+PRIOR_VIDEOS = 8.0  # weight of the bank, in videos, in a sentence's mean and deviation
+LEAST_VIDEOS = 8.0  # number that a mean and a deviation need
+LEAST_SENTENCES = 19  # number of sentences in the bank; the smallest p-value is then 0.05
 _LEAST_DEVIATION = 1e-6
 
 
 class Background(NamedTuple):
-    """The mean and the variance of scores over sentences and videos, and the videos that they count for."""
+    """The mean and the variance of scores over sentences and videos, and their weight in videos."""
 
     mean: float
     variance: float
@@ -48,10 +48,10 @@ def measure_background(bank: Floats) -> Background:
 
 
 def compute_standings(scores: Floats, others: Floats, background: Background = NO_BACKGROUND) -> Floats:
-    """Return by how many deviations each score (K,) exceeds those of its sentence in other videos, `others` (K, V).
+    """Return by how many deviations each score (K,) exceeds the scores of its sentence in other videos, `others` (K, V).
 
-    Mean and variance over the other videos are those of V videos and of the background's. Below `LEAST_VIDEOS` of both
-    together, nothing is known of a sentence, and its standing is 0.
+    Mean and variance combine the V videos with the background. If both together have fewer than `LEAST_VIDEOS` videos, the
+    standing is 0.
     """
     weight = others.shape[1] + background.weight
     if weight < LEAST_VIDEOS:
@@ -71,7 +71,7 @@ def compute_null_standings(bank: Floats) -> Floats:
 
 
 def compute_p_values(evidence: Floats, null: Floats) -> Floats:
-    """Return (1 + the number of null values at or above) / (1 + the number of null values): (K,), (N,) -> (K,), above 0."""
+    """Return the p-values, (1 + null values at or above) / (1 + null values): (K,), (N,) -> (K,), above 0."""
     at_or_above = len(null) - np.searchsorted(np.sort(null), evidence, side="left")
     p_values: Floats = (1 + at_or_above) / (1 + len(null))
     return p_values
@@ -80,7 +80,7 @@ def compute_p_values(evidence: Floats, null: Floats) -> Floats:
 def convert_p_values(p_values: Floats, *, auc: float) -> Floats:
     """Return the probabilities that the moments exist: prior * f / (prior * f + 1 - prior), where f = a p^(a - 1).
 
-    An area of 1/2 or less gives f = 1: the evidence says nothing, and all probabilities are the prior.
+    An area of 1/2 or less gives f = 1: all probabilities are then the prior.
     """
     area = min(max(auc, 0.5), 1 - 1e-3)
     shape = (1 - area) / area
@@ -90,7 +90,7 @@ def convert_p_values(p_values: Floats, *, auc: float) -> Floats:
 
 
 def assess_null(evidence: Floats, null: Floats, *, assumed_auc: float, auc: float | None = None) -> Presence:
-    """Return what the evidence of an answer's moments (R,), best first, says beside that of the null distribution (N,).
+    """Assess the evidence of an answer's moments (R,), best first, against the null distribution (N,).
 
     A moment has no more confidence than one before it. `auc` is the measured area; without one, confidences assume another.
     """
@@ -101,21 +101,21 @@ def assess_null(evidence: Floats, null: Floats, *, assumed_auc: float, auc: floa
 
 @dataclass(frozen=True)
 class NullScores:
-    """Scores of the bank's sentences in videos, and what they say of answers; None below `LEAST_SENTENCES` sentences.
+    """Assesses answers by the scores of the bank's sentences in videos. Fewer than `LEAST_SENTENCES` sentences give None.
 
-    Any search can use it whose sentences have a score in each video; higher is better.
+    Any search can use it if each sentence has a score in each video; higher is better.
     """
 
     video_ids: tuple[str, ...]
     bank: Floats  # (B, V)
-    auc: float | None = None  # of these models' confidences, if somebody measured it
+    auc: float | None = None  # measured area of these models' confidences, if known
 
     def assess_search(
         self, evidence: Floats, *, best: Floats | None = None, video_ids: Sequence[str] | None = None
     ) -> Presence | None:
-        """Return what the evidence of an answer's moments (R,), best first, says: scores of the videos that they are from.
+        """Assess an answer's moments (R,), best first, by the scores of their videos.
 
-        `best` are the bank's best scores (B,) in what was searched; None: in these videos, or in those of `video_ids`.
+        `best` are the bank's best scores (B,) in the searched videos; None takes these videos, or those of `video_ids`.
         """
         null = self.find_best(video_ids) if best is None else best
         if len(null) < LEAST_SENTENCES:
@@ -123,14 +123,14 @@ class NullScores:
         return assess_null(evidence, null, assumed_auc=SEARCH_AUC, auc=self.auc)
 
     def assess_video(self, score: float, others: Floats, *, num_moments: int) -> Presence | None:
-        """Return what the score of a sentence in one video says, beside its scores in other videos (V,); of all moments alike."""
+        """Assess the score of a sentence in one video against its scores in other videos (V,). All moments share the result."""
         if len(self.bank) < LEAST_SENTENCES or not self.video_ids:
             return None
         standing = compute_standings(np.array([score]), others[None], self._background)
         return assess_null(np.repeat(standing, num_moments), self._standings, assumed_auc=VIDEO_AUC, auc=self.auc)
 
     def find_best(self, video_ids: Sequence[str] | None = None) -> Floats:
-        """Return the best score of each sentence of the bank in the videos, or in some of them: (B,)."""
+        """Return the best score of each sentence of the bank, in all videos or in some: (B,)."""
         if not self.video_ids:
             return np.zeros(0)
         wanted = None if video_ids is None else set(video_ids)

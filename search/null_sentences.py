@@ -1,7 +1,8 @@
-"""Bank of sentences about other things: the null distribution of a search is that of their scores in the same collection.
+"""Bank of sentences about unrelated things. Their scores in a collection are the null distribution of its search.
 
-Most name people, animals, places and work; the last part uses the words of the drawn corpus. Sentences are particular, so that
-few of them are true in any one collection: each that is makes confidences smaller. A change of this list changes confidences.
+Most sentences name people, animals, places and work; the last part uses the words of the drawn corpus. Each describes
+something specific, so that few are true in any collection: a true sentence lowers confidences. A change of this list changes
+confidences.
 """
 
 from corpus.text import Tokenizer
@@ -142,5 +143,5 @@ SENTENCES: tuple[str, ...] = (
 
 
 def choose_sentences(tokenizer: Tokenizer) -> list[str]:
-    """Return the sentences of the bank of which the models know at least half the words."""
+    """Return the sentences of the bank with at least half their words known to the models."""
     return [text for text in SENTENCES if 2 * len(tokenizer.find_unknown(text)) <= len(tokenize(text))]

@@ -166,7 +166,7 @@ class MomentPredictor:
         return self.bundle.tokenizer.find_unknown(query)
 
     def _assess(self, collection: Collection) -> CollectionPresence:
-        """Return what assesses the answers of a collection; the last one is kept."""
+        """Return the assessment of a collection's answers; the latest is cached."""
         with self._assessing:
             if self._presence is None or self._presence[0] is not collection:
                 is_labelled = collection.media_dir is None  # the videos of a folder are others than those of the labels

@@ -1,7 +1,7 @@
 """Presence in a collection: the confidence of answers, calibrated on labels or by the null distribution of the bank.
 
-Labels count if the bundle learned a calibration and searches the corpus that it was learned on. In a folder of other videos,
-and without such a calibration, the bank of sentences takes their place (`search.null_calibration`).
+Labels count if the bundle learned a calibration and searches the corpus of that calibration. Otherwise the bank of sentences
+takes their place (`search.null_calibration`).
 Letters: B sentences of the bank that the models understand, R moments, E embedding width.
 """
 
@@ -24,7 +24,7 @@ class CollectionPresence:
     def __init__(
         self, clips: ClipIndex, calibrations: Calibrations, *, is_labelled: bool, embed_bank: Callable[[], Vectors]
     ) -> None:
-        """Assess answers from `clips`, whose videos the calibrations were learned on if it `is_labelled`."""
+        """Assess answers from `clips`. If `is_labelled`, the calibrations were learned on their corpus."""
         self._clips = clips
         self._search = calibrations.search if is_labelled else None
         self._localize = calibrations.localize if is_labelled else None
@@ -34,15 +34,15 @@ class CollectionPresence:
     def assess_search(
         self, ranked: Sequence[RankedMoment], query: Vectors, *, clip_score: float, video_ids: Iterable[str] | None
     ) -> Presence | None:
-        """Return what the best moments of a search, best first, say; None if nothing is known.
+        """Assess the best moments of a search, best first; None without a calibration.
 
-        `query` (E,) was searched in all videos or in `video_ids`, and `clip_score` is that of the best clip.
+        `query` (E,) was searched in all videos or in `video_ids`, and `clip_score` is the score of the best clip.
         """
         if self._search is not None:
             return self._search.assess(_get_scores(ranked), clip_score=clip_score)
         best = {name: float(scores.max()) for name, scores in self._score_clips(query, ranked).items()}
         evidence = np.array([best.get(moment.video_id, clip_score) for moment in ranked])
-        evidence[:1] = clip_score  # what fits best anywhere speaks for the best moment
+        evidence[:1] = clip_score  # the best clip of the search is evidence for the best moment
         wanted = None if video_ids is None else list(video_ids)
         with self._computing:
             return self._null.assess_search(evidence, best=self._find_best(wanted))
@@ -50,9 +50,9 @@ class CollectionPresence:
     def assess_video(
         self, ranked: Sequence[RankedMoment], query: Vectors, *, video_id: str, clip_score: float
     ) -> Presence | None:
-        """Return what the best moments of one video, best first, say; None if nothing is known.
+        """Assess the best moments of one video, best first; None without a calibration.
 
-        `video_id` is empty if the video is not in the collection, and `clip_score` is that of its best clip.
+        `video_id` is empty if the video is not in the collection, and `clip_score` is the score of its best clip.
         """
         if self._localize is not None:
             standing = self.measure_standing(query, video_id=video_id, clip_score=clip_score)
@@ -62,7 +62,7 @@ class CollectionPresence:
             return self._null.assess_video(clip_score, others[0], num_moments=len(ranked))
 
     def measure_standing(self, query: Vectors, *, video_id: str, clip_score: float) -> float:
-        """Return by how many deviations a video's best clip for a sentence (E,) exceeds those of the cohort's other videos."""
+        """Return the deviations by which a video's best clip for a sentence (E,) exceeds those of the cohort's other videos."""
         return float(compute_standings(np.array([clip_score]), self._cohort_others(query, video_id))[0])
 
     def _score_clips(self, query: Vectors, ranked: Sequence[RankedMoment]) -> dict[str, Vectors]:

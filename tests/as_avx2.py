@@ -95,7 +95,8 @@ def main(command: list[str]) -> int:
         return subprocess.run(command, env=environment, check=False).returncode
     for name in (*SWITCHES, NUMPY_SWITCH):
         print(f"{name}={environment.get(name, '')}")
-    return subprocess.run([sys.executable, __file__, "--report"], env=environment, check=False).returncode
+    # -P: without it Python searches the folder of this file first, and `models` would be tests/models
+    return subprocess.run([sys.executable, "-P", __file__, "--report"], env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ TASKS = (
 
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The choices of this checkout in a folder of their own, which is the working folder."""
+    """The choices of this checkout in a separate folder, which is the working folder."""
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(ROOT / "presets", tmp_path / "presets")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from not_found import Asked, measure, write_tables
+from not_found_names import EVIDENCE, Scores, build_trials, try_evidence
 
 ROW = {"trials": 4, "auc": [0.75, 0.5, 1.0], "ece": [0.1, 0.0, 0.2], "found_present": [0.5, 0, 1], "found_absent": [0, 0, 0.5]}
 
@@ -36,3 +37,29 @@ def test_the_page_says_the_bound_and_which_verdict_stands_below_the_threshold() 
     assert "bounds the area of a search by about 0.75" in text
     lines = [line for line in text.splitlines() if "0.750 [0.500, 1.000]" in line]
     assert [line.rsplit("|", 2)[1].strip() for line in lines] == ["unsure", "not found", "unsure"]
+
+
+def build_scores(recipe: list[list[float]]) -> Scores:
+    table = np.array(recipe)
+    return Scores(table, 2 * table, 3 * table, np.ones_like(table))
+
+
+def test_searches_by_class_names_are_repeated_without_every_video_of_the_sentence() -> None:
+    scores, bank = build_scores([[3.0, 9.0, 1.0, 7.0]]), build_scores([[0.0, 1.0, 2.0, 3.0], [4.0, 5.0, 6.0, 7.0]])
+    here, gone = build_trials(scores, bank, [frozenset({1, 3})], np.array([1])).searches
+    assert here.scores.recipe.tolist() == [9, 7, 3, 1]
+    assert here.bank.recipe.tolist() == [[1, 3, 0, 2], [5, 7, 4, 6]]  # in the same order
+    assert (gone.scores.recipe.tolist(), gone.scores.share.tolist()) == ([3, 1], [9, 3])
+
+
+def test_evidence_is_learned_on_every_other_video_and_judged_on_the_rest() -> None:
+    generator, count = np.random.default_rng(0), 40
+    recipe = generator.normal(size=(count, count))
+    recipe[np.arange(count), np.arange(count)] += np.where(np.arange(count) % 2, -20, 20)  # only even videos are found
+    bank = build_scores(generator.normal(size=(19, count)).tolist())
+    own = [frozenset({number}) for number in range(count)]
+    trials = build_trials(build_scores(recipe.tolist()), bank, own, np.arange(count))
+    tried = {row["inputs"][0]: row for row in try_evidence(trials)}
+    assert set(tried) == {*EVIDENCE, "all of these"}
+    assert tried["score of the best video"]["auc_validation"] == 1
+    assert tried["score of the best video"]["auc"][0] == 0.5  # another video is first, with or without the own one

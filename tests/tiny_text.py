@@ -82,7 +82,7 @@ def _save_clip(folder: Path, text: Mapping[str, Any], vision: Mapping[str, Any],
 
 
 def save_siglip(folder: Path, *, image_px: int = 8) -> Path:
-    """Write a tiny whole SigLIP: no causal mask, sentences padded to 16 tokens with the one that ends them."""
+    """Write a tiny whole SigLIP: no causal mask, sentences padded to 16 tokens with their end token."""
     import torch
     from transformers import SiglipConfig, SiglipModel
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpus.files import sha256_json, write_json
-from corpus.text.cleaning import Cleaning, clean
+from corpus.text.cleaning import Cleaning, clean, list_packages, require_packages
 from corpus.text.tokenizer import Tokenizer, pad_ids
 from corpus.text.words import WORD_RULES, tokenize
 
@@ -28,15 +28,15 @@ class PretrainedTokenizer(Tokenizer):
     """
 
     file_name: ClassVar[str] = "tokenizer.json"
-    packages: ClassVar[tuple[str, ...]] = ("tokenizers",)
 
     def __init__(self, content: str, cleaning: Cleaning = "composed") -> None:
         """Read the text of a `tokenizer.json`.
 
         Raises:
-            ImportError: naming the extra, when the package `tokenizers` is not installed.
+            ImportError: naming the extra, when the package `tokenizers`, or the one of the cleaning, is not installed.
             ValueError: when the text is not a tokenizer.
         """
+        require_packages(cleaning)
         self._tokenizer, self._cleaning = _parse(content), cleaning
         self._tokenizer.no_padding()
         self._tokenizer.encode_special_tokens = True  # a special token spelled out in a sentence stays plain text
@@ -60,6 +60,11 @@ class PretrainedTokenizer(Tokenizer):
         if self._unknown is None:
             return []
         return [word for word in tokenize(text) if self._unknown in self._tokenizer.encode(word, add_special_tokens=False).ids]
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The package `tokenizers`, and that of the cleaning."""
+        return ("tokenizers", *list_packages(self._cleaning))
 
     @property
     def digest(self) -> str:
@@ -112,7 +117,7 @@ def _parse(content: str) -> Any:
     except ModuleNotFoundError as error:
         raise ImportError(
             "this text encoder needs the package tokenizers; install it: pip install 'cuepoint[text]', "
-            "or only tokenizers where bundles are served"
+            "or only tokenizers on a machine that serves bundles"
         ) from error
     try:
         return Parser.from_str(content)

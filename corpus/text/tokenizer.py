@@ -15,7 +15,6 @@ class Tokenizer(ABC):
     """Converter from sentences to ids, the same in training and serving. Tokens count from 1; 0 is padding."""
 
     file_name: ClassVar[str]  # in folders of encoders and bundles
-    packages: ClassVar[tuple[str, ...]] = ()  # required in addition to those of serving
 
     @abstractmethod
     def __len__(self) -> int:
@@ -32,6 +31,11 @@ class Tokenizer(ABC):
     @abstractmethod
     def find_unknown(self, text: str) -> list[str]:
         """Return the words of a sentence without a token."""
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages that it needs beside those of serving."""
+        return ()
 
     @property
     @abstractmethod

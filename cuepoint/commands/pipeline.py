@@ -84,7 +84,7 @@ def run_bench(options: argparse.Namespace) -> int:
     from flows.bench.commands import list_all, run, write_page
 
     if options.action != "run" and (options.only or options.again):
-        raise ValueError(f"cuepoint bench {options.action} takes no --only or --again; leave them out")
+        raise ValueError(f"cuepoint bench {options.action} takes neither --only nor --again; leave them out")
     match options.action:
         case "run":
             run(only=options.only, again=options.again)

@@ -88,7 +88,7 @@ class PublishedParams(Protocol):
 
     @property
     def revision(self) -> str | None:
-        """Its commit on the hub, where it is known."""
+        """Its commit on the hub, if known."""
 
 
 class OnnxEncoder(ABC):
@@ -227,7 +227,7 @@ class EncoderPair(NamedTuple):
 class EncoderPairParams(Params, ABC):
     """Schema shared by all pairs: one choice of both encoders, which come from one source and need no pretraining.
 
-    What a pair expands into are members of the registries of encoders: later stages know those alone.
+    A pair expands into members of the registries of encoders. Later stages know only those.
     """
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""The space of the encoders as a retriever: clips and sentences as unit vectors, with nothing to learn.
+"""Retriever in the space of the encoders: clips and sentences as unit vectors, with nothing to learn.
 
 Letters: S clips, P places, B sentences, D width that places and sentences share.
 """
@@ -18,11 +18,11 @@ Pooling = Literal["mean", "max"]
 
 
 class SharedSpace(Retriever):
-    """A clip is its pooled places, a sentence its pooled vector, both of unit length, as aligned encoders give them.
+    """Embeds a clip as its pooled places and a sentence as its pooled vector, both of unit length, for aligned encoders.
 
     Source: cosine similarity of CLIP (Radford et al. 2021, arXiv:2103.00020), which has one place. Deviation for encoders
-    of several places: these align a sentence with the best places of a clip (`models.layers.place_alignment`), which no
-    single vector can; the mean or the maximum over places stands in.
+    of several places: they align a sentence with the best places of a clip (`models.layers.place_alignment`). No single
+    vector can express that, so the mean or the maximum over places takes its place.
     """
 
     def __init__(self, params: "SharedSpaceParams", dims: InputDims) -> None:
@@ -42,7 +42,7 @@ class SharedSpace(Retriever):
         return F.normalize(places.mean(dim=1) if self.pooling == "mean" else places.amax(dim=1), dim=-1)
 
     def embed_queries(self, text: TextFeatures) -> Tensor:
-        """Embed queries: -> (B, D), unit length, but zero where no word of a sentence is known."""
+        """Embed queries: -> (B, D), unit length, but zero for sentences without a known word."""
         return F.normalize(text.pooled, dim=-1)
 
 

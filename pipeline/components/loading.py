@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Pretraining(NamedTuple):
     """What pretraining starts from."""
 
-    streams: "Mapping[str, ClipEncoderParams]"  # none where features come from files
+    streams: "Mapping[str, ClipEncoderParams]"  # empty if features come from files
     text_encoder: "TextEncoderParams"
     objective: "ObjectiveParams"
 

@@ -1,4 +1,4 @@
-"""Published models: the presets that name them, their files from packages and hubs, and the bundles made of them.
+"""Published models: their presets, the fetching of their files from packages and hubs, and their bundles.
 
-Encoders that read such files in the pipeline live in `models.encoders`; nothing here trains.
+Encoders that read such files in the pipeline live in `models.encoders`. Nothing here trains.
 """

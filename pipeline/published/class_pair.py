@@ -1,4 +1,4 @@
-"""Bundle of a zero-shot pair from published weights: tensors in, ONNX and safetensors out, and no pickle afterwards."""
+"""Conversion of a zero-shot pair from published weights to a bundle of ONNX and safetensors files, without pickles."""
 
 import pickle
 from collections.abc import Iterator, Mapping
@@ -34,19 +34,19 @@ from search.class_names.bundle import (
 from search.class_names.networks import ClassNetworks
 from search.model_name import ModelName
 
-MAX_DIFFERENCE = 5e-6  # of an exported network from torch, of the largest value
+MAX_DIFFERENCE = 5e-6  # between an exported network and torch, relative to the largest value
 _CASE_FRAMES = (1, 3)
 
 
 class Sentences(NamedTuple):
-    """A sentence encoder, and what turns sentences into its ids."""
+    """A sentence encoder with its tokenizer."""
 
     tokenizer: Tokenizer
     encoder: TextEncoder  # gives sentences of unit length
 
 
 class ClassPair(NamedTuple):
-    """A picture classifier and a sentence encoder, and what joins them. K classes."""
+    """A picture classifier and a sentence encoder, joined by the names of K classes."""
 
     model: ModelName
     classifier: EfficientNetLite0
@@ -58,7 +58,7 @@ class ClassPair(NamedTuple):
 
 
 def load_pair(files: Unpacked) -> ClassPair:
-    """Return the pair that the files of its packages hold.
+    """Load the pair from the files of its packages.
 
     Raises:
         FileNotFoundError: when a file is missing.
@@ -77,17 +77,17 @@ def load_pair(files: Unpacked) -> ClassPair:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a published file of weights, of which nothing but tensors is loaded.
+    """Read a published file of weights. Only tensors are loaded.
 
     Raises:
-        ValueError: naming the file, when it holds anything else.
+        ValueError: naming the file, when it holds other objects.
     """
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path} is no file of tensors alone: {str(error).splitlines()[0]}; fetch it again") from error
+        raise ValueError(f"{path} is damaged or holds more than tensors: {str(error).splitlines()[0]}; fetch it again") from error
     if not isinstance(found, dict) or not all(isinstance(weight, Tensor) for weight in found.values()):
-        raise ValueError(f"{path} holds other things than named tensors; fetch it again")
+        raise ValueError(f"{path} holds more than named tensors; fetch it again")
     return dict(found)
 
 
@@ -123,19 +123,19 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     names = path.read_text(encoding="utf-8").splitlines()
     for number, name in enumerate(names, start=1):
         if not name.strip() or name in names[: number - 1]:
-            raise ValueError(f"{path} line {number}: {name!r} is empty or the name of an earlier class; give each class its own")
+            raise ValueError(f"{path} line {number}: {name!r} is empty or repeats an earlier class; give each class its name")
     return tuple(names)
 
 
 def write_bundle(pair: ClassPair, folder: Path, *, check: Check) -> ClassManifest:
-    """Export a pair into a folder; the manifest comes last, and with it the bundle is complete.
+    """Export a pair into a folder; the manifest comes last and completes the bundle.
 
     Raises:
-        ValueError: when a network differs from torch too much, or there are not as many names as classes.
+        ValueError: when a network differs from torch too much, or the numbers of names and classes differ.
     """
     num_classes = pair.classifier.classifier.out_features
     if len(pair.class_names) != num_classes:
-        raise ValueError(f"there are {len(pair.class_names)} class names for {num_classes} classes; give each class one")
+        raise ValueError(f"got {len(pair.class_names)} class names for {num_classes} classes; give each class one name")
     parity = {}
     for file_name, network, cases in _list_trials(pair):
         parity[network.name] = export(network, folder / file_name, cases, check)
@@ -151,7 +151,7 @@ def write_bundle(pair: ClassPair, folder: Path, *, check: Check) -> ClassManifes
 
 
 def write_pair(pair: ClassPair, folder: Path, *, check: Check) -> None:
-    """Write into the folder of a bundle what the pipeline reads to take the pair as any other one; a search does not read it.
+    """Write the files by which the pipeline reads the pair like any other pair. A search does not read them.
 
     Raises:
         ValueError: when a network differs from torch too much.
@@ -163,7 +163,7 @@ def write_pair(pair: ClassPair, folder: Path, *, check: Check) -> None:
 
 
 def _list_trials(pair: ClassPair) -> Iterator[tuple[str, OnnxNetwork, Cases]]:
-    """Yield each network with its file and the cases it is tried on; the last case is the largest."""
+    """Yield each network with its file and test cases; the last case is the largest."""
     size_px, generator = pair.sampling.size_px, torch.Generator().manual_seed(0)
     shape = (len(pair.sampling.views), size_px, size_px, 3)
     pictures = [
@@ -180,7 +180,7 @@ def _list_trials(pair: ClassPair) -> Iterator[tuple[str, OnnxNetwork, Cases]]:
 
 
 def _encode_names(pair: ClassPair, folder: Path) -> NDArray[np.float32]:
-    """Return the vectors of the class names by the exported network, as a search computes those of sentences: (K, E)."""
+    """Return the vectors of the class names by the exported network, computed like those of sentences in a search: (K, E)."""
     networks = ClassNetworks(folder, num_threads=1)
     one_by_one = [networks.encode_sentences(pair.sentences.tokenizer.encode([name])) for name in pair.class_names]
     return np.concatenate(one_by_one)

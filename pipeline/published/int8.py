@@ -1,7 +1,7 @@
-"""Bundle of a fetched pair with towers of 8-bit weights, made of its 32-bit bundle and refused where vectors turn too far.
+"""Quantisation of a fetched pair: makes a bundle with 8-bit towers from its 32-bit bundle, and refuses too large differences.
 
-Weights are quantised per output channel, activations while the network runs (dynamic quantisation of onnxruntime). Letters:
-S clips, P places, B sentences, D width.
+Weights are quantised per output channel, activations at run time (dynamic quantisation of onnxruntime).
+Letters: S clips, P places, B sentences, D width.
 """
 
 import logging
@@ -33,14 +33,14 @@ _QUANTISED = {"DequantizeLinear", "DynamicQuantizeLinear"}
 
 
 class Calibration(NamedTuple):
-    """Clips and sentences on which the towers are compared."""
+    """Clips and sentences for the comparison of the towers."""
 
     clips: Images  # (S, K, H, W, 3)
     token_ids: NDArray[np.int64]  # (B, L)
 
 
 def calibrate(bundle: Bundle, videos: Path, presets: Path, *, say: Callable[[str], None]) -> Calibration:
-    """Return clips of a folder of videos, and sentences, as a bundle of one stream reads them.
+    """Return clips of a folder of videos, and sentences, prepared for a bundle of one stream.
 
     Raises:
         ValueError: when the folder holds no video that can be decoded.
@@ -67,7 +67,7 @@ def sample_clips(videos: Sequence[Path], sampling: ClipSampling, *, say: Callabl
         except UndecodableError as error:
             say(f"left out of the calibration: {error}")
     if not found:
-        raise ValueError("no video to calibrate with can be decoded; name a folder of videos with --calibrate FOLDER")
+        raise ValueError("no video of the calibration can be decoded; name another folder of videos with --calibrate FOLDER")
     return np.concatenate(found)
 
 
@@ -96,8 +96,8 @@ def write_int8_bundle(bundle: Bundle, folder: Path, calibration: Calibration, *,
         cosines[tower] = compare(source, target, values)
         if not cosines[tower] >= min_cosine:
             raise ValueError(
-                f"{bundle.model} is not fit for int8: the vectors of its {tower} turn to a cosine of {cosines[tower]:.4f}, at "
-                f"least {min_cosine} is needed; take the 32-bit model, without --int8"
+                f"{bundle.model} loses too much with int8: vectors of its {tower} have a cosine of {cosines[tower]:.4f}, at "
+                f"least {min_cosine} is needed; use the 32-bit model, without --int8"
             )
     for name in bundle.manifest.files:
         if not (folder / name).exists():
@@ -110,7 +110,7 @@ def write_int8_bundle(bundle: Bundle, folder: Path, calibration: Calibration, *,
 def quantise(source: Path, target: Path) -> None:
     """Write a network with 8-bit weights in its products of matrices and its tables of tokens.
 
-    `reduce_range` keeps sums within 16 bits, so that processors without VNNI give the same vectors.
+    `reduce_range` keeps sums within 16 bits, so processors without VNNI give the same vectors.
 
     Raises:
         ValueError: when the network has no weights that can be quantised.
@@ -119,7 +119,7 @@ def quantise(source: Path, target: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     model = onnx.load(source)
-    model.graph.ClearField("value_info")  # the quantiser transposes weights whose shapes the exporter noted, and compares both
+    model.graph.ClearField("value_info")  # the quantiser compares transposed weights with the shapes that the exporter recorded
     with _quiet():
         quantize_dynamic(
             model, target, op_types_to_quantize=_OPERATORS, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8
@@ -127,13 +127,13 @@ def quantise(source: Path, target: Path) -> None:
     operators = {node.op_type for node in onnx.load(target, load_external_data=False).graph.node}
     if not operators & _QUANTISED:
         raise ValueError(
-            f"{source} has no weights of 32 bits in products of matrices or tables, so int8 changes nothing; leave out --int8"
+            f"{source} has no 32-bit weights in matrix products or tables, so int8 changes nothing; leave out --int8"
         )
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the quantiser, which logs advice about steps that gain nothing here, through the root logger."""
+    """Silence the quantiser, which logs inapplicable advice through the root logger."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)
@@ -144,14 +144,14 @@ def _quiet() -> Iterator[None]:
 
 
 def compare(source: Path, target: Path, inputs: dict[str, NDArray[Any]]) -> float:
-    """Return the smallest cosine between the vectors that two networks give, row by row."""
+    """Return the smallest cosine between the vectors of two networks, row by row."""
     one, two = (np.concatenate(list(_run(path, inputs))) for path in (source, target))  # (rows, D) each
     norms = np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1)
     return float(((one * two).sum(1) / np.maximum(norms, np.finfo(np.float64).tiny)).min())
 
 
 def _run(path: Path, inputs: dict[str, NDArray[Any]]) -> Iterator[NDArray[np.float64]]:
-    """Yield the vectors of each row, (rows, D); rows run one by one, so that memory stays small."""
+    """Yield the vectors of each row, (rows, D). Rows run one at a time, so memory stays small."""
     session = open_session(path, num_threads=2)
     output = session.get_outputs()[-1].name  # features of an encoder of clips, pooled of one of sentences
     ((name, values),) = inputs.items()

@@ -1,4 +1,4 @@
-"""List of the published models: size, licence, what is there, and what each is good for."""
+"""List of the published models: size, licence, state and purpose."""
 
 import textwrap
 from pathlib import Path
@@ -19,7 +19,7 @@ class ListedModel(NamedTuple):
     size: str
     licence: str
     state: str
-    good_for: str  # empty where the preset says nothing
+    good_for: str  # empty if the preset states nothing
 
 
 def describe_models(places: ModelPlaces) -> list[ListedModel]:
@@ -60,7 +60,7 @@ def _find_state(name: str, preset: PackagedPair | HubPair, places: ModelPlaces) 
         sizes = (sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) for folder in folders)
         return "yes, " + " and ".join(f"{size / 1e6:.0f} MB in {folder}" for size, folder in zip(sizes, folders, strict=True))
     if isinstance(preset, HubPair) and has_networks(Path(preset.source)):
-        return f"its files, in {preset.source}; cuepoint models fetch {name}"
+        return f"files in {preset.source}, no bundle; cuepoint models fetch {name}"
     return f"no; cuepoint models fetch {name}"
 
 

@@ -1,4 +1,4 @@
-"""Lock of published files: the sha256 that each had when it was first fetched. Later fetches must give the same bytes."""
+"""Lock of published files: the sha256 of each at its first fetch. Later fetches must give the same bytes."""
 
 from pathlib import Path
 
@@ -11,18 +11,18 @@ class ModelLock:
     """The hashes of fetched files by model and file name, in one JSON file that belongs under version control."""
 
     def __init__(self, path: Path) -> None:
-        """Read the file, which need not be there yet.
+        """Read the file; it may be missing.
 
         Raises:
-            ValueError: naming the file, when it is no lock.
+            ValueError: naming the file, when it is not a lock.
         """
         self._path = path
         self._hashes: dict[str, dict[str, str]] = read_json(path) if path.is_file() else {}
         if not isinstance(self._hashes, dict) or not all(isinstance(files, dict) for files in self._hashes.values()):
-            raise ValueError(f"{path} is no lock of models: it must map each model to its files and their sha256")
+            raise ValueError(f"{path} is not a lock of models: it must map each model to its files and their sha256")
 
     def verify(self, model: str, path: Path, *, name: str | None = None) -> None:
-        """Compare a file with what is recorded under its name, or another `name`, and record a new one.
+        """Compare a file with the record of its name, or of another `name`, and record a new file.
 
         Raises:
             ValueError: naming the file and both hashes, when they differ.

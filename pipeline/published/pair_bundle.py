@@ -45,7 +45,7 @@ _REVISION_LENGTH = 12
 
 
 class PairRoles(NamedTuple):
-    """A published pair, and the models that search with it."""
+    """A published pair with its retriever and localizer."""
 
     name: str  # of the preset
     video: ClipStart
@@ -57,11 +57,11 @@ class PairRoles(NamedTuple):
 
 
 def load_roles(name: str, presets: Path, search: FolderSearch) -> PairRoles:
-    """Return a pair of the folder of presets, from the files of its source.
+    """Load a pair of the folder of presets from the files of its source.
 
     Raises:
         FileNotFoundError: when the source lacks a file.
-        ValueError: when a file does not fit the preset, or the licence needs a consent that it lacks.
+        ValueError: when a file does not fit the preset, or the licence needs consent and the preset lacks it.
     """
     path = find_preset(presets, name)
     pair = validate(PairParams, load_yaml(path), source=path)
@@ -93,14 +93,14 @@ def write_pair_bundle(roles: PairRoles, search: FolderSearch, folder: Path, *, c
 
 @torch.no_grad()
 def _measure(video: ClipStart, text: TextStart) -> tuple[StreamDims, int]:
-    """Return the shape of a clip's features, and the width of a sentence's."""
+    """Return the shape of a clip's features, and the width of a sentence's features."""
     features = video.encoder.encode_clips(build_encoder_cases(video.params.sampling)[0]["clips"])  # (1, P, D)
     pooled = text.encoder(_encode(text.tokenizer, 1)["token_ids"]).pooled  # (1, D)
     return StreamDims(*features.shape[1:]), pooled.shape[1]
 
 
 def _list_trials(roles: PairRoles) -> Iterator[tuple[OnnxNetwork, Cases]]:
-    """Yield each network with the cases it is tried on; the last case is the largest."""
+    """Yield each network with its test cases; the last case is the largest."""
     ids = [_encode(roles.text.tokenizer, count) for count in (1, len(CASE_SENTENCES))]
     with torch.no_grad():
         texts = [roles.text.encoder(case["token_ids"]) for case in ids]
@@ -163,7 +163,7 @@ def _describe(roles: PairRoles, search: FolderSearch, parity: dict[str, float], 
 
 
 def _name_pair(roles: PairRoles) -> ModelName:
-    """Return name and revision: the commit on the hub where the files tell it, otherwise the hash of all weights."""
+    """Return name and revision: the hub's commit if the files state it, otherwise the hash of all weights."""
     sources = _find_source(roles)
     revision = sources[0].revision or sha256_json([dict(one.weights_sha256 or {}) for one in sources])
     return ModelName(name=roles.name, revision=revision[:_REVISION_LENGTH])

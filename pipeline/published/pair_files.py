@@ -1,7 +1,7 @@
-"""A zero-shot pair as the pair of ONNX files that the pipeline reads: both towers in the space of the classes.
+"""Conversion of a zero-shot pair to the two ONNX files that the pipeline reads: both towers in the space of the classes.
 
-A picture is its logits, a sentence the weights of its classes (`search.class_names.recipe`), and their product is how well they
-fit. Letters: B pictures or sentences, H = W, L tokens, K classes, E width of a sentence.
+A picture becomes its logits, a sentence the weights of its classes (`search.class_names.recipe`); the score is their product.
+Letters: B pictures or sentences, H = W, L tokens, K classes, E width of a sentence.
 """
 
 import json
@@ -35,7 +35,7 @@ Check = Callable[[OnnxNetwork, Path, Cases], float]  # returns the largest diffe
 
 
 def write_pictures(classifier: EfficientNetLite0, sampling: ViewSampling, folder: Path, *, check: Check) -> None:
-    """Write the network from prepared pictures (B, 3, H, W) to logits (B, K), and how pictures are prepared.
+    """Write the network from prepared pictures (B, 3, H, W) to logits (B, K), and the picture preparation.
 
     Raises:
         ValueError: when it differs from torch too much.
@@ -54,7 +54,7 @@ def write_sentences(
 ) -> None:
     """Write the network from token ids (B, L), counted from 0, to the weights of the classes (B, K); `names` are (K, E).
 
-    `ids` are those of some sentences, as the tokenizer here counts them: 0 is padding.
+    `ids` are the ids of some sentences from the tokenizer here, in which 0 is padding.
 
     Raises:
         ValueError: when it differs from torch too much.
@@ -91,7 +91,7 @@ class _Logits(nn.Module):
 
 
 class _ClassWeights(nn.Module):
-    """The weights of a sentence's classes, as `search.class_names.recipe.weigh_classes` gives them, among all classes."""
+    """The weights of all classes for a sentence, like `search.class_names.recipe.weigh_classes`."""
 
     def __init__(self, encoder: TextEncoder, names: Tensor) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Presets of published pairs, as far as listing and fetching reads them: no network is built, and torch is not loaded."""
+"""Presets of published pairs for listing and fetching. This reader builds no network and does not load torch."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,7 +38,7 @@ class PackagedPair(Params):
 
 
 class _Facts(BaseModel):
-    """What is read of a preset of another component; its own schema checks the rest."""
+    """The values read here from a preset of another component. The component's schema checks the others."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -48,7 +48,7 @@ class _Card(_Facts):
 
 
 class FolderSearch(Params):
-    """How a pair searches videos without a training; see `presets/published/without_training.yaml`."""
+    """Search settings of pairs without a training; see `presets/published/without_training.yaml`."""
 
     order: tuple[str, ...]  # of pairs, the most capable first
     good_for: str
@@ -66,7 +66,7 @@ class HubPair(_Facts):
     name: str
     source: str  # the folder where the pipeline reads the files
     repository: str | None = None
-    revision: str | None = None  # a commit; none: the newest one, which the lock then records
+    revision: str | None = None  # a commit; null: the newest, which the lock then records
     licence: str | None = None
     accept_licence: bool = False
     folder: str | None = None  # of ONNX files inside the source
@@ -79,10 +79,10 @@ class HubPair(_Facts):
         """The files of the repository that the component reads, as patterns.
 
         Raises:
-            ValueError: naming a component of which no files are known.
+            ValueError: naming a component without known files.
         """
         if self.name not in _FILES:
-            raise ValueError(f"which files the component {self.name!r} reads is not known; copy its files to {self.source}")
+            raise ValueError(f"the files of the component {self.name!r} are unknown; copy them to {self.source}")
         inside = f"{self.folder}/" if self.folder else "*"  # other folders of the hub hold other sizes
         networks = {
             "pictures": f"{inside}{self.picture_file or 'vision_model.onnx'}",
@@ -92,12 +92,12 @@ class HubPair(_Facts):
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """Those of `files` without which no bundle can be made."""
+        """The patterns of `files` that a bundle needs."""
         return tuple(pattern for pattern in self.files if pattern not in (*_NOTES, *_EXTRAS))
 
 
 def load_folder_search(presets: Path) -> FolderSearch:
-    """Read how pairs search without a training.
+    """Read the search settings of pairs without a training.
 
     Raises:
         ValueError: naming the file and each wrong key.
@@ -120,7 +120,7 @@ def find_preset(presets: Path, name: str) -> Path:
     """
     if name not in list_presets(presets):
         known = ", ".join(list_presets(presets)) or "none"
-        raise ValueError(f"there is no model {name!r}, only {known}; see: cuepoint models list")
+        raise ValueError(f"the model {name!r} is unknown; known: {known}; run: cuepoint models list")
     return presets / PAIRS / f"{name}.yaml"
 
 

@@ -31,8 +31,7 @@ def train(plan: TrainPlan, inputs: TrainInputs, *, out_dir: Path, state_dir: Pat
     """Train one role and write its checkpoint folder; `report` receives the row of each epoch.
 
     After every epoch the state goes to `state_dir`; a training that was killed goes on there and ends with the same bytes.
-    A role without losses is written as it is built, with the values that the validation split chose where its preset has a
-    choice.
+    A role without losses is written untrained. If its preset has a choice of values, the validation split chooses them.
     """
     torch.manual_seed(derive_seed(plan.seed, plan.role))
     made = _make(plan, inputs, state_dir, report)

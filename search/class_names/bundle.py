@@ -26,35 +26,35 @@ FILES = (PICTURES, SENTENCES, TOKENIZER, NAMES, NAME_VECTORS)
 
 
 class ClassManifest(Params):
-    """What the files of a bundle are and belong to. Equal models give equal manifests."""
+    """Manifest of a bundle: its files, models and sampling. Equal models give equal manifests."""
 
     kind: Literal["class_names"] = KIND
     format_version: Literal[1] = FORMAT_VERSION
     model: ModelName
     good_for: str  # a sentence about what the models find and what they do not
-    licences: Mapping[str, str]  # of each source of weights
+    licences: Mapping[str, str]  # of each source of weights, as its publisher states it
     sampling: ViewSampling
     files: Mapping[str, BundleFile]
     parity: Mapping[str, NonNegativeFloat]  # network -> largest difference from torch, relative to the largest output
 
     @cached_property
     def version(self) -> str:
-        """The hash of all that decides an answer: files, sampling and name."""
+        """The hash of everything that decides an answer: files, sampling and name."""
         return sha256_json(self.model_dump(mode="json", exclude={"parity", "licences", "good_for"}))
 
     @property
     def models(self) -> dict[str, ModelName]:
-        """The one published model that the bundle is."""
+        """The published model in the bundle."""
         return {"pair": self.model}
 
     @property
     def identity(self) -> dict[str, str]:
-        """What must agree between the models and an index."""
+        """The values that must agree between the models and an index."""
         return {"model": self.model.name, "revision": self.model.revision or "", "encoding": self.encoding}
 
     @property
     def encoding(self) -> str:
-        """The hash of all that decides what the index holds of a video: equal ones share encoded videos."""
+        """The hash of everything that decides the encoding of a video. Bundles with equal hashes share encoded videos."""
         return sha256_json([self.files[PICTURES].sha256, self.sampling.model_dump(mode="json")])
 
 
@@ -82,7 +82,7 @@ class ClassBundle:
 
     @property
     def can_encode(self) -> bool:
-        """It always can: the classifier is part of it."""
+        """Always true: the classifier is part of the bundle."""
         return True
 
     def require_encoder(self) -> None:
@@ -90,7 +90,7 @@ class ClassBundle:
 
     @property
     def encoding(self) -> str:
-        """The hash of all that decides what the index holds of a video."""
+        """The hash of everything that decides the encoding of a video."""
         return self.manifest.encoding
 
     @cached_property
@@ -106,12 +106,12 @@ class ClassBundle:
 
     @cached_property
     def tokenizer(self) -> PretrainedTokenizer:
-        """What turns sentences into the ids of the sentence encoder."""
+        """The tokenizer of the sentence encoder."""
         return PretrainedTokenizer.load(self.folder / TOKENIZER)
 
 
 def save_class_manifest(manifest: ClassManifest, folder: Path) -> None:
-    """Write the manifest: with it, the bundle is complete."""
+    """Write the manifest, which completes the bundle."""
     write_json(folder / MANIFEST, {"version": manifest.version} | manifest.model_dump(mode="json"))
 
 
@@ -120,7 +120,7 @@ def load_class_bundle(folder: Path) -> ClassBundle:
 
     Raises:
         FileNotFoundError: naming a file that is missing.
-        ValueError: naming a file whose bytes, or a value that, is not what the manifest says.
+        ValueError: naming a file or a value that differs from the manifest.
     """
     path = folder / MANIFEST
     content = read_json(path)

@@ -1,7 +1,7 @@
 """Indexed collection of a zero-shot bundle: the classified videos in a few large arrays, tied to the bundle that made them.
 
-`index.json` is that of every index (`search.collection`); its folder holds an array of all videos for each of `ARRAYS`, and
-`videos.json`. Letters: V videos, K classes.
+`index.json` has the form of every index (`search.collection`). Beside it lie `videos.json` and one array of all videos for each
+of `ARRAYS`. Letters: V videos, K classes.
 """
 
 import itertools
@@ -28,12 +28,12 @@ from search.indexed_video import IndexedVideo
 
 @dataclass(frozen=True)
 class ClassCollection:
-    """A collection that was verified against its bundle; it never changes, others are made of it."""
+    """A collection that was verified against its bundle. It is immutable; changes return a new one."""
 
     corpus: str
     media_dir: Path | None
     videos: Mapping[str, IndexedVideo]
-    classified: Mapping[str, ClassifiedVideo]  # of the same ids in the same order
+    classified: Mapping[str, ClassifiedVideo]  # the same ids in the same order
 
     @cached_property
     def pooled(self) -> NDArray[np.float32]:
@@ -51,7 +51,7 @@ class ClassCollection:
         return self.videos[video_id]
 
     def list_windows(self, video_id: str) -> list[WindowId]:
-        """Return the one window that every video is."""
+        """Return the only window of a video, the whole of it."""
         return [WindowId(self.find_video(video_id).video_id, 0)]
 
     def add(self, video: IndexedVideo, classified: ClassifiedVideo) -> "ClassCollection":
@@ -65,7 +65,7 @@ class ClassCollection:
         if self.classified and classified.pooled.shape[1] != self.pooled.shape[1]:
             raise ValueError(
                 f"video {video.video_id!r} has {classified.pooled.shape[1]} classes, the collection {self.pooled.shape[1]}; "
-                "encode it anew"
+                "encode the video again"
             )
         return replace(
             self,
@@ -87,7 +87,7 @@ class ClassCollection:
 def save_class_collection(
     folder: Path, entries: Sequence[Entry], *, bundle: ClassBundle, corpus: str, media_dir: Path | None = None
 ) -> int:
-    """Write a collection and return its number of frames; with `index.json`, which comes last, it takes the former's place."""
+    """Write a collection and return its number of frames. `index.json` comes last and replaces the former collection."""
     ordered = sorted(entries, key=lambda entry: entry.video.video_id)
 
     def write(files_dir: Path) -> None:
@@ -104,9 +104,9 @@ def save_class_collection(
 
 
 def load_class_collection(folder: Path, bundle: ClassBundle, *, bundle_dir: Path | None = None) -> ClassCollection:
-    """Read a collection and verify that this bundle made it and that every byte is the one that was written.
+    """Read a collection, and verify that this bundle made it and that its files are undamaged.
 
-    Errors name `bundle_dir`, the folder of the bundle, in the command that makes the collection anew.
+    Errors name `bundle_dir`, the folder of the bundle, in the command that rebuilds the collection.
 
     Raises:
         FileNotFoundError: when there is no finished index, or naming a file that is missing.
@@ -117,7 +117,7 @@ def load_class_collection(folder: Path, bundle: ClassBundle, *, bundle_dir: Path
 
 
 def _find_fingerprint(bundle: ClassBundle) -> Fingerprint:
-    """Return what makes a classified video here: another decoder may give other pixels."""
+    """Return the environment that makes a classified video here. Another decoder may give other pixels."""
     return Fingerprint(bundle.manifest.identity, {"decoder": decoder_version()})
 
 

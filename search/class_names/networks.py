@@ -13,14 +13,14 @@ from search.networks import open_session
 
 
 class ClassifiedFrames(NamedTuple):
-    """What the classifier says of frames."""
+    """The outputs of the classifier for frames."""
 
     logits: NDArray[np.float32]  # (n, K)
     features: NDArray[np.float32]  # (n, D)
 
 
 class ClassNetworks:
-    """Runs the networks of a folder on a bounded number of threads; each file is opened when it is first needed."""
+    """Runs the networks of a folder on a bounded number of threads, and opens each file on first use."""
 
     def __init__(self, folder: Path, *, num_threads: int = 2) -> None:
         """Prepare the networks of a verified bundle."""

@@ -1,4 +1,4 @@
-"""Predictor of a zero-shot bundle: sentences in, shots out, by the classes whose names are nearest. Every search is exact.
+"""Predictor of a zero-shot bundle: answers sentences with shots, by the classes with the nearest names. Every search is exact.
 
 Letters: V videos, H shots, S frames, K classes.
 """
@@ -38,7 +38,7 @@ from search.two_stage import sort_moments
 class ClassPredictor:
     """Answers sentences by class names; threads may share it.
 
-    A search goes by the collection that was there when it began: `add_video` and `remove_video` put another in its place.
+    A search uses the collection at its start. `add_video` and `remove_video` replace the collection for later searches.
     """
 
     def __init__(self, bundle: ClassBundle, collection: ClassCollection, *, num_threads: int = 2) -> None:
@@ -61,13 +61,13 @@ class ClassPredictor:
 
     @property
     def collection(self) -> ClassCollection:
-        """What is searched now; it never changes, another takes its place."""
+        """The present collection. It is immutable; a change replaces it."""
         return self._collection
 
     def search(self, query: SearchQuery | Sequence[SearchQuery]) -> list[Answer]:
         """Answer sentences over the collection, in their order.
 
-        Each video answers with its best shot; where that gives fewer than `top_k` moments, further shots follow.
+        Each video answers with its best shot. Further shots follow if that gives fewer than `top_k` moments.
 
         Raises:
             KeyError: naming a video of a filter that the collection does not hold.
@@ -82,13 +82,13 @@ class ClassPredictor:
         return [self._search(one, collection) for one in queries]
 
     def rank_survivors(self, query: str, *, top_k: int) -> Ranking:
-        """Return the windows that a search looks at, all of them, and their best shots; to measure the search."""
+        """Return the windows that a search reads, which are all, and their best shots. For measurements of the search."""
         videos = list(self._collection.videos)
         windows = [window for name in videos for window in self._collection.list_windows(name)]
         return Ranking(windows, self.rank_videos(query, videos, top_k=top_k))
 
     def rank_videos(self, query: str, video_ids: Sequence[str], *, top_k: int) -> list[RankedMoment]:
-        """Return the best shots of some videos; to measure the search.
+        """Return the best shots of some videos. For measurements of the search.
 
         Raises:
             KeyError: naming an id that the collection does not hold.
@@ -108,7 +108,7 @@ class ClassPredictor:
         return self._localize(SearchQuery(query, top_k), video_id, collection.classified[video_id])
 
     def localize_encoded(self, query: str, encoded: ClassifiedVideo, top_k: int = 5) -> Answer:
-        """Answer a sentence in a video that is not in the collection, as `localize`; its id is empty."""
+        """Answer a sentence in a video outside the collection, like `localize`; its id is empty."""
         return self._localize(SearchQuery(query, top_k), "", encoded)
 
     def add_video(self, video: IndexedVideo, encoded: ClassifiedVideo) -> None:
@@ -130,7 +130,7 @@ class ClassPredictor:
             self._collection = self._collection.remove(video_id)
 
     def discard_strays(self) -> None:
-        """Nothing lies outside the collection."""
+        """Do nothing: no part of the index lies outside this process."""
 
     def find_unknown(self, query: str) -> list[str]:
         """Return the words of a sentence that the sentence encoder cannot spell."""
@@ -141,7 +141,7 @@ class ClassPredictor:
         require_limits(query)
         if query.min_confidence:
             raise ValueError(
-                f"min_confidence = {query.min_confidence}: {self.bundle.model.name} knows no confidence, only how near its "
+                f"min_confidence = {query.min_confidence}: {self.bundle.model.name} gives no confidence, only how near its "
                 "class names are; use min_score"
             )
 
@@ -158,7 +158,7 @@ class ClassPredictor:
         return self._judge(sort_moments([*firsts, *others]), query, weights)
 
     def _rank_shots(self, collection: ClassCollection, video_id: str, weights: ClassWeights) -> list[RankedMoment]:
-        """Return the shots of a video, best first: the best has the video's score, others what they fall short of it less."""
+        """Return the shots of a video, best first. The best gets the video's score; the others keep their distance to it."""
         video = collection.classified[video_id]
         shots = self._list_shots(video_id, video, weights)
         shortfall = shots[0].score - float(score(video.pooled[0], weights))
@@ -190,7 +190,7 @@ class ClassPredictor:
 
 
 def _choose_videos(collection: ClassCollection, query: SearchQuery, weights: ClassWeights) -> list[str]:
-    """Return the `top_k` videos with the best scores, of all or of those that the query names, ties by id.
+    """Return the `top_k` videos with the best scores, among all videos or those that the query names; ties by id.
 
     Raises:
         KeyError: naming a video that the collection does not hold.
@@ -208,9 +208,9 @@ def _choose_videos(collection: ClassCollection, query: SearchQuery, weights: Cla
 
 
 def build_frame_timeline(scores: Floats, shown: tuple[FoundMoment, ...], duration_s: float) -> Timeline:
-    """Return the scores of the frames (S,) over time, from 0, that of the worst frame, to 1, that of the best.
+    """Return the scores of the frames (S,) over time, scaled from 0 (the worst frame) to 1 (the best).
 
-    Where there are more than `MAX_TIMELINE_POINTS` frames, the largest of the frames of each of so many parts.
+    More than `MAX_TIMELINE_POINTS` frames are cut into that many parts; each point is then the maximum of a part.
     """
     num_points = min(len(scores), MAX_TIMELINE_POINTS)
     starts = np.arange(num_points) * len(scores) // num_points

@@ -1,9 +1,9 @@
-"""Zero-shot recipe: sentences and pictures meet in the classes of a classifier, joined by the classes' names. NumPy only.
+"""Zero-shot recipe: the names of a classifier's classes connect sentences with pictures. NumPy only.
 
 Sources: Objects2action (Jain et al. 2015, arXiv:1510.06939), eq. 3 and 4: a sentence is a sparse, weighted sum of the classes
-whose names are nearest to it; ConSE (Norouzi et al. 2014, arXiv:1312.5650) keeps the ten best. Deviations: raw logits in the
-place of probabilities, which rank videos better; a power in the place of the paper's sparsity; a video is the mean of the
-frames that a class fits best, in the place of the mean over all.
+whose names are nearest to it; ConSE (Norouzi et al. 2014, arXiv:1312.5650) keeps the ten best. Deviations: raw logits instead
+of probabilities, because they rank videos better; a power instead of the paper's sparsity; the mean of the frames that fit a
+class best instead of the mean over all frames.
 Letters: S frames of a video, H shots, K classes, N classes kept for a sentence, E width of a sentence, D width of a feature.
 """
 
@@ -23,15 +23,15 @@ MIN_SHOT_FRAMES = 2
 
 
 class ClassWeights(NamedTuple):
-    """What a sentence is made of: its nearest classes, best first."""
+    """The nearest classes of a sentence, best first."""
 
-    classes: Ints  # (N,) at most `NUM_CLASSES`; none where no name is similar at all
+    classes: Ints  # (N,) at most `NUM_CLASSES`; empty if no name is similar
     weights: Floats  # (N,) above 0, of sum 1
     similarities: Floats  # (N,) of the names, in (0, 1]
 
     @property
     def grounding(self) -> float:
-        """The similarity of the nearest name, in [0, 1]: how far the classes can answer the sentence."""
+        """The similarity of the nearest name, in [0, 1]. It bounds how well the classes can answer the sentence."""
         return float(self.similarities[0]) if len(self.similarities) else 0.0
 
 

@@ -1,6 +1,7 @@
 """Trust in an answer by class names, by the similarity of the nearest name to the sentence.
 
-Measured on 124 sentences about 67 videos (tests/benchmarks/real_bench.md); among sentences, not a probability of one answer.
+Measured on 124 sentences about 67 videos (tests/benchmarks/real_bench.md). The figures are shares of sentences, not the
+probability of a single answer.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ def judge_by_names(
 
     The verdict is "found" if a moment meets the query's limits and the nearest name is at least `_WEAK` similar to the
     sentence. Otherwise it is "unsure", with the same moments: class names cannot tell that something is missing. A query's
-    `min_confidence` of 0 finds every moment. Without ranked moments, there was nothing to search.
+    `min_confidence` of 0 finds every moment. An empty `ranked` means that the search had no video.
     """
     if not ranked:
         return Answer(Verdict.NOT_FOUND, (), None, tuple(unknown_words), basis=basis)

@@ -1,4 +1,4 @@
-"""Classified videos: the index of a zero-shot search holds one for each file.
+"""Classified videos, the entries of the index of a zero-shot search: one for each file.
 
 Letters: S frames, V views, H shots, K classes, D width of a feature.
 """
@@ -28,7 +28,7 @@ _STREAM = "frames"  # the name of what is kept of an unfinished file
 
 
 class ClassifiedVideo(NamedTuple):
-    """What the index holds of a video beside its name. Raw logits: probabilities rank videos worse."""
+    """The index's data of a video, without its name. Logits stay raw, because probabilities rank videos worse."""
 
     duration_s: float
     logits: Half  # (S, K) of the frames, in order
@@ -47,7 +47,7 @@ class ClassIndexer:
     """Encodes videos with the classifier of a bundle; memory holds the logits and features of one video."""
 
     def __init__(self, bundle: ClassBundle, *, num_threads: int = 1) -> None:
-        """Use a verified bundle. Any number of threads gave the same bytes with the classifiers that were measured."""
+        """Use a verified bundle. The measured classifiers gave the same bytes with any number of threads."""
         self._sampling = bundle.manifest.sampling
         self._networks = ClassNetworks(bundle.folder, num_threads=num_threads)
 
@@ -87,13 +87,13 @@ class ClassIndexer:
 
 
 def build_video(logits: Half, features: Half, duration_s: float) -> ClassifiedVideo:
-    """Return what the index holds of a video with these logits (S, K) and features (S, D).
+    """Return the classified video of logits (S, K) and features (S, D).
 
     Raises:
         ValueError: when a logit is not finite.
     """
     if not np.isfinite(logits).all():
-        raise ValueError("a logit is not a finite float16: the classifier is not fit for this video")
+        raise ValueError("a logit is not a finite float16: the classifier cannot encode this video; index it with another model")
     shots = cut_shots(features)
     return ClassifiedVideo(duration_s, logits, pool_frames(logits)[None], shots, average_shots(logits, shots))
 
@@ -102,7 +102,7 @@ class ClassCache(EncodedCache[ClassifiedVideo]):
     """Keeps classified videos on disk."""
 
     def __init__(self, folder: Path, bundle: ClassBundle) -> None:
-        """Use a folder for what a bundle classifies."""
+        """Use a folder as the cache of a bundle."""
         key = [bundle.encoding, decoder_version(), find_closure([ClassIndexer]).hash]
         super().__init__(folder, key, arrays=ARRAYS)
 

@@ -41,7 +41,7 @@ class RowSearcher(Protocol):
     """Finds the rows nearest to a query (E,), among all or those that `chosen` (R,) marks."""
 
     def search(self, query: Vectors, num_hits: int, chosen: Chosen | None) -> NearestRows:
-        """Return up to `num_hits` rows, and all rows if there are no more than that."""
+        """Return up to `num_hits` rows, or all rows if there are fewer."""
 
 
 class FlatSearcher:

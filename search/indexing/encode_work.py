@@ -1,4 +1,4 @@
-"""Encoding one file of a folder in a worker process."""
+"""Encoding of a file in a worker process."""
 
 import functools
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ class EncodeWork:
     num_threads: int = 1  # of the networks
 
     def __call__(self, path: Path, report: Report, cache: EncodedVideos | None = None) -> Any:
-        """Encode one file; `cache` has what a killed process encoded of it.
+        """Encode one file; `cache` has the part that a killed process encoded.
 
         Raises:
             ValueError: saying why the file cannot be encoded.

@@ -1,4 +1,4 @@
-"""Cache of encoded files on disk, by their content, so that each file is encoded once."""
+"""Cache of encoded files on disk, keyed by their content, so that each file is encoded once."""
 
 import shutil
 from abc import ABC, abstractmethod
@@ -16,13 +16,13 @@ T = TypeVar("T")
 
 
 class EncodedCache(ABC, Generic[T]):
-    """What is known of files: `<sha256>.json` says how a file was encoded, or why it cannot be; the arrays lie beside it.
+    """Cached encodings: `<sha256>.json` says how a file was encoded, or why it cannot be; the arrays lie beside it.
 
-    All of it belongs to what `key` names: networks, sampling, decoder and code that encode; with others, the cache is empty.
+    `key` names the networks, sampling, decoder and code of all entries. With another key, the cache is empty.
     """
 
     def __init__(self, folder: Path, key: Sequence[str], *, arrays: Sequence[str]) -> None:
-        """Use a folder; `arrays` are the names of what is kept of each file."""
+        """Use a folder; `arrays` are the names of the arrays of each file."""
         self._folder, self._arrays = folder / sha256_json(list(key))[:16], tuple(arrays)
 
     @abstractmethod
@@ -31,14 +31,14 @@ class EncodedCache(ABC, Generic[T]):
 
     @abstractmethod
     def unpack(self, arrays: Sequence[NDArray[Any]], facts: Mapping[str, Any]) -> T:
-        """Return the encoded video that `pack` took apart."""
+        """Return the encoded video from the arrays and facts of `pack`."""
 
     def find_reason(self, sha256: str) -> str:
-        """Return why a file is known not to be encodable, empty where it is not known."""
+        """Return the recorded reason why a file cannot be encoded, empty without a record."""
         return str(self._read_entry(sha256).get("reason", ""))
 
     def load(self, sha256: str) -> T | None:
-        """Return the encoded video of a file, `None` where there is none or where its bytes are damaged."""
+        """Return the encoded video of a file, `None` if it is missing or damaged."""
         entry = self._read_entry(sha256)
         paths = self._list_arrays(sha256)
         found = [sha256_file(path) if path.is_file() else None for path in paths]
@@ -51,7 +51,7 @@ class EncodedCache(ABC, Generic[T]):
         return UnfinishedFile(self._folder, sha256)
 
     def save(self, sha256: str, encoded: T) -> None:
-        """Keep an encoded video; its entry comes last, and with it the video is complete.
+        """Keep an encoded video. Its entry comes last and completes it.
 
         Raises:
             OSError: naming the file, for instance when the disk is full.
@@ -69,7 +69,7 @@ class EncodedCache(ABC, Generic[T]):
         self.open_unfinished(sha256).remove()
 
     def remove(self, sha256: str) -> None:
-        """Forget a file, also what a killed process wrote of it in part."""
+        """Delete the entry of a file, and what a killed process wrote of it."""
         self._find_entry(sha256).unlink(missing_ok=True)
         for path in self._list_arrays(sha256):
             path.unlink(missing_ok=True)
@@ -78,14 +78,14 @@ class EncodedCache(ABC, Generic[T]):
             unfinished.unlink(missing_ok=True)
 
     def keep_only(self, kept: Collection[str]) -> None:
-        """Delete what is known of all other files, and what killed processes wrote in part."""
+        """Delete the entries of all other files, and what killed processes wrote."""
         if self._folder.is_dir():
             for path in self._folder.iterdir():
                 if path.name.partition(".")[0] not in kept:
                     path.unlink()
 
     def remove_others(self, kept: Collection[str]) -> None:
-        """Delete what is known of all other files, and what other networks encoded."""
+        """Delete the entries of all other files, and what other networks encoded."""
         if not self._folder.is_dir():
             return
         for path in self._folder.parent.iterdir():
@@ -97,7 +97,7 @@ class EncodedCache(ABC, Generic[T]):
         path = self._find_entry(sha256)
         try:
             entry = read_json(path) if path.is_file() else {}
-        except ValueError:  # damaged: what it said is found out again
+        except ValueError:  # damaged: the file is encoded again
             return {}
         return entry if isinstance(entry, dict) else {}
 

@@ -1,7 +1,7 @@
 """Indexes a folder of videos that have no annotations, with the networks of a bundle.
 
-The output folder holds the collection and, in `encoded/`, the encoding of each file, by its content. An interrupted run
-resumes, and a run with nothing new writes nothing.
+The output folder holds the collection and, in `encoded/`, the encoding of each file, named by its content. An interrupted run
+resumes, and a run without new files writes nothing.
 """
 
 import fcntl
@@ -45,7 +45,7 @@ class FolderReport(NamedTuple):
 
 
 class NoReadableVideoError(ValueError):
-    """No video of a folder can be indexed; `left_out` says why."""
+    """No video of a folder can be indexed; `left_out` gives the reasons."""
 
     def __init__(self, message: str, left_out: Sequence[LeftOut]) -> None:
         super().__init__(message)
@@ -93,7 +93,7 @@ def _own(output_dir: Path, folder: Path) -> Iterator[None]:
     """Hold the lock of an output folder. The lock file also marks the folder as an index."""
     is_foreign = output_dir.is_dir() and any(output_dir.iterdir()) and not (output_dir / _LOCK).is_file()
     if is_foreign or output_dir == folder:
-        raise ValueError(f"{output_dir} holds other files than an index; choose another --output")
+        raise ValueError(f"{output_dir} holds files that belong to no index; choose another --output")
     output_dir.mkdir(parents=True, exist_ok=True)
     with (output_dir / _LOCK).open("w") as lock:
         try:
@@ -104,7 +104,7 @@ def _own(output_dir: Path, folder: Path) -> Iterator[None]:
 
 
 def _hash_files(videos: Sequence[VideoFile], num_workers: int) -> tuple[dict[Path, HashedFile], dict[Path, str]]:
-    """Return the hashed files by path, and by path why other files cannot be read."""
+    """Return the hashed files by path, and the reasons of unreadable files by path."""
 
     def hash_one(path: Path) -> HashedFile | str:
         try:
@@ -121,7 +121,7 @@ def _hash_files(videos: Sequence[VideoFile], num_workers: int) -> tuple[dict[Pat
 
 
 def _list_missing(files: Mapping[Path, HashedFile], cache: EncodedVideos) -> list[Path]:
-    """Return one path for each content that the cache does not know."""
+    """Return one path for each content that the cache lacks."""
     paths = {file.sha256: path for path, file in reversed(list(files.items()))}  # the first of equal files
     return sorted(path for sha256, path in paths.items() if not cache.find_reason(sha256) and cache.load(sha256) is None)
 

@@ -16,7 +16,7 @@ from search.collection import VIDEOS, read_index
 
 THUMBNAILS = "thumbnails"  # folder of an index
 PER_VIDEO = 6
-_SOURCE = "sha256"  # of the file that the thumbnails show
+_SOURCE = "sha256"  # hash of the file that the thumbnails show
 
 
 def update_thumbnails(index_dir: Path, *, num_threads: int | None = None) -> int:

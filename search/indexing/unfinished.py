@@ -1,4 +1,4 @@
-"""Rows of a file that is being encoded, kept on disk so that a run after a kill does not encode them again.
+"""Encoded rows of an unfinished file, kept on disk so that a run after a kill does not encode them again.
 
 Letters: S rows of a stream, which are clips or frames; the other axes are those of its features.
 """
@@ -16,7 +16,7 @@ import numpy as np
 from corpus.store import Half
 from search.array_files import map_array, write_arrays
 
-KEEP_EVERY_S = 10.0  # of work that a kill can destroy; files that take less leave no trace
+KEEP_EVERY_S = 10.0  # the most work that a kill can destroy; faster files leave no pieces
 
 
 class _Piece(NamedTuple):
@@ -29,14 +29,14 @@ class UnfinishedFile:
     """Keeps the encoded rows of one file in pieces `<sha256>.part-<stream>-<first row>-<digest>.npy`."""
 
     def __init__(self, folder: Path, sha256: str) -> None:
-        """Use a folder whose contents belong to one way of encoding; `sha256` is that of the file."""
+        """Use a folder whose contents have one key of the cache; `sha256` is the hash of the file."""
         self._folder, self._sha256 = folder, sha256
 
     def resume(self, stream: str, encode: Callable[[int], Iterable[Half]], *, rows_per_batch: int) -> Iterator[Half]:
-        """Yield the batches of a stream: the kept ones, then those that `encode` makes from a row on, which are kept in turn.
+        """Yield the batches of a stream: first the kept ones, then those that `encode` makes, which are kept too.
 
-        All batches but the last one hold `rows_per_batch` rows. Pieces are whole batches, so that networks see the same batches
-        as in a run that nothing interrupts.
+        All batches but the last one hold `rows_per_batch` rows. Pieces are whole batches, so networks see the same batches
+        as in an uninterrupted run.
         """
         kept = self._load(stream)
         num_kept = sum(map(len, kept))
@@ -66,7 +66,7 @@ class UnfinishedFile:
             raise OSError(str(error)) from error  # without an errno: the cache failed, the video is readable
 
     def _load(self, stream: str) -> list[Half]:
-        """Return the pieces from the first row on, up to one that is missing or damaged."""
+        """Return the pieces from the first row up to a missing or damaged piece."""
         loaded: list[Half] = []
         num_rows = 0
         for piece in self._list(stream):
@@ -86,7 +86,7 @@ class UnfinishedFile:
 def resume(
     unfinished: UnfinishedFile | None, stream: str, encode: Callable[[int], Iterable[Half]], *, rows_per_batch: int
 ) -> Iterator[Half]:
-    """Yield the batches of a stream by `UnfinishedFile.resume`, or without one by `encode` from the first row on."""
+    """Yield the batches of a stream by `UnfinishedFile.resume`; without `unfinished`, by `encode` from the first row."""
     if unfinished is None:
         return iter(encode(0))
     return unfinished.resume(stream, encode, rows_per_batch=rows_per_batch)

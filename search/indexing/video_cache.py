@@ -1,4 +1,4 @@
-"""Videos as the networks of a trained bundle encoded them, on disk; see `search.indexing.encoded_cache`."""
+"""Cache of the videos that a trained bundle encoded; see `search.indexing.encoded_cache`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

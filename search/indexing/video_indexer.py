@@ -97,7 +97,7 @@ class VideoIndexer:
         """
         samplings = self._manifest.require_samplings()
         file = ExaminedFile(path) if [one.kind for one in samplings.values()] == ["pictures"] else None
-        info = file.info if file else examine(path)  # sound must be known as a whole before it is read beside pictures
+        info = file.info if file else examine(path)  # the whole sound must be encoded before it is read beside pictures
         num_clips = {name: count_clips(info.duration_s, sampling.clip_rate_hz) for name, sampling in samplings.items()}
         done = dict.fromkeys(num_clips, 0)
 
@@ -133,7 +133,10 @@ class VideoIndexer:
             with np.errstate(over="ignore"):  # the next check reports it
                 features = self._run_encoder(name, sampling, clips).astype(np.float16)  # (n, P, D)
             if not np.isfinite(features).all():
-                raise ValueError(f"a feature is not a finite float16: the bundle's encoder of {name!r} is not fit for this video")
+                raise ValueError(
+                    f"a feature is not a finite float16: the bundle's encoder of {name!r} cannot encode this video; "
+                    "index it with another model"
+                )
             yield features
 
     def _run_encoder(self, name: str, sampling: StreamSampling, clips: Images | Samples) -> NDArray[np.float32]:
@@ -156,7 +159,7 @@ class VideoIndexer:
         return EncodedVideo(duration_s, vectors, cells)
 
     def _embed(self, batches: Mapping[str, Iterator[Half]], num_clips: Mapping[str, int], duration_s: float) -> Iterator[Vectors]:
-        """Yield the vectors of each batch of the grid; the retriever's other streams are read only that far."""
+        """Yield the vectors of each batch of the grid; the retriever's other streams are read up to the end of that batch."""
         grid, *others = self._manifest.retriever_streams
         aligned = {name: self._align(name, batches[name], num_clips, duration_s) for name in others}
         for features in batches[grid]:
@@ -164,7 +167,7 @@ class VideoIndexer:
             yield self._networks.embed_clips({grid: features, **beside})
 
     def _align(self, name: str, batches: Iterable[Half], num_clips: Mapping[str, int], duration_s: float) -> Iterator[Floats]:
-        """Yield a stream on the clips of the grid, (P, D) float32 each, as `corpus.alignment.align_clips` does."""
+        """Yield a stream on the clips of the grid, (P, D) float32 each, like `corpus.alignment.align_clips`."""
         grid = self._manifest.grid
         grid_rate_hz, rate_hz = (
             compute_clip_rate(self._manifest.streams[one].clip_rate_hz, num_clips=num_clips[one], duration_s=duration_s)

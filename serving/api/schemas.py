@@ -252,7 +252,7 @@ class VersionAnswer(BaseModel):
     """Served versions, size of the collection and limits."""
 
     versions: Versions
-    good_for: str = Field(description="what the models find and what they do not; empty where nobody wrote it")
+    good_for: str = Field(description="what the models find and what they do not; empty if the bundle does not state it")
     num_videos: int
     limits: UploadLimits
     challenger: ChallengerRow | None = Field(description="null without a challenger")

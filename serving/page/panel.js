@@ -11,7 +11,7 @@ const MAX_NEIGHBOURS = 4;
 const SAME_IOU = 0.5; // candidates that overlap more are the same moment to a viewer
 const SOUND = "cuepoint-sound";
 
-/** Fires `choose` with a neighbouring moment, `only` with the id of the only video to search, `delete` with that to delete. */
+/** Fires `choose` with a neighbouring moment, `only` with the id of the only video to search, `delete` with the id of the video to delete. */
 export class Panel extends EventTarget {
   #player = new MomentPlayer(find("video"));
   #timeline = new Timeline();

@@ -27,7 +27,7 @@ const VERDICTS = {
 export class Results extends EventTarget {
   #place = find("results");
   #moments = [];
-  namesModels = false; // in every answer: those that were not trained on this collection
+  namesModels = false; // in every answer; true for models that were not trained on this collection
 
   /** Show that an answer is loading; the last one stays until then. */
   showLoading(query) {
@@ -128,7 +128,7 @@ function makeUnknownWords(words) {
   return note;
 }
 
-/** Name the models that answered and, if they answer by class names, the classes and how far they can be trusted. */
+/** Name the models that answered and, if they answer by class names, the classes with a note on their reliability. */
 function makeModels({ basis, reason, versions: { model_name: models, model_revision: revision } }) {
   const note = make("p", { class: "note" }, "Answered by ", make("b", { text: models }), revision ? ` at ${revision}` : "");
   if (!basis) return note;
@@ -136,7 +136,7 @@ function makeModels({ basis, reason, versions: { model_name: models, model_revis
   basis.classes.slice(0, NUM_CLASSES).forEach(({ name, weight }, index) => {
     note.append(...(index ? [", "] : []), make("b", { text: name }), ` ${Math.round(100 * weight)} %`);
   });
-  note.append(reason ? "." : `. ${basis.note}`); // the reason of an unsure answer is that note
+  note.append(reason ? "." : `. ${basis.note}`); // the reason of an unsure answer repeats the note
   return note;
 }
 

@@ -12,7 +12,7 @@ export function showVersions({ model, model_name: named, model_revision: revisio
   find("versions").replaceChildren("Models ", models, `${published} · `, name(model), " · Index ", name(index), ` · ${variant}`);
 }
 
-/** Show what the models find and what they do not, where somebody wrote that. */
+/** Show what the models find and what they do not, if the bundle states it. */
 export function showPurpose(text) {
   find("purpose").textContent = text;
   find("purpose").hidden = !text;

@@ -45,7 +45,7 @@ class LoadedVariants(NamedTuple):
 
 
 def load_variants(champion: Predictor, surroundings: Surroundings, environment: Mapping[str, str] = os.environ) -> LoadedVariants:
-    """Open the challenger that the environment names; where that fails, or none is named, the champion answers alone."""
+    """Open the challenger that the environment names. The champion answers alone if none is named, or if opening fails."""
     leader = Variant(CHAMPION, champion)
     try:
         settings = find_challenger_settings(environment)

@@ -1,13 +1,14 @@
-"""Measures how well answers tell that something is not there: python tests/benchmarks/not_found.py labels NAME DATA
-or python tests/benchmarks/not_found.py index NAME --bundle BUNDLE --index INDEX --sentences FILE
-or python tests/benchmarks/not_found.py page.
+"""Measures how well confidences separate present from absent moments, and writes the tables of docs/not_found.md.
 
-`labels` reads corpus/, features/, encoder/ and checkpoints/ of a finished run in DATA, learns the calibration on its validation
-split and judges it, and the bank of sentences beside it, on its test split. `index` searches an index through the predictor:
-FILE has one JSON object a line with `query` and `video`, the id of the one video that it is true of. Every sentence is asked of
-all videos and of all but its own, and of its own video and of another one. Both append a line to not_found.jsonl, in the place
-of an earlier one with the same NAME; `page` writes the tables of docs/not_found.md from these lines.
-Intervals come from resampling videos.
+    python tests/benchmarks/not_found.py labels NAME DATA
+    python tests/benchmarks/not_found.py index NAME --bundle BUNDLE --index INDEX --sentences FILE
+    python tests/benchmarks/not_found.py page
+
+`labels` reads corpus/, features/, encoder/ and checkpoints/ of a finished run in DATA. It learns the calibration on the
+validation split, and judges it and the bank of sentences on the test split. `index` searches an index through the predictor.
+FILE has one JSON object a line with `query` and `video`, the id of the only video where it is true. Every sentence searches all
+videos, all videos but its own, its own video, and another video. Both commands replace the line NAME of not_found.jsonl, or
+append it; `page` writes the tables from these lines. Intervals come from resampling videos.
 """
 
 import argparse
@@ -43,8 +44,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "not_found.md"
 NUM_SAMPLES, SEED = 1000, 2026
 KEPT = "## What limits it"
 WAYS = {SEARCH: "the collection", LOCALIZE: "one video"}
-
-
+TRIED_BY = "Inputs of a search beside the score and the best clip, fitted on validation and judged on test:"
 INPUTS = ("next clip", "next five clips", "mean over videos", "deviation over videos", "next video", "next five videos")
 TRIED = (
     (),
@@ -56,7 +56,7 @@ TRIED = (
 
 
 class Asked(NamedTuple):
-    """Sentences asked where they are true and where not, one way."""
+    """Sentences asked where they are true and where they are not, in one kind of search."""
 
     confidences: Floats  # (Q,) in [0, 1]
     present: Bools  # (Q,)
@@ -119,7 +119,7 @@ def judge_way(way: str, learned: Calibrations, test: Trials, videos: Ints) -> li
 
 
 def collect_inputs(split: OpenSplit, searched: Searched) -> dict[str, Floats]:
-    """Return further inputs of searches, first where each query is true and then where not: (2Q,) each."""
+    """Return further inputs of searches, first where each query is true, then where it is not: (2Q,) each."""
     clips = Cohort.build(split.index)
     present = clips.score(split.vectors)  # (Q, V)
     without = [set(names) for names in list_videos_without(split.questions)]
@@ -213,7 +213,7 @@ def _count(present: Sequence[Answer], absent: Sequence[Answer]) -> dict[str, dic
 
 
 def keep(name: str, record: Mapping[str, Any]) -> None:
-    """Write the record of a measurement in the place of an earlier one of this name."""
+    """Write the record of a measurement; it replaces an earlier record of this name."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     line = {"name": name, "commit": commit, "machine": describe_machine(), **record}
     records = [*(one for one in _read_records() if one["name"] != name), line]
@@ -249,8 +249,8 @@ def write_tables(records: Sequence[Mapping[str, Any]]) -> list[str]:
             *map(_format_row, record["rows"]),
         ]
         if "tried" in record:
-            lines += ["", "Further inputs of a search, fitted on validation and judged on test:", ""]
-            lines += ["| beside the score and the best clip | area, validation | area, test | calibration error, test |"]
+            lines += ["", record.get("tried_by", TRIED_BY), ""]
+            lines += ["| tried | area, fitted | area, judged | calibration error, judged |"]
             lines += ["|---|---|---|---|", *map(_format_tried, record["tried"])]
     return lines
 

@@ -48,7 +48,7 @@ R70, R5, ANY = "R1_iou0.7", "R5_iou0.5", "any"  # of the five best, of all answe
 
 
 class Outcome(NamedTuple):
-    """What a localizer answers on the test split, and how its values were chosen."""
+    """Answers of a localizer on the test split, and the choice of its values."""
 
     name: str
     figures: Figures
@@ -228,7 +228,7 @@ def write_lines(outcomes: Sequence[Outcome], questions: Questions, retrievers: s
 
 
 def main() -> None:
-    """Measure, print, and write the page where that is asked for."""
+    """Measure, print, and write the page with --page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with corpus/, encoder/, features/ and checkpoints/")
     parser.add_argument("--page", action="store_true", help=f"write {PAGE.name}, above its conclusions")

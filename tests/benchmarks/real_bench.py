@@ -1,7 +1,7 @@
 """Scores the search of real videos by sentences that a person wrote: python tests/benchmarks/real_bench.py FOLDER [--page].
 
-FOLDER holds videos/ and annotations.jsonl: one JSON object a line with video, query, start_s and end_s (null where the sentence
-is true of the whole clip), kind and author. Every sentence searches all videos. A video counts as right when the sentence was
+FOLDER holds videos/ and annotations.jsonl: one JSON object a line with video, query, start_s and end_s (null if the sentence
+describes the whole clip), kind and author. Every sentence searches all videos. A video counts as right when the sentence was
 written for it; intervals come from resampling videos. `--page` writes tests/benchmarks/real_bench.md.
 """
 
@@ -35,19 +35,19 @@ GROUNDING_LIMITS = (0.4, 0.6)
 
 
 class Sentence(NamedTuple):
-    """A sentence with the video it was written for and what a search made of it."""
+    """A sentence with its video and the ranks and overlaps of a search."""
 
     video: str
     author: str
     kind: str
     rank: int  # of that video, from 1
-    iou: float  # of the best moment in that video with the true one; NaN where the sentence has no time
+    iou: float  # of the best moment in that video with the true moment; NaN if the sentence has no time
     floor: float  # the same of the whole video
     grounding: float
 
 
 class Cost(NamedTuple):
-    """What indexing and searching took."""
+    """Cost of indexing and searching."""
 
     minutes: float  # of video
     cpu_s: float  # to index

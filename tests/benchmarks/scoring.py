@@ -2,8 +2,8 @@
 
 The number of queries and candidates is that of ActivityNet Captions' test split under 2D-TAN: suppression, R@{1, 5} at
 three thresholds and mIoU. Both loops sort a query's candidates, suppress until five are kept, and score those. One loop is
-plain Python over lists, the other makes a few NumPy calls a round. All are timed in turns in one process, the loops on a
-share of the queries, and must agree on every figure.
+plain Python over lists, the other makes a few NumPy calls a round. All run in turns in one process, the loops on a share
+of the queries, and must agree on every figure.
 """
 
 import argparse

@@ -172,6 +172,7 @@ def build_load(record: dict[str, Any], title: str) -> str:
     minutes = [(seconds, held) for seconds, held in record["memory"] if seconds >= warm_up_s]
     shown = minutes[:: max(1, len(minutes) // 10)]
     growth = minutes[-1][1] / minutes[0][1] - 1
+    cpu = f", {record['cpu_ms']:.0f} ms of CPU a request" if "cpu_ms" in record else ""
     return "\n".join(
         [
             f"## {title}",
@@ -181,7 +182,7 @@ def build_load(record: dict[str, Any], title: str) -> str:
             *([PAIR, ""] if "options" in record else []),
             f"`wrk` with {record['clients']} clients for {record['seconds']} s: {record['requests']} requests, "
             f"{record['errors']} errors, {record['per_s']:.1f} a second, p50 {record['p50_ms']:.0f} ms, "
-            f"p99 {record['p99_ms']:.0f} ms.",
+            f"p99 {record['p99_ms']:.0f} ms{cpu}.",
             f"The memory of the service grows by {100 * growth:.1f} % after the first {warm_up_s:.0f} s "
             f"(limit: {100 * MAX_GROWTH:.0f} %; no error is allowed):",
             "",

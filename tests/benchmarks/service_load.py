@@ -1,4 +1,4 @@
-"""Load test of the service by wrk, with samples of its memory."""
+"""Load test of the service by wrk, with samples of its memory and its CPU time."""
 
 import json
 import re
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 from process_memory import read_status, sample
 
 SAMPLE_S = 5.0
@@ -23,12 +24,15 @@ end
 
 
 def press(url: str, worker: int, queries: Sequence[str], *, num_clients: int, seconds: int) -> dict[str, Any]:
-    """Run wrk with `num_clients` and return its figures, and the memory of the worker process over time.
+    """Run wrk with `num_clients` and return its figures, the CPU time of a request, and the memory of the worker over time.
+
+    The CPU time is that of the worker process alone, which computes the answers.
 
     Raises:
         ValueError: when wrk fails, or prints an unknown report.
     """
-    start_s = time.monotonic()
+    start_s, process = time.monotonic(), psutil.Process(worker)
+    before_s = sum(process.cpu_times()[:2])
 
     def read_memory() -> tuple[float, int]:
         return round(time.monotonic() - start_s, 1), read_status("VmRSS", worker)
@@ -41,7 +45,9 @@ def press(url: str, worker: int, queries: Sequence[str], *, num_clients: int, se
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ValueError(f"wrk ended with {done.returncode}: {done.stdout}{done.stderr}")
-    return parse(done.stdout) | {"seconds": seconds, "clients": num_clients, "memory": samples}
+    found, cpu_s = parse(done.stdout), sum(process.cpu_times()[:2]) - before_s
+    cpu_ms = round(1000 * cpu_s / max(1, found["requests"]), 1)
+    return found | {"seconds": seconds, "clients": num_clients, "memory": samples, "cpu_ms": cpu_ms}
 
 
 def parse(output: str) -> dict[str, Any]:

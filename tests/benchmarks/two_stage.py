@@ -1,6 +1,6 @@
 """Answers lost and time saved by the first stage of the search: python tests/benchmarks/two_stage.py DATA [--page].
 
-DATA holds bundle/ and index/ of the drawn corpus. Sentences of the test split are searched for in all videos of the index.
+DATA holds bundle/ and index/ of the drawn corpus. Each sentence of the test split searches all videos of the index.
 Every window is localized once for each sentence; a search with fewer survivors ranks a part of the windows. Its answers are
 compared with those over all windows, and with every true moment of the collection, which the plan of the corpus lists. Times
 are of whole searches, measured in turns, also as CPU time, which is the same on a busy machine.

@@ -52,11 +52,11 @@ def test_the_list_names_every_preset_with_what_is_there(capsys: pytest.CaptureFi
 
 def test_an_unknown_model_and_a_missing_name_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "fetch", "unreal"]) == 1
-    assert "there is no model 'unreal', only " in capsys.readouterr().err
+    assert "the model 'unreal' is unknown; known: " in capsys.readouterr().err
     assert main(["models", "fetch"]) == 1
-    assert "name the model to fetch: cuepoint models fetch real" in capsys.readouterr().err
+    assert "name the model to fetch, such as: cuepoint models fetch real" in capsys.readouterr().err
     assert main(["models", "list", "real"]) == 1
-    assert "to fetch real: cuepoint models fetch real" in capsys.readouterr().err
+    assert "to fetch real, run: cuepoint models fetch real" in capsys.readouterr().err
 
 
 def test_presets_are_those_of_this_folder_or_those_beside_the_code(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_videos_are_not_added_to_an_index_of_other_models(
     assert main(["index", "videos", "--workers", "1"]) == 1
     message = capsys.readouterr().err
     assert f"videos-index was made by {manifest.model}, which are not here, and two models never share an index" in message
-    assert "to fetch them: cuepoint models fetch clip; to make it anew with siglip_b16 at 0123456789ab: " in message
+    assert "to fetch them: cuepoint models fetch clip; to rebuild the index with siglip_b16 at 0123456789ab: " in message
     assert (tmp_path / "videos-index/index.json").read_bytes() == before
     assert main(["search", "a red circle", "--index", "videos-index", "--model", "siglip_b16"]) == 1
     message = capsys.readouterr().err

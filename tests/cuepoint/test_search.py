@@ -81,7 +81,7 @@ def test_models_that_cannot_tell_are_unsure_and_show_what_comes_closest(
     first, _, *rows = captured.out.splitlines()
     assert first == "unsure, these moments come closest:"
     assert len(rows) == 3
-    assert "unsure: These models tell what is there from what is not with an area under the ROC curve of 0.74" in captured.err
+    assert "unsure: These models separate present from absent moments with an area under the ROC curve of 0.74" in captured.err
     assert main(["search", "the red circle moves", "--json", *options]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["verdict"], document["found"], document["best_guess"]) == ("unsure", False, None)

@@ -172,7 +172,7 @@ def test_a_missing_folder_names_the_files_to_provide(tmp_path: Path) -> None:
 def test_a_pickle_is_never_read(sources: dict[str, Path], tmp_path: Path) -> None:
     folder = copy(sources["clip_text"], tmp_path / "clip", without="model.safetensors")
     (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
-    with pytest.raises(FileNotFoundError, match=r"but pytorch_model\.bin, a pickle, which may run code and is not read"):
+    with pytest.raises(FileNotFoundError, match=r"but pytorch_model\.bin, a pickle, which can run code and is refused"):
         build_params("clip_text", folder).start(SENTENCES)
 
 

@@ -191,7 +191,7 @@ def test_a_standardised_curve_has_mean_0_and_deviation_1_inside_the_video_and_a_
 
 
 def test_an_even_smoothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="a moving mean is over an odd number of cells, so that it is centred, got 4"):
+    with pytest.raises(ValueError, match="a moving mean needs an odd number of cells, so that it is centred, got 4"):
         WindowContrastParams(name="readout_window_contrast", smoothing_cells=4)
 
 

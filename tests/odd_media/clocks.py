@@ -1,4 +1,4 @@
-"""Files whose clock starts anew, leaps, wraps, stands still, or is missing."""
+"""Files whose clock restarts, leaps, wraps, stands still, or is missing."""
 
 from collections.abc import Callable
 from functools import partial

@@ -21,7 +21,7 @@ class OddFile:
     tolerance_s: float = 0.1  # of the duration: a picture
     num_frames: int = 0
     has_sound: bool = False
-    slack: int = 0  # pictures by which a reader may be off, where FFmpeg does not tell the times of all
+    slack: int = 0  # pictures by which a reader may be off, if FFmpeg does not tell the times of all
     num_damaged: int = 0
     num_damaged_audio: int = 0
     notes: tuple[str, ...] = ()  # patterns, one a note

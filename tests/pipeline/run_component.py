@@ -222,7 +222,7 @@ def draw_frames(sampling: Any) -> torch.Tensor:
 
 
 def train_role(params: Any, chosen: Chosen, folder: Path, case: Mapping[str, Any]) -> set[str]:
-    """Train the component for one epoch with the losses of its preset, or tune it where it has none."""
+    """Train the component for one epoch with the losses of its preset, or tune it if it has none."""
     slot = case["slot"]
     preset = yaml.safe_load((ROOT / "presets" / slot / f"{case['name']}.yaml").read_text(encoding="utf-8"))
     losses = [load_params("loss", loss) for loss in preset.get("losses", [])]

@@ -84,7 +84,7 @@ def test_models_below_the_least_area_never_say_that_something_is_not_there(auc: 
 def test_an_unsure_answer_keeps_its_moments_and_says_why() -> None:
     answer = ask(with_auc(0.65), clip_score=0.0, top_k=2)
     assert (len(answer.moments), answer.best_guess) == (2, None)
-    assert answer.reason.startswith("These models tell what is there from what is not with an area under the ROC curve of 0.65;")
+    assert answer.reason.startswith("These models separate present from absent moments with an area under the ROC curve of 0.65;")
     limited = ask(with_auc(0.65), clip_score=0.0, min_confidence=0.9)
     assert (limited.verdict, limited.moments) == (Verdict.UNSURE, ())
     assert limited.best_guess is not None
@@ -106,12 +106,10 @@ def test_moments_below_the_smallest_score_are_left_out() -> None:
 def test_without_any_calibration_the_models_are_unsure_of_what_they_show() -> None:
     answer = ask(None)
     assert answer.verdict is Verdict.UNSURE
-    assert answer.reason == "How well these models tell what is here from what is not has not been measured."
+    assert answer.reason == 'The reliability of "not found" has not been measured for these models.'
     assert [moment.confidence for moment in answer.moments] == [None] * 3
     assert ask(None, min_confidence=0).found
-    with pytest.raises(
-        ValueError, match=r"min_confidence = 0.5: nothing is known of how likely moments exist, .*; use min_score"
-    ):
+    with pytest.raises(ValueError, match=r"min_confidence = 0.5: these models give no confidence, .*; use min_score"):
         ask(None, min_confidence=0.5)
 
 

@@ -86,9 +86,9 @@ def test_without_calibration_there_is_no_confidence_and_none_can_be_asked_for(bu
     predictor = MomentPredictor(replace(bundle, manifest=manifest), collection, num_threads=1)
     answer = search(predictor)
     assert answer.verdict is Verdict.UNSURE  # the bundle's vocabulary knows too few sentences of the bank
-    assert answer.reason == "How well these models tell what is here from what is not has not been measured."
+    assert answer.reason == 'The reliability of "not found" has not been measured for these models.'
     assert answer.moments[0].confidence is None
-    with pytest.raises(ValueError, match="nothing is known of how likely moments exist, .*; use min_score"):
+    with pytest.raises(ValueError, match="these models give no confidence, .*; use min_score"):
         search(predictor, min_confidence=0.5)
     assert search(predictor, min_confidence=0.0).moments == answer.moments
 

@@ -1,4 +1,4 @@
-"""Null calibration: by hand, against slow loops, and its order."""
+"""Null calibration: cases by hand, agreement with slow loops, and order of confidences."""
 
 import math
 

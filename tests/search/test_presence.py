@@ -1,4 +1,4 @@
-"""Presence in a collection: labels where they count, the bank elsewhere, and the cohort of videos."""
+"""Presence in a collection: calibration by labels on their corpus, otherwise by the bank, and the cohort of videos."""
 
 from collections.abc import Callable
 from typing import Any

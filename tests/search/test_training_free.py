@@ -1,4 +1,4 @@
-"""Roles without weights in a bundle: they are exported, indexed and served like trained ones, and answer as torch does."""
+"""Roles without weights in a bundle: they are exported, indexed and served like trained roles, and answer like torch."""
 
 import shutil
 from pathlib import Path

@@ -60,7 +60,7 @@ def iter_clips(
     """Yield the clips of a video in order, as batches (n, K, H, W, 3) with n <= `clips_per_batch`, in one decoding pass.
 
     Memory holds only the few batches whose clips overlap, for videos of any length. Any number of threads gives the same
-    bytes. Clips before `first_clip` are left out, and passed over by a seek where the file has an index.
+    bytes. Clips before `first_clip` are left out; a seek skips them if the file has an index.
     Frames come from `display`, by default from `iter_displayed`.
 
     Raises:

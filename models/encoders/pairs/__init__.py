@@ -1,4 +1,4 @@
-"""The registry of pairs: an encoder of pictures and one of sentences in one space, as one choice. One line per pair."""
+"""Registry of pairs, one line per pair. A pair chooses a picture encoder and a text encoder that share a space."""
 
 from typing import Annotated
 

@@ -11,16 +11,16 @@ from models.encoders.video.onnx_image import OnnxImageParams
 
 
 class OnnxPairParams(PublishedPairParams):
-    """Values of the encoders `onnx_image` and `onnx_text` of one folder. What the networks take and give is read from them."""
+    """Values of the encoders `onnx_image` and `onnx_text` of one folder. Inputs and outputs are read from the networks."""
 
     name: Literal["onnx"]
-    max_tokens: int | None = Field(default=None, ge=4)  # of a sentence; none: the file's length, otherwise 77
-    padding_id: int | None = Field(default=None, ge=0)  # by which sentences are filled; none: that of the tokenizer's files
-    is_padded: bool | None = None  # to max_tokens; none: where the file has a length
-    folder: str | None = None  # of the source, where it holds networks of several sizes
-    picture_file: str | None = None  # none: vision_model.onnx
-    picture_output: str | None = None  # where the network gives several
-    text_file: str | None = None  # none: text_model.onnx
+    max_tokens: int | None = Field(default=None, ge=4)  # of a sentence; null: the file's length, otherwise 77
+    padding_id: int | None = Field(default=None, ge=0)  # the token that fills sentences; null: as in the tokenizer's files
+    is_padded: bool | None = None  # to max_tokens; null: only if the file has a fixed length
+    folder: str | None = None  # of the source, if it holds networks of several sizes
+    picture_file: str | None = None  # null: vision_model.onnx
+    picture_output: str | None = None  # if the network gives several
+    text_file: str | None = None  # null: text_model.onnx
     text_output: str | None = None
 
     def expand(self) -> EncoderPair:

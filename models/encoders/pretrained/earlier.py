@@ -24,8 +24,8 @@ def load_earlier_weights(encoder: nn.Module, folder: Path, *, stated: FileHashes
     for needed in (config, path):
         if not needed.is_file():
             raise FileNotFoundError(
-                f"{needed} does not exist: the source of a video encoder is a folder that dvc repro pretrain wrote, "
-                "data/encoder/ of an earlier run for instance"
+                f"{needed} does not exist; as source of a video encoder, name a folder that dvc repro pretrain wrote, "
+                "for instance data/encoder/ of an earlier run"
             )
     hash_weights([path], stated={_WEIGHTS: read_json(config)["sha256"][_WEIGHTS]})
     hashes = hash_weights([path], stated=stated)

@@ -38,7 +38,7 @@ _STAGES = (
 
 
 class SameConvolution(nn.Conv2d):
-    """A convolution with the padding "same" of TensorFlow: the output has ceil(size / stride), and an odd pixel goes last."""
+    """A convolution with TensorFlow's padding "same": the output has ceil(size / stride), and an odd pixel goes last."""
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Return (B, C', ceil(H / stride), ceil(W / stride))."""
@@ -81,7 +81,7 @@ class _Block(nn.Sequential):
 
 
 class Classified(NamedTuple):
-    """What the classifier says of pictures."""
+    """The outputs of the classifier for pictures."""
 
     logits: Tensor  # (B, K)
     features: Tensor  # (B, D), the pooled feature below the logits
@@ -91,7 +91,7 @@ class EfficientNetLite0(nn.Module):
     """The smallest EfficientNet-Lite: ReLU6, no squeeze and excitation, stem and head of fixed width.
 
     Source: Tan and Le 2019 (arXiv:1905.11946), table 1, with the changes of "lite" in the TPU repository's
-    models/official/efficientnet/lite. Deviations: dropout and stochastic depth are left out, the network only answers.
+    models/official/efficientnet/lite. Deviations: no dropout and no stochastic depth, because the network is never trained here.
     """
 
     def __init__(self) -> None:
@@ -117,7 +117,7 @@ class ViewClassifier(nn.Module):
     """Classifies pictures by the mean over their views."""
 
     def __init__(self, network: EfficientNetLite0) -> None:
-        """Wrap a network; it answers in evaluation mode alone."""
+        """Wrap a network, which must be in evaluation mode."""
         super().__init__()
         self.network = network
         self.eval()

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 _FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
-# apple-amlr, the Apple Machine Learning Research Model licence agreement, allows use for research purposes alone.
+# apple-amlr, the Apple Machine Learning Research Model licence agreement, allows use only for research.
 _NON_COMMERCIAL = re.compile(r"(?:^|[^a-z])nc(?:[^a-z]|$)|non-?\s?commercial|research[- ]only|apple-amlr", re.IGNORECASE)
 
 

@@ -1,4 +1,4 @@
-"""Files of a published CLIP or SigLIP in the two forms that people publish: of the package `transformers`, and of open_clip."""
+"""Files of a published CLIP or SigLIP, in the form of the package `transformers` or of open_clip."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -54,23 +54,23 @@ class ModelFiles(ABC):
         """Return a tower with its weights.
 
         Raises:
-            ValueError: naming weights that do not fit, or a file that is no safetensors.
+            ValueError: naming weights that do not fit, or a file that is not safetensors.
         """
 
 
 class TransformersFiles(ModelFiles):
-    """A model as the package `transformers` stores it: a whole one, or one tower."""
+    """A model as the package `transformers` stores it: both towers, or one."""
 
     def list_weights(self) -> list[Path]:
-        """Return the files of weights; those of open_clip may lie beside them."""
+        """Return the files of weights; files of open_clip may lie beside them."""
         return sorted({*self.folder.glob(WEIGHTS)} - {*self.folder.glob(_OPEN_CLIP_WEIGHTS)})
 
     def read_pictures(self) -> PublishedPictures:
-        """Return what preprocessor_config.json says."""
+        """Return the picture preparation of preprocessor_config.json."""
         return read_pictures(self.folder / PICTURES)
 
     def read_reading(self) -> Reading:
-        """Return how the text tower reads a sentence: CLIP up to its end, SigLIP with padding behind it."""
+        """Return how the text tower reads a sentence: CLIP up to its end, SigLIP with the padding after it."""
         config = read_tower_config(self.folder, "text")
         if config.model_type == "clip_text_model":
             return Reading(config.max_position_embeddings, "end", is_padded=False)
@@ -99,11 +99,11 @@ class OpenClipFiles(ModelFiles):
         return sorted(self.folder.glob(_OPEN_CLIP_WEIGHTS))
 
     def read_pictures(self) -> PublishedPictures:
-        """Return what `preprocess_cfg` says."""
+        """Return the picture preparation of `preprocess_cfg`."""
         return read_preprocessing(self._values, self.folder / _OPEN_CLIP_CONFIG)
 
     def read_reading(self) -> Reading:
-        """Return how the text tower reads a sentence; a tokenizer of the hub pads by its own id, that of open_clip by 0."""
+        """Return how the text tower reads a sentence. A tokenizer of the hub has its padding id; open_clip's pads with 0."""
         reading = read_reading(self._values["model_cfg"])
         if reading.is_padded and self._values["model_cfg"]["text_cfg"].get("hf_tokenizer_name"):
             return reading._replace(padding_id=find_padding(self.folder))
@@ -145,7 +145,7 @@ class TowerParams(NetworkParams):
 
         Raises:
             FileNotFoundError: when one is missing.
-            ValueError: when the licence needs a consent that the preset lacks.
+            ValueError: when the licence needs consent and the preset lacks it.
         """
         if self.form == "open_clip":
             return OpenClipFiles(self.find_source(needs=needs, config=_OPEN_CLIP_CONFIG, weights=_OPEN_CLIP_WEIGHTS))

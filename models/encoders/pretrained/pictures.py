@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from corpus.files import read_json
 from corpus.media import ClipSampling, PicturePreparation
 
-_INTERPOLATIONS = {2: "bilinear", 3: "bicubic"}  # of PIL's numbers
+_INTERPOLATIONS = {2: "bilinear", 3: "bicubic"}  # PIL's numbers of interpolations
 LEVELS = 255.0
 _SAME_LEVEL = 1e-3
 
@@ -18,7 +18,7 @@ class PublishedPictures(NamedTuple):
 
     size_px: int
     preparation: PicturePreparation
-    path: Path  # of the file that says so
+    path: Path  # the file with these values
 
 
 def read_pictures(path: Path) -> PublishedPictures:
@@ -33,13 +33,13 @@ def read_pictures(path: Path) -> PublishedPictures:
         if key not in values:
             raise ValueError(f"{path} has no {key!r}; take the file of the published model")
     if values["resample"] not in _INTERPOLATIONS:
-        raise ValueError(f"{path}: resample is {values['resample']}, only 2 (bilinear) and 3 (bicubic) are read")
+        raise ValueError(f"{path}: resample is {values['resample']}; supported are 2 (bilinear) and 3 (bicubic)")
     for key in ("do_resize", "do_rescale"):
         if not values.get(key, True):
-            raise ValueError(f"{path}: {key} is false, which is not read")
+            raise ValueError(f"{path}: {key} is false; only true is supported")
     factor = values.get("rescale_factor", 1 / LEVELS)
     if not math.isclose(factor, 1 / LEVELS, rel_tol=1e-4):
-        raise ValueError(f"{path}: rescale_factor is {factor}, only 1/255 is read")
+        raise ValueError(f"{path}: rescale_factor is {factor}; only 1/255 is supported")
     size_px, resize = _read_resize(path, values)
     preparation = {
         "resize": resize,
@@ -75,7 +75,7 @@ def _read_resize(path: Path, values: Mapping[str, Any]) -> tuple[int, str]:
     elif len(sides) == 1 and (not is_cropped or _list_sides(values.get("crop_size", size)) == sides):
         return sides.pop(), "stretch"
     crop = f"crop_size {values.get('crop_size')}" if is_cropped else "no crop"
-    raise ValueError(f"{path}: size {size} with {crop} is not read: a square of one size is, cut out of the middle or stretched")
+    raise ValueError(f"{path}: size {size} with {crop} is not supported; only a square, cropped at the centre or stretched, is")
 
 
 def _list_sides(size: int | Mapping[str, int]) -> set[int]:

@@ -21,14 +21,14 @@ Architecture = Mapping[str, Any]
 
 
 class SourceParams(Params):
-    """Where the files of a published model come from. Hashes and licence that a preset states are compared with the source."""
+    """Source of the files of a published model. Hashes and licence that a preset states are compared with the source."""
 
     source: str = Field(min_length=1)  # a folder; with `revision` and no `repository`, a repository of the hub
     repository: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+$")  # of the hub: owner/name
     revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")  # the commit of the repository, in full
     weights_sha256: FileHashes | None = None  # of every file of weights
     licence: str | None = None  # of the source, by its README or LICENSE
-    accept_licence: bool = False  # the consent to one that forbids commercial use
+    accept_licence: bool = False  # consent to a licence that forbids commercial use
 
     @property
     def model_name(self) -> str:
@@ -50,7 +50,7 @@ class SourceParams(Params):
         return folder
 
     def find_folder(self, needed: Sequence[str]) -> Path:
-        """Return the folder of the source, or files of the hub by their patterns where there is no such folder but a revision.
+        """Return the folder of the source. If there is none but a revision, fetch the files of these patterns from the hub.
 
         Raises:
             FileNotFoundError: when there is no such folder, or the hub does not answer.
@@ -67,7 +67,7 @@ class SourceParams(Params):
         return folder
 
     def describe(self, folder: Path, weights: Sequence[Path], *, stated: FileHashes | None) -> dict[str, Any]:
-        """Return what is recorded of a source, by the names of the values: hashes of its weights, licence and revision.
+        """Return the recorded values of a source by name: hashes of its weights, licence and revision.
 
         Raises:
             ValueError: when the preset states something else, or does not accept a licence that forbids commercial use.
@@ -77,18 +77,21 @@ class SourceParams(Params):
         require_consent(found or self.licence, accepted=self.accept_licence, source=self.model_name)
         hashes, revision = hash_weights(weights, stated=stated), read_revision(folder)
         if None not in (revision, self.revision) and revision != self.revision:
-            raise ValueError(f"{folder} is of the revision {revision}, but the preset states {self.revision}; get it again")
+            raise ValueError(
+                f"{folder} holds the revision {revision}, but the preset states {self.revision}; get it again, "
+                "or correct the preset"
+            )
         return {"weights_sha256": hashes, "licence": found or self.licence, "revision": revision}
 
     def _explain_missing(self, needed: Sequence[str]) -> str:
         if self.repository is None:
             return f"copy {', '.join(needed)} of the model into it, or name a repository of the hub with its revision"
         includes = " ".join(f"'{pattern}'" for pattern in (*needed, "README.md"))
-        return f"get it where the hub is in reach: hf download {self.repository} --local-dir {self.source} --include {includes}"
+        return f"on a machine with the hub, run: hf download {self.repository} --local-dir {self.source} --include {includes}"
 
 
 class NetworkParams(SourceParams):
-    """One network of a published model, and what is recorded of it when it starts."""
+    """A network of a published model, and its values recorded from the source."""
 
     architecture: Architecture | None = None  # of the network
 
@@ -99,11 +102,11 @@ class NetworkParams(SourceParams):
             ValueError: when it has not been read from the source yet.
         """
         if self.architecture is None:
-            raise ValueError(f"{self.source}: the architecture is not known before pretraining; run: dvc repro pretrain")
+            raise ValueError(f"{self.source}: the architecture is unknown before pretraining; run: dvc repro pretrain")
         return dict(self.architecture)
 
     def record(self, folder: Path, architecture: Architecture, weights: Sequence[Path] | None = None) -> Self:
-        """Return these values with the architecture, and with what `describe` says of the source.
+        """Return these values with the architecture and the values that `describe` records.
 
         Raises:
             ValueError: when the preset states something else, or does not accept a licence that forbids commercial use.
@@ -114,7 +117,7 @@ class NetworkParams(SourceParams):
 
 
 def read_revision(folder: Path) -> str | None:
-    """Return the commit of the hub that a folder holds, by the names and notes that the client of the hub leaves."""
+    """Return the hub's commit of a folder, from the folder names and notes of the hub's client."""
     if folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name):
         return folder.name
     notes = sorted((folder / ".cache" / "huggingface" / "download").rglob("*.metadata"))
@@ -129,7 +132,7 @@ def _fetch(repository: str, revision: str, needed: Sequence[str]) -> Path:
         return Path(snapshot_download(repository, revision=revision, allow_patterns=[*needed, *_PARTS]))
     except (OSError, ValueError) as error:  # no network, unknown repository or revision, invalid name
         raise FileNotFoundError(
-            f"cannot fetch {repository} at {revision} from the hub: {str(error).splitlines()[0]}; where the hub is out of reach, "
+            f"cannot fetch {repository} at {revision} from the hub: {str(error).splitlines()[0]}; if the hub is out of reach, "
             "copy the files of the model into a folder and name it as source, without a revision"
         ) from error
 
@@ -137,7 +140,7 @@ def _fetch(repository: str, revision: str, needed: Sequence[str]) -> Path:
 def _explain(folder: Path, pattern: str) -> str:
     pickles = sorted(path.name for path in folder.glob("*.bin"))
     if pattern.endswith(".safetensors") and pickles:
-        return f" but {pickles[0]}, a pickle, which may run code and is not read; take a revision with safetensors or convert it"
+        return f" but {pickles[0]}, a pickle, which can run code and is refused; take a revision with safetensors or convert it"
     if pattern == TOKENIZER:
         return "; older models lack it: AutoTokenizer.from_pretrained(folder).save_pretrained(folder) writes it"
     return "; copy it from where the model is published"

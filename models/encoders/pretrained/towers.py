@@ -1,4 +1,4 @@
-"""Towers of CLIP and SigLIP in the package `transformers`: which classes hold them, and what they say of pictures and tokens.
+"""Towers of CLIP and SigLIP in the package `transformers`: their classes, and the vectors of pictures and tokens.
 
 Letters: B pictures or sentences, L tokens, D width of the space that both towers share.
 """
@@ -29,7 +29,7 @@ _KINDS: Mapping[str, _Kind] = {
 
 
 def read_tower_config(folder: Path, tower: Tower) -> Any:
-    """Return the configuration of one tower of a published model: of the whole model, or of this tower alone.
+    """Return the configuration of one tower, from the files of the whole model or of this tower.
 
     Raises:
         ValueError: when the model is neither a CLIP nor a SigLIP.
@@ -38,7 +38,7 @@ def read_tower_config(folder: Path, tower: Tower) -> Any:
     kind = _KINDS.get(f"{found.removesuffix(f'_{tower}_model')}_{tower}_model")
     if kind is None:
         raise ValueError(
-            f"{folder / 'config.json'} is of a {found}; only clip and siglip (SigLIP 2 with pictures of one size too) are read"
+            f"{folder / 'config.json'} describes a {found}; supported are clip and siglip, and SigLIP 2 with pictures of one size"
         )
     return getattr(import_transformers(), kind.config).from_pretrained(folder)
 
@@ -70,7 +70,7 @@ def embed_pictures(tower: Any, pixels: Tensor) -> Tensor:
 def embed_tokens(tower: Any, token_ids: Tensor, mask: Tensor | None) -> Tensor:
     """Return each token's vector in the shared space, (B, L) -> (B, L, D), not of unit length.
 
-    Where `mask`, (B, L), is 0, other tokens do not see a token. Without a mask the network reads padding as it reads words.
+    Other tokens do not see a token if `mask`, (B, L), is 0 there. Without a mask the network reads padding like words.
     """
     if hasattr(tower, "text_projection"):
         return tower.text_projection(tower.text_model(input_ids=token_ids, attention_mask=mask).last_hidden_state)  # type: ignore[no-any-return]

@@ -73,7 +73,7 @@ class OnnxTextParams(OnnxSourceParams, TextEncoderParams):
     name: Literal["onnx_text"]
     max_tokens: int | None = Field(default=None, ge=4)  # of a sentence; none: the file's length, otherwise 77
     padding_id: NonNegativeInt | None = None  # by which shorter sentences are filled; none: that of the tokenizer's files
-    is_padded: bool | None = None  # to max_tokens, as SigLIP was trained; none: where the file has a length
+    is_padded: bool | None = None  # to max_tokens, as SigLIP was trained; null: only if the file has a fixed length
     text_cleaning: Cleaning = "composed"  # of sentences, before the tokenizer
     ports: TextPorts | None = None  # of the network; pretraining records them
 
@@ -107,16 +107,16 @@ class OnnxTextParams(OnnxSourceParams, TextEncoderParams):
         return TextStart(params, tokenizer, OnnxText(graph, ports, params))
 
     def complete(self, ports: TextPorts, *, padding_id: int | None, file: Path) -> Self:
-        """Return these values with those that the files give where none is stated.
+        """Return these values, completed by the values of the files.
 
         Raises:
-            ValueError: when length and padding are not those of the file, or no file tells the padding.
+            ValueError: when length or padding differ from the file's, or no file states the padding.
         """
         length = self.max_tokens or ports.length or _DEFAULT_LENGTH
         is_padded = ports.length is not None if self.is_padded is None else self.is_padded
         if ports.length is not None and (not is_padded or ports.length != length):
             raise ValueError(
-                f"{file} takes {ports.length} tokens, no more and no less; set max_tokens to {ports.length} and is_padded to "
+                f"{file} takes exactly {ports.length} tokens; set max_tokens to {ports.length} and is_padded to "
                 f"true, got {length} and {str(is_padded).lower()}"
             )
         found = padding_id if self.padding_id is None else self.padding_id

@@ -1,4 +1,4 @@
-"""Maximal stretches of positive total: the similarity above a level is summed, and the largest disjoint sums are answers.
+"""Maximal subsequences of the similarity curve: the disjoint stretches with the largest sums above a level are answers.
 
 Letters: B rows, N cells, P places, D width, M = N (N + 1) / 2 spans of cells.
 """
@@ -18,8 +18,8 @@ class MaxSubarray(GridReadout):
     """All maximal scoring subsequences of the curve above a level, scored by their sums; level 0 is its mean.
 
     Source: Ruzzo and Tompa 1999, "A linear time algorithm for finding all maximal scoring subsequences", section 2: the
-    first is the maximum subarray (Bentley 1984), the next ones are those of what is left on both sides of it. Deviation:
-    the definition is evaluated for every span of the grid at once, where the paper runs through the sequence with a list.
+    first is the maximum subarray (Bentley 1984), the next ones are those of the rest on both sides of it. Deviation: the
+    definition is evaluated for all spans of the grid at once; the paper runs through the sequence with a list.
     """
 
     def __init__(self, params: "MaxSubarrayParams", dims: InputDims) -> None:
@@ -67,7 +67,7 @@ class MaxSubarrayParams(ReadoutValues):
     """Values of `MaxSubarray`."""
 
     name: Literal["readout_max_subarray"]
-    level: Annotated[float, Field(ge=0, lt=1)] = 0.5  # between the mean, 0, and the peak, 1: more gives shorter answers
+    level: Annotated[float, Field(ge=0, lt=1)] = 0.5  # from the mean (0) to the peak (1); a higher level gives shorter answers
 
     def build(self, dims: InputDims) -> MaxSubarray:
         """Return the readout; it has no weights."""

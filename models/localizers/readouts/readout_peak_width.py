@@ -17,10 +17,10 @@ from models.localizers.readouts.similarity import OddCells, Readout, ReadoutValu
 class PeakWidth(Readout):
     """Every local maximum of a smoother curve is an answer, scored by its height there.
 
-    A peak reaches as far as the curve stays above a share of the peak's own height, which is measured from the curve's mean: a
-    share of 0.5 is the full width at half maximum of spectroscopy. So a low peak beside a high one keeps its width, which
-    one threshold for the whole curve does not give. Source: own; the seed and its region are those of seeded region
-    growing (Adams and Bischof 1994) with one region for each seed.
+    A peak extends as far as the curve stays above a share of the peak's height over the curve's mean. A share of 0.5 gives the
+    full width at half maximum of spectroscopy. A low peak beside a high peak keeps its width, unlike with one threshold for
+    the whole curve. Source: own; seeds and regions follow seeded region growing (Adams and Bischof 1994), with one region a
+    seed.
     """
 
     def __init__(self, params: "PeakWidthParams", dims: InputDims) -> None:
@@ -30,7 +30,7 @@ class PeakWidth(Readout):
         self.seed_smoothing_cells = params.seed_smoothing_cells
 
     def find(self, curve: Tensor, video: VideoFeatures) -> Candidates:
-        """Return one candidate for each cell, of which those at peaks are valid."""
+        """Return one candidate a cell; only candidates at peaks are valid."""
         heights = smooth(curve, video.mask, num_cells=self.seed_smoothing_cells).masked_fill(~video.mask, 0.0)
         first, last = find_extents(curve, video.mask, share=self.share)
         cell_s = (video.duration_s / video.mask.sum(1).clamp_min(1))[:, None, None]  # (B, 1, 1)
@@ -49,7 +49,7 @@ def find_peaks(heights: Tensor, mask: Tensor) -> Tensor:
 def find_extents(curve: Tensor, mask: Tensor, *, share: float) -> tuple[Tensor, Tensor]:
     """Return the first and last cell of the region of each cell, (B, N) int64 each.
 
-    A region is the cells around its seed, itself among them, in which the curve is above `share` times its height at the seed.
+    A region holds its seed and the adjacent cells in which the curve is above `share` times its height at the seed.
     """
     num_cells = curve.shape[1]
     axis = torch.arange(num_cells, device=curve.device)
@@ -64,8 +64,8 @@ class PeakWidthParams(ReadoutValues):
     """Values of `PeakWidth`."""
 
     name: Literal["readout_peak_width"]
-    share: Annotated[float, Field(gt=0, lt=1)] = 0.5  # of a peak's height at which its width is taken
-    seed_smoothing_cells: OddCells = 5  # of the moving mean over the curve in which peaks are looked for
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.5  # of a peak's height; its width is measured there
+    seed_smoothing_cells: OddCells = 5  # of the moving mean that smooths the curve before the search for peaks
 
     def build(self, dims: InputDims) -> PeakWidth:
         """Return the readout; it has no weights."""

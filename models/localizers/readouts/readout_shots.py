@@ -17,8 +17,8 @@ class Shots(GridReadout):
     """Every shot is an answer; its score is the mean similarity of its cells.
 
     Source: Diwan et al. 2022 (arXiv:2211.02178), whose shots come from a detector of shot transitions and are scored by
-    CLIP. Deviation: a cut is where the cosine distance of neighbouring cells, each the mean of its places, is above
-    `min_distance` and the largest within `min_cells` cells; of equal ones the first counts.
+    CLIP. Deviation: a cut lies where the cosine distance of neighbouring cells (the means of their places) is above
+    `min_distance` and the largest within `min_cells` cells; the first of equal distances counts.
     """
 
     def __init__(self, params: "ShotsParams", dims: InputDims) -> None:
@@ -37,7 +37,7 @@ class Shots(GridReadout):
 
 
 def find_cuts(places: Tensor, mask: Tensor, *, min_distance: float, min_cells: int) -> Tensor:
-    """Return before which cells the video is cut, (B, N, P, D), (B, N) bool -> (B, N) bool; it always is before the first."""
+    """Return the cells before which the video is cut, always with the first: (B, N, P, D), (B, N) bool -> (B, N) bool."""
     cells = places.mean(dim=2)  # (B, N, D)
     distances = 1 - F.cosine_similarity(cells[:, :-1], cells[:, 1:], dim=-1)
     distances = F.pad(distances, (1, 0), value=-1.0).masked_fill(~mask, -1.0)  # (B, N)

@@ -1,4 +1,4 @@
-"""Runs of cells above a threshold, merged across short gaps: the simplest readout, which the others have to beat.
+"""Runs of cells above a threshold, merged across short gaps: the simplest readout and baseline of the others.
 
 Letters: B rows, N cells, P places, D width, M = N (N + 1) / 2 spans of cells.
 """
@@ -33,9 +33,9 @@ class ThresholdMerge(GridReadout):
 
 
 def close_gaps(flags: Tensor, *, max_cells: int) -> Tensor:
-    """Return the flags with those runs of unset ones set that lie between set ones and are short enough: (B, N) bool.
+    """Return the flags after setting short runs of unset flags between set flags: (B, N) bool.
 
-    A morphological closing: a flag is set when each window of `max_cells` + 1 cells that holds it has one that is.
+    This is a morphological closing: a flag is set if every window of `max_cells` + 1 cells around it has a set flag.
     """
     padded = F.pad(flags.float(), (max_cells, max_cells))[:, None]  # (B, 1, N + 2 max_cells)
     dilated = F.max_pool1d(padded, max_cells + 1, stride=1)

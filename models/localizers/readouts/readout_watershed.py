@@ -14,7 +14,7 @@ from models.contracts.batches import InputDims
 from models.localizers.readouts.runs import find_run_ends, find_run_starts
 from models.localizers.readouts.similarity import GridReadout, Readings, ReadoutValues, compute_excess
 
-_ROUNDING = 1e-4  # of a share of cells: shares of up to a thousand cells that differ, differ by more
+_ROUNDING = 1e-4  # rounding of a share of cells; different shares of up to a thousand cells differ by more
 
 
 class Watershed(GridReadout):
@@ -24,7 +24,7 @@ class Watershed(GridReadout):
     above it form basins. From each basin as a seed, the basins that follow are absorbed while the share of basin cells in
     the stretch so far is at least the tolerance. Levels and tolerances lie `step` apart in (0, 1), and the answers
     are the union over all pairs. Deviations: the paper's suppression at IoU 0.95 is left to the caller, who suppresses
-    overlaps anyway; the paper ranks proposals by a trained classifier, and here their excess does.
+    overlaps anyway; proposals are ranked by their excess instead of a trained classifier.
     """
 
     def __init__(self, params: "WatershedParams", dims: InputDims) -> None:
@@ -41,7 +41,7 @@ class Watershed(GridReadout):
 
 
 def rescale(curve: Tensor, mask: Tensor) -> Tensor:
-    """Return the curve between 0, its lowest cell inside the video, and 1, its highest; 0 outside: (B, N) -> (B, N)."""
+    """Scale the curve from 0 (its lowest cell inside the video) to 1 (its highest); 0 outside: (B, N) -> (B, N)."""
     lowest = curve.masked_fill(~mask, torch.finfo(curve.dtype).max).amin(1, keepdim=True)
     highest = curve.masked_fill(~mask, torch.finfo(curve.dtype).min).amax(1, keepdim=True)
     return ((curve - lowest) / (highest - lowest).clamp_min(torch.finfo(curve.dtype).tiny)).masked_fill(~mask, 0.0)
@@ -50,8 +50,8 @@ def rescale(curve: Tensor, mask: Tensor) -> Tensor:
 def find_proposals(curve: Tensor, mask: Tensor, *, step: float) -> Tensor:
     """Return which (first, last) TAG proposes at some level and tolerance: (B, N) in [0, 1] -> (B, N, N) bool.
 
-    A seed's stretches have falling least shares; a tolerance picks the last stretch whose least share reaches it. So a
-    stretch is proposed when some tolerance lies between its least share and that of the next one.
+    The least shares of a seed's stretches fall; a tolerance picks the last stretch whose least share reaches it. A stretch
+    is proposed if some tolerance lies between its least share and the next stretch's.
     """
     count = round(1 / step) - 1  # of levels, and of tolerances
     levels = torch.arange(1, count + 1, device=curve.device).to(curve.dtype) * step  # (G,)
@@ -66,7 +66,7 @@ def find_proposals(curve: Tensor, mask: Tensor, *, step: float) -> Tensor:
 def _compute_least_shares(basins: Tensor, ends: Tensor) -> Tensor:
     """Return the smallest share of basin cells in the stretches of a seed up to each cell: (B, G, N) -> (B, G, N, N).
 
-    Stretches run from the seed, by rows, to the end of a basin; cells that end no basin carry on what was before them.
+    Stretches run from the seed, by rows, to the end of a basin; cells inside a basin repeat the value before them.
     """
     num_cells = basins.shape[-1]
     axis = torch.arange(num_cells, device=basins.device)
@@ -75,19 +75,19 @@ def _compute_least_shares(basins: Tensor, ends: Tensor) -> Tensor:
     shares = counts / (axis[None, :] - axis[:, None] + 1).clamp_min(1)
     least = torch.where(ends[..., None, :] & _is_ordered(num_cells, basins.device), shares, 1.0)
     reach = 1
-    while reach < num_cells:  # a running minimum, doubling what it covers
+    while reach < num_cells:  # a running minimum that doubles its range
         least = torch.minimum(least, F.pad(least, (reach, 0), value=1.0)[..., :-reach])
         reach *= 2
     return least
 
 
 def _count_tolerances(shares: Tensor, *, step: float, count: int) -> Tensor:
-    """Return how many of the tolerances `step`, 2 `step`, ... are reached by shares."""
+    """Return how many of the tolerances `step`, 2 `step`, ... each share reaches."""
     return ((shares + _ROUNDING) / step).floor().clamp_max(count)
 
 
 def _find_next(ends: Tensor) -> Tensor:
-    """Return the first end behind each cell, N where there is none: (B, G, N) bool -> (B, G, N) int64."""
+    """Return the first end after each cell, N if there is none: (B, G, N) bool -> (B, G, N) int64."""
     num_cells = ends.shape[-1]
     axis = torch.arange(num_cells, device=ends.device)
     is_later = ends[..., None, :] & (axis[None, :] > axis[:, None])  # (B, G, N, N)
@@ -105,7 +105,7 @@ class WatershedParams(ReadoutValues):
 
     name: Literal["readout_watershed"]
     step: Annotated[float, Field(ge=0.02, le=0.5)] = 0.05  # between two levels and between two tolerances; the paper's
-    level: Annotated[float, Field(ge=0, lt=1)] = 0.5  # of the excess, between the mean, 0, and the peak, 1
+    level: Annotated[float, Field(ge=0, lt=1)] = 0.5  # of the excess, from the mean (0) to the peak (1)
 
     def build(self, dims: InputDims) -> Watershed:
         """Return the readout; it has no weights."""

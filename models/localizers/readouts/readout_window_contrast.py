@@ -1,4 +1,4 @@
-"""Windows of every length, scored by how far the similarity inside stands out from what is around.
+"""Windows of every length, scored by the contrast of the similarity inside with its surroundings.
 
 Letters: B rows, N cells, P places, D width, M = N (N + 1) / 2 spans of cells.
 """
@@ -18,8 +18,8 @@ class WindowContrast(GridReadout):
     """All windows of up to `max_cells` cells are answers; a score is (mean inside - w mean outside) * n ** exponent.
 
     The mean inside minus the mean outside is the static score of Zheng et al. 2024 (arXiv:2408.16219). Deviations: every
-    window of the grid is scored, not proposals of a language model, and there is no score of transitions; outside are the
-    flanks, `flank_share` as long as the window each, or the rest of the video where that is shorter; they have a weight w.
+    window of the grid is scored instead of proposals of a language model; transitions have no score; the outside has a
+    weight w and consists of two flanks, each `flank_share` times as long as the window, or shorter at the ends of the video.
     """
 
     def __init__(self, params: "WindowContrastParams", dims: InputDims) -> None:
@@ -37,7 +37,7 @@ class WindowContrast(GridReadout):
 
 
 def compute_flanks(grid: DenseGrid, curve: Tensor, mask: Tensor, *, share: float) -> Tensor:
-    """Return the mean of the curve over the flanks of each span, of those cells inside the video: (B, N) -> (B, M).
+    """Return the mean of the curve over the flanks of each span, inside the video: (B, N) -> (B, M).
 
     A flank has `share` times as many cells as the span, rounded down, at least one. A span without flanks, the whole video,
     has 0. The curve is 0 outside the video.
@@ -57,8 +57,8 @@ class WindowContrastParams(ReadoutValues):
     """Values of `WindowContrast`."""
 
     name: Literal["readout_window_contrast"]
-    exponent: NonNegativeFloat = 0.3  # of the number of cells n: more gives longer answers
-    flank_share: PositiveFloat = 2.0  # of a flank in cells of its window; num_cells: the whole rest of the video
+    exponent: NonNegativeFloat = 0.3  # of the number of cells n; a higher exponent gives longer answers
+    flank_share: PositiveFloat = 2.0  # length of a flank in windows; num_cells: the whole rest of the video
     flank_weight: NonNegativeFloat = 0.25  # w
     max_cells: PositiveInt = 32  # of a window
 

@@ -1,4 +1,4 @@
-"""The similarity curve of a sentence over the cells of a video, and the base of the localizers that read moments off it.
+"""Similarity curve of a sentence over the cells of a video, and the base of the localizers that read moments off it.
 
 Letters: B rows, N cells, P places of a cell, D width of the space of places and sentences, M = N (N + 1) / 2 spans of cells.
 """
@@ -20,7 +20,7 @@ from models.layers.streams import join_streams
 
 def _check_is_odd(num_cells: int) -> int:
     if num_cells % 2 == 0:
-        raise ValueError(f"a moving mean is over an odd number of cells, so that it is centred, got {num_cells}")
+        raise ValueError(f"a moving mean needs an odd number of cells, so that it is centred, got {num_cells}")
     return num_cells
 
 
@@ -35,9 +35,9 @@ _SMALLEST_DEVIATION = 1e-4  # of a curve; a flatter one counts as constant
 
 
 class Readout(Localizer, ABC):
-    """Reads moments off the similarity curve; it has no weights, and a few values that the validation split chooses.
+    """Reads moments off the similarity curve. It has no weights; the validation split chooses its few values.
 
-    The curve is the similarity of sentence and cell that the encoders were trained with (`models.layers.place_alignment`),
+    The curve is the similarity of sentence and cell with which the encoders were trained (`models.layers.place_alignment`),
     standardised within each video.
     """
 
@@ -60,7 +60,7 @@ class Readout(Localizer, ABC):
 
     @classmethod
     def answer_all(cls, localizers: Sequence[Localizer], video: VideoFeatures, text: TextFeatures) -> Iterator[Candidates]:
-        """Yield what several readouts of one grid answer; each kind of similarity is computed once."""
+        """Yield the candidates of several readouts of one grid; each kind of similarity is computed once."""
         known: dict[Similarity, Tensor] = {}
         for localizer in localizers:
             assert isinstance(localizer, Readout)
@@ -82,14 +82,14 @@ class Readout(Localizer, ABC):
 
 
 class Readings(NamedTuple):
-    """What a readout says of every span of the grid."""
+    """A readout's scores and answers among all spans of the grid."""
 
     scores: Tensor  # (B, M), finite
     is_answer: Tensor  # (B, M) bool
 
 
 class GridReadout(Readout):
-    """Says of every span of cells whether it is an answer, and scores it; a video without any is itself the answer."""
+    """Base of readouts that select and score spans of cells. A video without a selected span is itself the answer."""
 
     def __init__(self, params: "ReadoutValues", dims: InputDims) -> None:
         """Build for places and sentences of one width, with the grid of spans."""
@@ -97,7 +97,7 @@ class GridReadout(Readout):
         self.grid = DenseGrid(params.num_cells)
 
     def find(self, curve: Tensor, video: VideoFeatures) -> Candidates:
-        """Return all spans of the dense grid, of which the answers are valid."""
+        """Return all spans of the dense grid; only the answers are valid."""
         found = self.read(curve, video.mask, join_streams(video.streams, self.streams))
         is_answer = found.is_answer & self.grid.find_valid(video.mask)
         whole = (self.grid.first == 0) & (self.grid.last + 1 == video.mask.sum(1, keepdim=True))  # (B, M)
@@ -108,8 +108,8 @@ class GridReadout(Readout):
     def read(self, curve: Tensor, mask: Tensor, places: Tensor) -> Readings:
         """Return the answers among the spans of the grid.
 
-        `curve` (B, N) has mean 0 and deviation 1 over the cells inside the video, `mask` (B, N) bool, which come first, and
-        is 0 elsewhere; `places` are the features (B, N, P, D). Answers that end outside the video are dropped by the caller.
+        `curve` (B, N) has mean 0 and deviation 1 over the cells inside the video, and is 0 elsewhere. `mask` (B, N) bool marks
+        the cells inside, which come first. `places` are the features (B, N, P, D). The caller drops answers that end outside.
         """
 
 
@@ -117,12 +117,12 @@ class ReadoutValues(LocalizerParams):
     """Values shared by all readouts."""
 
     num_cells: PositiveInt = 64
-    similarity: Similarity = "cosine"  # as CLIP has it; or log_sum_exp over places, as mil_nce trains it
+    similarity: Similarity = "cosine"  # as in CLIP; log_sum_exp over places is as in mil_nce
     smoothing_cells: OddCells = 1  # of the moving mean over the curve
 
 
 def smooth(curve: Tensor, mask: Tensor, *, num_cells: int) -> Tensor:
-    """Return the mean over `num_cells` cells centred at each, of those inside the video: (B, N), (B, N) bool -> (B, N)."""
+    """Return the mean over `num_cells` cells centred at each, inside the video: (B, N), (B, N) bool -> (B, N)."""
     if num_cells == 1:
         return curve
     axis = torch.arange(curve.shape[1], device=curve.device)
@@ -141,11 +141,11 @@ def standardise(curve: Tensor, mask: Tensor) -> Tensor:
 
 
 def compute_excess(grid: DenseGrid, curve: Tensor, mask: Tensor, *, level: float) -> Tensor:
-    """Return the sum over each span of what the curve is above a level between its mean, 0, and its peak, 1: (B, M)."""
+    """Return the sum over each span of the curve minus a level, from its mean (0) to its peak (1): (B, M)."""
     return grid.sum_inside(lower(curve, mask, level=level))
 
 
 def lower(curve: Tensor, mask: Tensor, *, level: float) -> Tensor:
-    """Return a standardised curve less `level` times its peak, 0 outside the video: (B, N), (B, N) bool -> (B, N)."""
+    """Return a standardised curve minus `level` times its peak, 0 outside the video: (B, N), (B, N) bool -> (B, N)."""
     peak = curve.masked_fill(~mask, torch.finfo(curve.dtype).min).amax(1, keepdim=True)
     return (curve - level * peak) * mask

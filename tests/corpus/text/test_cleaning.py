@@ -1,9 +1,11 @@
 """Cleaning of sentences for published tokenizers, and the ids that come of it.
 
-What `open_clip` and `open_clip_canonical` give here is what the functions of open_clip 3.3.0 with ftfy 6.3.1 give.
+What `open_clip` and `open_clip_canonical` give here is what the functions of open_clip 3.3.0 with ftfy 6.3.1 give. With the
+vocabulary of CLIP, which is not kept here, the ids of these sentences are those of its `SimpleTokenizer` too.
 """
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,13 @@ HARD = (
         ("pause\x85", "pause…"),
         ("  \t ", ""),
         ("🎉 Привет", "🎉 привет"),
+        ("a cafÃ© in MÃ¼nchen", "a café in münchen"),  # UTF-8 read as Windows-1252
+        ("l’humanitÃ©", "l'humanité"),
+        ("donâ€™t", "don't"),
+        ("â€œquotedâ€\x9d", '"quoted"'),
+        ("ðŸ˜€ schÃ¶n &amp; gut", "😀 schön & gut"),
+        ("âœ” No problems", "✔ no problems"),
+        ("vis-Ã -vis", "vis-ã -vis"),  # too little is broken to be sure
     ],
 )
 def test_a_sentence_is_what_open_clip_makes_of_it(text: str, expected: str) -> None:
@@ -88,6 +97,17 @@ def test_the_cleaning_is_kept_with_the_tokenizer(tmp_path: Path) -> None:
     assert loaded.encode(["Red &amp; BLUE"]).tolist() == own.encode(["red & blue"]).tolist()
     plain.save(tmp_path / "plain" / "tokenizer.json")
     assert "cleaning" not in json.loads((tmp_path / "plain" / "tokenizer.json").read_text(encoding="utf-8"))
+
+
+def test_sentences_that_need_no_repair_need_no_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ftfy", None)
+    assert PretrainedTokenizer(train_byte_pairs(), "none").packages == ("tokenizers",)
+    with pytest.raises(ImportError, match=r"package ftfy; install it: pip install 'cuepoint\[text\]'"):
+        PretrainedTokenizer(train_byte_pairs(), "open_clip")
+
+
+def test_a_tokenizer_of_open_clip_asks_for_the_package_that_repairs() -> None:
+    assert PretrainedTokenizer(train_byte_pairs(), "open_clip").packages == ("tokenizers", "ftfy")
 
 
 @pytest.mark.parametrize("cleaning", ["none", "open_clip"])

@@ -121,7 +121,7 @@ def test_the_built_values_record_the_source(source: Path) -> None:
 
 
 def test_values_without_an_architecture_cannot_be_built(source: Path) -> None:
-    with pytest.raises(ValueError, match="the architecture is not known before pretraining; run: dvc repro pretrain"):
+    with pytest.raises(ValueError, match="the architecture is unknown before pretraining; run: dvc repro pretrain"):
         build_params(source).build()
 
 

@@ -76,7 +76,7 @@ def test_a_folder_without_a_video_encoder_says_which_folder_is_meant(tmp_path: P
     write(tmp_path / "text", has_video=False)
     for name, missing in (("nowhere", CONFIG), ("text", VIDEO_WEIGHTS)):
         with pytest.raises(
-            FileNotFoundError, match=rf"{name}/{missing} does not exist: the source of a video encoder is a folder"
+            FileNotFoundError, match=rf"{name}/{missing} does not exist; as source of a video encoder, name a folder"
         ):
             build_params(source=str(tmp_path / name)).start()
 

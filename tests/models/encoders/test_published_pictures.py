@@ -42,12 +42,12 @@ def test_a_square_without_a_crop_is_stretched(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"resample": 1}, r"resample is 1, only 2 \(bilinear\) and 3 \(bicubic\) are read"),
-        ({"size": {"shortest_edge": 256}}, r"size {'shortest_edge': 256} with crop_size 224 is not read"),
-        ({"size": {"height": 224, "width": 448}}, r"size .* is not read"),
-        ({"do_center_crop": False}, r"size 224 with no crop is not read"),
-        ({"do_rescale": False}, "do_rescale is false, which is not read"),
-        ({"rescale_factor": 1.0}, "rescale_factor is 1.0, only 1/255 is read"),
+        ({"resample": 1}, r"resample is 1; supported are 2 \(bilinear\) and 3 \(bicubic\)"),
+        ({"size": {"shortest_edge": 256}}, r"size {'shortest_edge': 256} with crop_size 224 is not supported"),
+        ({"size": {"height": 224, "width": 448}}, r"size .* is not supported"),
+        ({"do_center_crop": False}, r"size 224 with no crop is not supported"),
+        ({"do_rescale": False}, "do_rescale is false; only true is supported"),
+        ({"rescale_factor": 1.0}, "rescale_factor is 1.0; only 1/255 is supported"),
     ],
 )
 def test_an_unsupported_preparation_is_refused(change: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -85,5 +85,5 @@ def test_the_preparation_of_open_clip_is_read(values: dict[str, Any], expected: 
 @pytest.mark.parametrize("values", [{"resize_mode": "tile"}, {"interpolation": "random"}, {"size": [16, 24]}])
 def test_a_preparation_of_open_clip_that_cannot_be_expressed_is_refused(values: dict[str, Any], tmp_path: Path) -> None:
     config = {"model_cfg": {"vision_cfg": {"image_size": 16}}, "preprocess_cfg": values}
-    with pytest.raises(ValueError, match="only|no squares"):
+    with pytest.raises(ValueError, match="supported"):
         read_preprocessing(config, tmp_path)

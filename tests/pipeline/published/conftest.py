@@ -1,4 +1,4 @@
-"""Fixtures of published models: an unchanged environment, which commands prepare."""
+"""Fixtures of published models: restores the environment that commands change."""
 
 import os
 from collections.abc import Iterator

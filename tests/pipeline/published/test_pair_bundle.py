@@ -1,4 +1,4 @@
-"""A published pair from files that somebody copied to a bundle that indexes and searches a folder without torch."""
+"""Copied files of a published pair become a bundle that indexes and searches a folder without torch."""
 
 import json
 import os
@@ -108,5 +108,5 @@ def test_a_second_fetch_takes_what_is_whole_and_makes_what_is_damaged_anew(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data/models/clip/localizer.onnx").write_bytes(b"damaged")
     assert main(["models", "fetch", "clip"]) == 0
-    assert "making clip anew: data/models/clip/localizer.onnx is damaged" in capsys.readouterr().err
+    assert "fetching clip again: data/models/clip/localizer.onnx is damaged" in capsys.readouterr().err
     assert load_bundle(tmp_path / "data/models/clip").version == version

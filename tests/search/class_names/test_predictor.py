@@ -1,4 +1,4 @@
-"""Zero-shot search: which videos and shots answer, limits, changes, and what belongs together. The classes are given by hand."""
+"""Zero-shot search with classes set by hand: ranking of videos and shots, limits, changes, and mismatched parts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -160,14 +160,14 @@ def test_a_collection_that_lost_its_last_video_answers_with_nothing(predictor: C
 
 def test_a_video_of_another_classifier_is_refused(predictor: ClassPredictor) -> None:
     other = make_video((2, [1.0, 2.0]))
-    with pytest.raises(ValueError, match="video 'other' has 2 classes, the collection 3; encode it anew"):
+    with pytest.raises(ValueError, match="video 'other' has 2 classes, the collection 3; encode the video again"):
         predictor.add_video(describe("other", other), other)
 
 
 def test_limits_and_unknown_videos_are_refused(predictor: ClassPredictor) -> None:
     with pytest.raises(KeyError, match="there is no video 'lion'"):
         search(predictor, "a dog", video_ids=frozenset({"cat", "lion"}))
-    with pytest.raises(ValueError, match=r"min_confidence = 0\.5: hand knows no confidence"):
+    with pytest.raises(ValueError, match=r"min_confidence = 0\.5: hand gives no confidence"):
         search(predictor, "a dog", min_confidence=0.5)
     with pytest.raises(ValueError, match="0 queries at once; give 1 to 64"):
         predictor.search([])

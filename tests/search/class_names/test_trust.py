@@ -1,4 +1,4 @@
-"""Trust in answers by class names: found from a similarity of 0.4 on, otherwise unsure, with the same moments."""
+"""Trust in answers by class names: found at a similarity of 0.4 or more, otherwise unsure, with the same moments."""
 
 from typing import Any
 

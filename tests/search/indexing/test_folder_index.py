@@ -285,7 +285,7 @@ def test_other_files_are_not_written_over(project: Path, bundle_dir: Path, tmp_p
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "encoded").touch()
     for output in (tmp_path / "mine", project / "videos"):
-        with pytest.raises(ValueError, match=f"{output} holds other files than an index; choose another --output"):
+        with pytest.raises(ValueError, match=f"{output} holds files that belong to no index; choose another --output"):
             index_folder(project / "videos", bundle_dir=bundle_dir, output_dir=output, num_workers=1)
 
 

@@ -1,4 +1,4 @@
-"""Thumbnails of an indexed folder: written once, anew for a changed file, deleted with the video."""
+"""Thumbnails of an indexed folder: written once, replaced for a changed file, deleted with the video."""
 
 import json
 import shutil

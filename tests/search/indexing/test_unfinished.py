@@ -1,4 +1,4 @@
-"""A process that is killed while it encodes a file leaves pieces; the next run goes on from them and writes the same bytes."""
+"""A process that is killed while it encodes a file leaves pieces; the next run resumes from them and writes the same bytes."""
 
 import os
 import signal

@@ -64,4 +64,4 @@ def test_a_video_that_is_not_kept_is_asked_about_once(class_api: Any, class_proj
 def test_a_confidence_is_refused_because_the_models_know_none(class_api: Any) -> None:
     answer = class_api.client.post("/search", json={"query": QUERY, "min_confidence": 0.5})
     assert answer.status_code == 400
-    assert "real knows no confidence" in answer.json()["error"]
+    assert "real gives no confidence" in answer.json()["error"]

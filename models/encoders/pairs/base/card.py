@@ -1,4 +1,4 @@
-"""Facts that a preset keeps of a published pair for its readers. They change no feature, and no network reads them."""
+"""Card of a published pair: facts in its preset for readers. They change no feature, and no network reads them."""
 
 from pydantic import Field, PositiveFloat
 
@@ -16,7 +16,7 @@ class Figure(Params):
 
 
 class Card(Params):
-    """What is published of a pair. A fact that no page states is null."""
+    """Published facts of a pair. A fact that no page states is null."""
 
     page: str = Field(pattern=_ADDRESS)  # where its files are published
     parameters_millions: PositiveFloat | None = None  # of both towers

@@ -13,7 +13,7 @@ from models.encoders.pretrained.source import SourceParams
 
 
 class PublishedPairParams(SourceParams, EncoderPairParams, ABC):
-    """One source for both towers, the pictures that they read, and what is published of it."""
+    """The source of both towers, their picture sampling, and the card of the pair."""
 
     sampling: ClipSampling
     search_rate_hz: PositiveFloat = 1.0  # clips per second of videos that are searched without a training

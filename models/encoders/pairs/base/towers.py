@@ -14,8 +14,8 @@ from models.encoders.video.clip_image import CLIPImageParams
 class TowerPairParams(PublishedPairParams, ABC):
     """Both towers of a CLIP or SigLIP, for files of any form."""
 
-    max_tokens: int = Field(default=77, ge=4)  # of a sentence, special tokens among them; later ones are cut
-    padding_id: NonNegativeInt | None = None  # where the network reads the padding behind a sentence
+    max_tokens: int = Field(default=77, ge=4)  # of a sentence, with special tokens; later tokens are cut
+    padding_id: NonNegativeInt | None = None  # only for networks that read the padding after a sentence
 
     def expand_as(self, form: Form) -> EncoderPair:
         """Return the two towers for files of a form; sentences are not projected out of the shared space."""

@@ -1,1 +1,1 @@
-"""Published ONNX networks as encoders: what their files take and give, how they run, and how they become files of a bundle."""
+"""Published ONNX networks as encoders: inputs and outputs of their files, execution, and conversion to files of a bundle."""

@@ -1,4 +1,4 @@
-"""Published ONNX networks with the inputs and outputs of a bundle: nodes in front and behind, in the file's own operator set.
+"""Conversion of published ONNX networks to the inputs and outputs of a bundle: adds nodes in the file's operator set.
 
 Letters: S clips, K frames of a clip, H height, W width, B sentences, L tokens, N length of a padded sentence, D width.
 """
@@ -14,12 +14,12 @@ from onnx import TensorProto, helper, numpy_helper
 from corpus.text import PADDING
 from models.encoders.pretrained.onnx.ports import Output, PicturePorts, TextPorts
 
-_OWN, _THEIRS = "cuepoint_", "published_"  # in front of the names of what is added, and of what was there
+_OWN, _THEIRS = "cuepoint_", "published_"  # prefixes of added names, and of names in the published file
 _KINDS = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "int64": TensorProto.INT64, "int32": TensorProto.INT32}
 
 
 class _Input(NamedTuple):
-    """An input of a published network that takes one row: the rows, its name, its type and the shape of one."""
+    """An input of a published network that takes a single row: the rows, and the name, type and shape of a row's input."""
 
     rows: str
     name: str
@@ -28,7 +28,7 @@ class _Input(NamedTuple):
 
 
 class _Graph:
-    """A network that grows at both ends. One that takes a single row becomes the body of a loop over rows."""
+    """A network that grows at both ends. A network that takes a single row becomes the body of a loop over rows."""
 
     def __init__(self, content: bytes, output: Output, *, is_single: bool) -> None:
         self.model = onnx.compose.add_prefix(onnx.load_model_from_string(content), _THEIRS)
@@ -79,11 +79,11 @@ class _Graph:
         graph, own = self.model.graph, list(self.model.graph.node)
         own = [self._loop(own)] if self._is_single else own
         weights = {weight.name for weight in graph.initializer}
-        listed = [one for one in graph.input if one.name in weights]  # of old files, which list their weights
+        listed = [one for one in graph.input if one.name in weights]  # old files list their weights as inputs
         for field, values in (("node", [*self.front, *own, *self.behind]), ("input", [*inputs, *listed]), ("output", outputs)):
             graph.ClearField(field)
             getattr(graph, field).extend(values)
-        graph.ClearField("value_info")  # shapes of before; a loop over rows moves what they are of
+        graph.ClearField("value_info")  # recorded shapes, which are wrong inside a loop over rows
         content: bytes = self.model.SerializeToString(deterministic=True)
         return content
 
@@ -122,7 +122,7 @@ def compose_pictures(
 def compose_sentences(content: bytes, ports: TextPorts, *, padding_id: int, length: int | None) -> bytes:
     """Return a text network that turns `token_ids` (B, L) of a tokenizer here into `tokens`, `token_mask` and `pooled`.
 
-    `length` is that to which sentences are padded with `padding_id`; None leaves them as they are.
+    Sentences are padded with `padding_id` to `length`; None adds no padding.
     """
     graph = _Graph(content, ports.output, is_single=ports.is_single)
     padding = graph.constant(np.asarray([[PADDING]], dtype=np.int64))
@@ -151,10 +151,10 @@ def compose_sentences(content: bytes, ports: TextPorts, *, padding_id: int, leng
 
 
 def _add_padding(graph: _Graph, ids: str, value: int, length: int | None) -> str:
-    """Add what pads (B, L) to (B, length); more tokens than that are cut."""
+    """Add nodes that pad (B, L) to (B, length), and cut later tokens."""
     if length is None:
         return ids
-    empty = graph.add("Sub", ids, ids)  # (B, L) of 0, whose first column makes one row of padding a sentence
+    empty = graph.add("Sub", ids, ids)  # (B, L) of 0; its first column makes a row of padding for each sentence
     first = graph.add("Gather", empty, graph.constant(np.asarray([0], dtype=np.int64)), axis=1)  # (B, 1)
     padding = graph.add("Add", first, graph.constant(np.full((1, length), value, dtype=np.int64)))  # (B, length)
     joined = graph.add("Concat", ids, padding, axis=1)

@@ -1,4 +1,4 @@
-"""Files of a published pair of ONNX networks: two networks, a tokenizer, and how pictures are prepared."""
+"""Files of a published pair of ONNX networks: two networks, a tokenizer, and the picture preparation."""
 
 from pathlib import Path
 from typing import Any
@@ -10,22 +10,22 @@ from models.encoders.pretrained.onnx.graph import ModelFile, OnnxGraph, read_mod
 from models.encoders.pretrained.source import PICTURES, TOKENIZER, SourceParams
 
 PICTURE_FILE, TEXT_FILE = "vision_model.onnx", "text_model.onnx"
-_FOLDERS = ("", "onnx")  # of the source, in which files are looked for
+_FOLDERS = ("", "onnx")  # folders of the source that are searched for files
 
 
 class OnnxSourceParams(SourceParams):
     """A folder of ONNX networks. Files are looked for in `folder`, then in the source, then in its folder `onnx`."""
 
-    folder: str | None = Field(default=None, min_length=1)  # of the source, where it holds networks of several sizes
+    folder: str | None = Field(default=None, min_length=1)  # of the source, if it holds networks of several sizes
     file: str | None = Field(default=None, min_length=1)  # of the network
-    output: str | None = None  # of the network, which holds the vectors, where it gives several
+    output: str | None = None  # the output with the vectors, if the network gives several
 
     def read_network(self, default: str) -> ModelFile:
         """Return the network of the source.
 
         Raises:
             FileNotFoundError: when the source lacks it.
-            ValueError: when it is no ONNX, or too large.
+            ValueError: when it is not ONNX, or too large.
         """
         return read_model(self.find_file(self.file or default))
 
@@ -33,7 +33,7 @@ class OnnxSourceParams(SourceParams):
         """Return a file of the source.
 
         Raises:
-            FileNotFoundError: naming the folders in which it is not.
+            FileNotFoundError: naming the folders that were searched.
         """
         own = f"{self.folder}/{name}" if self.folder else f"*{name}"  # other folders of the hub hold other sizes
         root = self.find_folder([own, f"{own}_data", f"{own}.data", f"*{TOKENIZER}", f"*{PICTURES}"])
@@ -45,7 +45,7 @@ class OnnxSourceParams(SourceParams):
         return found
 
     def record_source(self, network: ModelFile) -> dict[str, Any]:
-        """Return what `describe` says of the source and of the files of this network alone.
+        """Return what `describe` records of the source, with the hashes of this network's files.
 
         Raises:
             ValueError: when the preset states something else, or does not accept a licence that forbids commercial use.

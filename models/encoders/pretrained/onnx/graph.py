@@ -1,4 +1,4 @@
-"""An ONNX file as a module: its bytes are a buffer, so that encoders keep, hash and check it as they do weights."""
+"""An ONNX file as a module. Its bytes are a buffer, so encoders save, hash and verify them like weights."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 
 class OnnxGraph(nn.Module):
-    """Runs an ONNX file of others under onnxruntime, on the processor whatever the device of its inputs is."""
+    """Runs a published ONNX file under onnxruntime, on the CPU whatever the device of its inputs."""
 
     file: Tensor
 
     def __init__(self, num_bytes: int) -> None:
-        """Hold a file of this length, which waits to be loaded."""
+        """Reserve a buffer of this length; the file is loaded later."""
         super().__init__()
         self.register_buffer("file", torch.zeros(num_bytes, dtype=torch.uint8))
         self._session: Any = None
@@ -35,14 +35,14 @@ class OnnxGraph(nn.Module):
         return content
 
     def forward(self, inputs: Mapping[str, NDArray[Any]], output: str, *, one_by_one: bool = False) -> Tensor:
-        """Return one output in float32 on the device of this module; `one_by_one` runs the rows of the inputs so."""
+        """Return one output in float32 on the device of this module; `one_by_one` runs the network row by row."""
         count = len(next(iter(inputs.values())))
         slices = [slice(row, row + 1) for row in range(count)] if one_by_one else [slice(None)]
         parts = [self._open().run([output], {name: values[rows] for name, values in inputs.items()})[0] for rows in slices]
         return torch.from_numpy(np.concatenate(parts).astype(np.float32)).to(self.file.device)
 
     def _load_from_state_dict(self, *arguments: Any, **named: Any) -> None:
-        self._session = None  # of the file before
+        self._session = None  # the file that the session was opened for
         super()._load_from_state_dict(*arguments, **named)
 
     def _open(self) -> Any:
@@ -50,12 +50,12 @@ class OnnxGraph(nn.Module):
             runtime = import_onnxruntime()
             options = runtime.SessionOptions()
             options.intra_op_num_threads = torch.get_num_threads()
-            options.log_severity_level = 3  # errors: what others left in their files is nothing to warn of
+            options.log_severity_level = 3  # only errors: warnings about published files have no remedy
             self._session = runtime.InferenceSession(self.read(), options, providers=["CPUExecutionProvider"])
         return self._session
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the session, which cannot be copied: `_open` builds it from the file."""
+        """Leave out the session, which cannot be copied; `_open` rebuilds it from the file."""
         return {**self.__dict__, "_session": None}
 
 
@@ -77,7 +77,7 @@ class ModelFile(NamedTuple):
 
     path: Path
     model: onnx.ModelProto
-    files: list[Path]  # the file itself, and those beside it in which its weights lie
+    files: list[Path]  # the file, and the weight files beside it
 
     def load(self) -> OnnxGraph:
         """Return the network with all its weights in one file."""
@@ -85,18 +85,18 @@ class ModelFile(NamedTuple):
 
 
 def read_model(path: Path) -> ModelFile:
-    """Read an ONNX file, with weights that lie in files beside it.
+    """Read an ONNX file and its weight files.
 
     Raises:
-        ValueError: naming a file that is no ONNX, lacks weights, or is too large for one message.
+        ValueError: naming a file that is not ONNX, lacks weights, or is too large for one message.
     """
     try:
         model = onnx.load(path, load_external_data=False)
         places = {entry.value for one in model.graph.initializer for entry in one.external_data if entry.key == "location"}
         onnx.load_external_data_for_model(model, str(path.parent))
-    except Exception as error:  # the parser of protobuf has errors of its own, none of them public
+    except Exception as error:  # protobuf's parser raises private error classes
         reason = (str(error).splitlines() or [""])[0]
         raise ValueError(f"{path} cannot be read as ONNX: {reason}; copy it again, with the data files beside it") from error
     if model.ByteSize() >= onnx.checker.MAXIMUM_PROTOBUF:
-        raise ValueError(f"{path} holds {model.ByteSize()} bytes; networks below 2 GiB are read, take a smaller one or its fp16")
+        raise ValueError(f"{path} holds {model.ByteSize()} bytes, the limit is 2 GiB; take a smaller network or its fp16 form")
     return ModelFile(path, model, [path, *(path.with_name(place) for place in sorted(places))])

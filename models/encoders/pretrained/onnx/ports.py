@@ -16,10 +16,10 @@ _EMBEDDING = ("embeds", "embedding", "embeddings", "features", "pooler_output", 
 
 
 class Output(Params):
-    """The output that holds the vectors: (B, D), or (B, positions, D) of which the first position is taken."""
+    """The output with the vectors: (B, D), or (B, positions, D), of which the first position counts."""
 
     name: str
-    dim: int | None  # D; None where the file does not say
+    dim: int | None  # D; None if the file does not state it
     is_first: bool
     kind: Literal["float32", "float16"]
 
@@ -30,7 +30,7 @@ class PicturePorts(Params):
     num_bytes: int  # of the file
     pixels: str
     kind: Literal["float32", "float16"]
-    size_px: int | None  # None where the file takes any
+    size_px: int | None  # None if the file takes any
     is_single: bool  # B is 1
     output: Output
 
@@ -43,23 +43,23 @@ class TextPorts(Params):
     mask: str | None
     zeros: tuple[str, ...]  # inputs that tell sentences of a pair apart
     kind: Literal["int64", "int32"]
-    length: int | None  # L; None where the file takes any
+    length: int | None  # L; None if the file takes any
     is_single: bool  # B is 1
     output: Output
 
 
 def read_picture_ports(model: onnx.ModelProto, *, num_bytes: int, file: str, output: str | None = None) -> PicturePorts:
-    """Read a picture network; `output` is the name of its output where there are several.
+    """Read a picture network; `output` names its output if there are several.
 
     Raises:
-        ValueError: naming the file and what it does not have.
+        ValueError: naming the file and its inputs or outputs.
     """
     inputs = _list_inputs(model)
     if len(inputs) != 1 or len(_shape(inputs[0])) != 4 or _kind(inputs[0]) not in _FLOATS:
-        raise ValueError(f"{file} takes {_spell(inputs)}; a picture network takes pictures (B, 3, H, W) alone")
+        raise ValueError(f"{file} takes {_spell(inputs)}; a picture network takes only pictures (B, 3, H, W)")
     batch, channels, height, width = _shape(inputs[0])
     if channels not in (None, 3) or height != width or batch not in (None, 1):
-        raise ValueError(f"{file} takes {_spell(inputs)}; only squares (B, 3, H, H), any number of them or one, are read")
+        raise ValueError(f"{file} takes {_spell(inputs)}; pictures must be squares (B, 3, H, H), any number or one at a time")
     return PicturePorts.model_validate(
         {
             "num_bytes": num_bytes,
@@ -73,10 +73,10 @@ def read_picture_ports(model: onnx.ModelProto, *, num_bytes: int, file: str, out
 
 
 def read_text_ports(model: onnx.ModelProto, *, num_bytes: int, file: str, output: str | None = None) -> TextPorts:
-    """Read a text network; `output` is the name of its output where there are several.
+    """Read a text network; `output` names its output if there are several.
 
     Raises:
-        ValueError: naming the file and what it does not have.
+        ValueError: naming the file and its inputs or outputs.
     """
     inputs = _list_inputs(model)
     masks = [one for one in inputs if "mask" in one.name]
@@ -84,10 +84,10 @@ def read_text_ports(model: onnx.ModelProto, *, num_bytes: int, file: str, output
     ids = [one for one in inputs if one not in masks and one not in types]
     kinds = {_kind(one) for one in inputs}
     if len(ids) != 1 or len(masks) > 1 or len(kinds) != 1 or not kinds <= _INTEGERS.keys():
-        raise ValueError(f"{file} takes {_spell(inputs)}; a text network takes integer ids (B, L), and perhaps a mask of them")
+        raise ValueError(f"{file} takes {_spell(inputs)}; a text network takes integer ids (B, L), with or without their mask")
     shapes = {_shape(one) for one in inputs}
     if any(len(shape) != 2 or shape[0] not in (None, 1) for shape in shapes):
-        raise ValueError(f"{file} takes {_spell(inputs)}; only inputs (B, L), any number of sentences or one, are read")
+        raise ValueError(f"{file} takes {_spell(inputs)}; inputs must be (B, L), any number of sentences or one at a time")
     return TextPorts.model_validate(
         {
             "num_bytes": num_bytes,
@@ -130,7 +130,7 @@ def _kind(value: onnx.ValueInfoProto) -> int:
 
 
 def _shape(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
-    """Return the lengths of the axes, None for those of free length."""
+    """Return the lengths of the axes, None for free axes."""
     return tuple(axis.dim_value if axis.HasField("dim_value") else None for axis in value.type.tensor_type.shape.dim)
 
 

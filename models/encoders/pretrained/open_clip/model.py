@@ -12,7 +12,7 @@ from models.encoders.pretrained.towers import build_tower, embed_pictures, embed
 
 
 class OpenClip(nn.Module):
-    """The towers of an open_clip model, frozen, which give what `encode_image` and `encode_text` of the package give.
+    """The towers of an open_clip model, frozen. They give the vectors of the package's `encode_image` and `encode_text`.
 
     Source: Ilharco et al. 2021, OpenCLIP (doi:10.5281/zenodo.5143773). The networks are those of the package `transformers`.
     """
@@ -56,7 +56,7 @@ def load_tower(converted: Converted) -> nn.Module:
     """Return the network of a converted tower with its weights in float32.
 
     Raises:
-        ValueError: naming a weight that is missing, not known or of another shape.
+        ValueError: naming a weight that is missing, unknown or of another shape.
     """
     network = build_tower(converted.architecture)
     expected = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}

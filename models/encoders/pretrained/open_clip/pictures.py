@@ -12,7 +12,7 @@ _RESIZE = {"shortest": "crop_rounded", "longest": "pad", "squash": "stretch"}
 
 
 def read_preprocessing(values: Values, path: Path) -> PublishedPictures:
-    """Return the pictures that an open_clip model was trained on; `path` of its configuration stands in messages.
+    """Return the pictures that an open_clip model was trained on; messages name `path`, the file of its configuration.
 
     Raises:
         ValueError: naming a value that a `PicturePreparation` cannot express.
@@ -20,13 +20,13 @@ def read_preprocessing(values: Values, path: Path) -> PublishedPictures:
     stated = values.get("preprocess_cfg") or {}
     resize, interpolation = stated.get("resize_mode", "shortest"), stated.get("interpolation", "bicubic")
     if resize not in _RESIZE:
-        raise ValueError(f"{path}: preprocess_cfg.resize_mode is {resize!r}, only {', '.join(_RESIZE)} are read")
+        raise ValueError(f"{path}: preprocess_cfg.resize_mode is {resize!r}; supported are {', '.join(_RESIZE)}")
     if interpolation not in ("bilinear", "bicubic"):
-        raise ValueError(f"{path}: preprocess_cfg.interpolation is {interpolation!r}, only bilinear and bicubic are read")
+        raise ValueError(f"{path}: preprocess_cfg.interpolation is {interpolation!r}; supported are bilinear and bicubic")
     size = stated.get("size", values["model_cfg"]["vision_cfg"].get("image_size", 224))
     sides = {size} if isinstance(size, int) else set(size)
     if len(sides) != 1:
-        raise ValueError(f"{path}: pictures of {size} px are no squares, which alone are read")
+        raise ValueError(f"{path}: pictures of {size} px are not squares; only squares are supported")
     fill = stated.get("fill_color", 0)
     preparation = {
         "resize": _RESIZE[resize],

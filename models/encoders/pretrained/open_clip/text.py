@@ -1,6 +1,6 @@
 """The text tower of an open_clip model, `open_clip.transformer.TextTransformer`.
 
-A tower with a causal mask runs as CLIP's in the package `transformers`, one without as SigLIP's: their blocks are the same.
+A tower with a causal mask runs as CLIP's in the package `transformers`, a tower without as SigLIP's: their blocks are equal.
 """
 
 import torch
@@ -21,7 +21,7 @@ from models.encoders.pretrained.reading import Pooling, Reading
 _OF_TOKENS = {"context_length", "vocab_size", "hf_tokenizer_name", "tokenizer_kwargs", "tokenizer_mode", "pad_id", "eos_id"}
 _OF_NETWORK = {"width", "heads", "layers", "mlp_ratio", "no_causal_mask", "act_kwargs", "norm_kwargs"}
 _OF_OUTPUT = {"pool_type", "proj_bias", "proj_type", "final_ln_after_pool"}
-_OF_OTHERS = {"hf_model_pretrained", "hf_proj_type", "hf_pooler_type"}  # read with hf_model_name alone, which is not known
+_OF_OTHERS = {"hf_model_pretrained", "hf_proj_type", "hf_pooler_type"}  # read only with hf_model_name, which is refused
 _POOLING: dict[str, Pooling] = {"argmax": "end", "eos": "end", "last": "last"}
 
 
@@ -29,7 +29,7 @@ def read_reading(config: Values) -> Reading:
     """Return how the text tower of a `model_cfg` reads a sentence that open_clip's own tokenizer made.
 
     Raises:
-        ValueError: naming a value that is not read.
+        ValueError: naming an unsupported value.
     """
     values = config["text_cfg"]
     pool_type = values.get("pool_type", "argmax")
@@ -45,7 +45,7 @@ def convert_text(state: State, config: Values) -> Converted:
     """Return the text tower of a state dict under the names of open_clip; `config` is `model_cfg` of its configuration.
 
     Raises:
-        ValueError: naming a value that is not read.
+        ValueError: naming an unsupported value.
     """
     values = config["text_cfg"]
     require_known(values, _OF_TOKENS | _OF_NETWORK | _OF_OUTPUT | _OF_OTHERS, tower="text")
@@ -66,13 +66,13 @@ def convert_text(state: State, config: Values) -> Converted:
         "hidden_act": read_activation(values, quick_gelu=bool(config.get("quick_gelu"))),
         "layer_norm_eps": read_epsilon(values),
         "projection_dim" if is_causal else "projection_size": config["embed_dim"],
-        **{"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 0},  # of a tokenizer, which no encoder here asks for
+        **{"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 0},  # for tokenizers, which no encoder here reads
     }
     return Converted(architecture, _rename(state, is_causal=is_causal))
 
 
 def _rename(state: State, *, is_causal: bool) -> dict[str, Tensor]:
-    own = {name.removeprefix("text."): weight for name, weight in state.items()}  # a custom text tower has a module to itself
+    own = {name.removeprefix("text."): weight for name, weight in state.items()}  # a custom text tower is a separate module
     weights = {
         "embeddings.token_embedding.weight": own["token_embedding.weight"],
         "embeddings.position_embedding.weight": own["positional_embedding"],

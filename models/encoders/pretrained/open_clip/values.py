@@ -10,7 +10,7 @@ State = Mapping[str, Tensor]  # name of a weight -> weight
 
 
 class Converted(NamedTuple):
-    """One tower: the configuration of its network in `transformers`, and its weights under the names that the network gives."""
+    """One tower: the configuration of its network in `transformers`, and its weights under the network's names."""
 
     architecture: dict[str, Any]
     weights: dict[str, Tensor]
@@ -28,9 +28,9 @@ def require_known(values: Values, known: Collection[str], *, tower: str) -> None
 
 
 def refuse(what: str) -> ValueError:
-    """Return the error about a value of the configuration that is not read."""
+    """Return the error about an unsupported value of the configuration."""
     return ValueError(
-        f"the open_clip model has {what}, which is not read; take a pair of ONNX files of this model instead: "
+        f"the open_clip model has {what}, which is not supported; take a pair of ONNX files of this model instead: "
         "dvc exp run -S pretrain.encoder=onnx"
     )
 
@@ -43,7 +43,7 @@ def read_activation(values: Values, *, quick_gelu: bool) -> str:
 
 
 def read_epsilon(values: Values, default: float = 1e-5) -> float:
-    """Return what layer normalisation adds to the variance."""
+    """Return the epsilon of layer normalisation."""
     return float((values.get("norm_kwargs") or {}).get("eps", default))
 
 

@@ -28,7 +28,7 @@ _OF_OUTPUT = {"final_ln_after_pool", "pool_type"}
 _OF_TRAINING = {"pos_embed_type", "patch_dropout", "timm_model_pretrained", "timm_drop", "timm_drop_path"}  # ends before this
 _OF_TIMM = {"image_size", "timm_model_name", "timm_pool", "timm_proj"}
 _SIGLIP = re.compile(r"vit_(base|large|so400m|giantopt)_patch(\d+)_siglip_\d+")
-_SIGLIP_HEADS = {"base": 12, "large": 16, "so400m": 16, "giantopt": 16}  # of the function of that name in timm
+_SIGLIP_HEADS = {"base": 12, "large": 16, "so400m": 16, "giantopt": 16}  # default of the timm function
 _TIMM_EPSILON = 1e-6
 
 
@@ -36,7 +36,7 @@ def convert_vision(state: State, config: Values) -> Converted:
     """Return the picture tower of a state dict under the names of open_clip; `config` is `model_cfg` of its configuration.
 
     Raises:
-        ValueError: naming a value that is not read.
+        ValueError: naming an unsupported value.
     """
     values, visual = config["vision_cfg"], take(state, "visual.")
     if values.get("timm_model_name"):
@@ -138,9 +138,9 @@ def _read_side(size: Any, key: str) -> int:
     """Return the side of a square.
 
     Raises:
-        ValueError: when it is none.
+        ValueError: when the size is not square.
     """
     sides = {size} if isinstance(size, int) else set(size)
     if len(sides) != 1:
-        raise refuse(f"vision_cfg.{key} = {size}, which is no square")
+        raise refuse(f"vision_cfg.{key} = {size}, not a square")
     return int(sides.pop())

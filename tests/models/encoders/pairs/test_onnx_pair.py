@@ -188,7 +188,7 @@ def test_stated_hashes_hold_for_both_files(tmp_path: Path) -> None:
     ("values", "message"),
     [
         ({"others": ["one", "two"], "output": "three"}, r"gives one \['\?', 6\], two .*; name the one that holds the vectors"),
-        ({"batch": 2}, r"takes pixel_values \[2, 3, 16, 16\]; only squares \(B, 3, H, H\), any number of them or one, are read"),
+        ({"batch": 2}, r"takes pixel_values \[2, 3, 16, 16\]; pictures must be squares \(B, 3, H, H\)"),
     ],
 )
 def test_a_picture_network_that_cannot_be_read_is_refused(values: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_the_preset_can_name_an_output(tmp_path: Path) -> None:
 
 def test_a_fixed_length_asks_for_padding(tmp_path: Path) -> None:
     source = save_pair(tmp_path / "pair", make_pictures(), make_sentences(length=LENGTH))
-    with pytest.raises(ValueError, match="takes 12 tokens, no more and no less; set max_tokens to 12 and is_padded to true"):
+    with pytest.raises(ValueError, match="takes exactly 12 tokens; set max_tokens to 12 and is_padded to true"):
         build_params(source, max_tokens=8).expand().text.start(SENTENCES)
 
 

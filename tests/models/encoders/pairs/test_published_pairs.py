@@ -124,7 +124,7 @@ def test_another_kind_of_model_is_refused(tmp_path: Path, sources: dict[str, Pat
     for path in sources["clip"].iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "siglip2"}), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"config.json is of a siglip2; only clip and siglip .* are read"):
+    with pytest.raises(ValueError, match=r"config.json describes a siglip2; supported are clip and siglip"):
         expand("clip", tmp_path).video.start()
 
 
@@ -145,7 +145,7 @@ def test_the_commit_is_that_of_the_hubs_notes(tmp_path: Path, sources: dict[str,
     values = {"repository": "owner/clip", "revision": commit}
     assert expand("clip", folder, **values).video.start().params.revision == commit
     assert expand("clip", sources["clip"], **values).video.start().params.revision is None  # nobody knows
-    with pytest.raises(ValueError, match=rf"is of the revision {commit}, but the preset states {'f' * 40}; get it again"):
+    with pytest.raises(ValueError, match=rf"holds the revision {commit}, but the preset states {'f' * 40}; get it again"):
         expand("clip", folder, repository="owner/clip", revision="f" * 40).video.start()
 
 
