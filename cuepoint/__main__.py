@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from cuepoint import running
-from cuepoint.commands import corpus, index, judging, models, pipeline, registry, search, serve, servers, status
+from cuepoint.commands import corpus, index, judging, models, pipeline, registry, search, serve, servers, status, watch
 
 _DESCRIPTION = "Search videos for the moments that a sentence describes, and run the pipeline that trains the search."
 _EPILOG = """\
@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
-    for module in (index, search, serve, status, models, servers, pipeline, judging, corpus, registry):
+    for module in (index, search, serve, status, models, servers, pipeline, judging, corpus, registry, watch):
         module.add(commands)
     return parser
 

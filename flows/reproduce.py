@@ -3,13 +3,12 @@
 `python -m flows.reproduce` runs it once, and starts a temporary server if `PREFECT_API_URL` names none.
 """
 
-from contextlib import AbstractContextManager, nullcontext
-
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.concurrency.sync import concurrency
 
-from flows.limits import GPU_LIMIT, ensure_gpu_limit
+from flows.artefacts import StageTable, show_results
+from flows.limits import reserve_gpu
+from flows.worker import end_with_worker
 from pipeline.dvc.process import DvcError, run_dvc
 from pipeline.entry import run_main
 from pipeline.tracking.champion import Decision, challenge_champion
@@ -18,22 +17,30 @@ STAGES = (
     *("identity", "render", "ingest", "validate", "pretrain", "extract"),
     *("train", "evaluate", "export", "index", "package"),
 )
-GPU_STAGES = frozenset({"pretrain", "extract", "train"})  # those that compute on `CUEPOINT_DEVICE`
+_ATTEMPTS = 2000  # more than a day of waiting for another `dvc`
 
 
 @flow(name="reproduce", persist_result=False)
 def reproduce() -> None:
     """Bring the pipeline of this checkout up to date and decide whether its bundle becomes the champion."""
+    end_with_worker()
+    table = StageTable(STAGES)
     for stage in STAGES:
-        reproduce_stage(stage)
+        with table.stage(stage):
+            reproduce_stage(stage)
     seal_and_challenge()
+    show_results()
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="dvc-{stage}")
 def reproduce_stage(stage: str) -> None:
-    """Bring one stage up to date, after its upstream stages. DVC skips a stage that is not stale."""
-    with _reserve_gpu(stage):
-        run_dvc(["repro", "--single-item", stage], log=get_run_logger().info)
+    """Bring one stage up to date, after its upstream stages. DVC skips a stage that is not stale.
+
+    The task waits while another flow holds the GPU, and while another `dvc` uses the same files.
+    """
+    log = get_run_logger().info
+    with reserve_gpu(stage, log=log):
+        run_dvc(["repro", "--single-item", stage], log=log, attempts=_ATTEMPTS)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="champion")
@@ -48,16 +55,8 @@ def seal_and_challenge() -> None:
     log(f"{'accepted' if decision.accepted else 'rejected'}: {decision.reason}")
 
 
-def _reserve_gpu(stage: str) -> AbstractContextManager[None]:
-    """Hold the slot of the machine's GPU for stages that compute on it; a missing limit is an error."""
-    if stage not in GPU_STAGES:
-        return nullcontext()
-    return concurrency(GPU_LIMIT, occupy=1, strict=True, raise_on_lease_renewal_failure=False)
-
-
 def main() -> None:
     """Run the flow once, here and now."""
-    ensure_gpu_limit()
     try:
         reproduce()
     except DvcError as error:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pipeline.disk.commit_room import require_room_to_commit
 from pipeline.disk.disk_room import describe_no_room
 from pipeline.executors.process import AlreadyRunningError, die_with_parent, hold_lock
+from pipeline.executors.slot import hold_slot
 from pipeline.identity import find_run, list_runs, require_recorded
 from pipeline.params import load_params
 from pipeline.paths import IDENTITY, find_cache_dir
@@ -124,13 +125,17 @@ def run_stage(main: Callable[[], None], *, name: str, usage: str = "", slots: Se
 
 
 def run_alone(main: Callable[[], None], *, name: str) -> None:
-    """Run a program as the only process of its name in this checkout; see `run_stage`, which also checks the code."""
+    """Run a program as the only process of its name in this checkout; see `run_stage`, which also checks the code.
+
+    A stage that computes on a device also holds the slot of the device, and waits for it.
+    """
     die_with_parent()
     dvc_stage = os.environ.get("DVC_STAGE", "")
 
     def guarded() -> None:
         lock = find_cache_dir() / "locks" / f"{name}.lock"
-        with hold_lock(lock, what=f"stage {name}", wait_s=_ORPHAN_S), record_timing(dvc_stage or name):
+        alone = hold_lock(lock, what=f"stage {name}", wait_s=_ORPHAN_S)
+        with alone, hold_slot(name), record_timing(dvc_stage or name):
             main()
             if dvc_stage:
                 require_room_to_commit(dvc_stage)

@@ -12,18 +12,19 @@ from typing import Any
 import yaml
 
 from corpus.files import sha256_json
+from pipeline.tracking.pipeline_run import describe_pipeline
 
 LOCK = Path("dvc.lock")
 
 
 def collect_lineage(inputs: Iterable[Path]) -> dict[str, str]:
-    """Return tags of a run: `git.*`, `dvc.*` and `dvc.md5.<path>` of each input that DVC tracks.
+    """Return tags of a run: `git.*`, `dvc.*`, `dvc.md5.<path>` of each input that DVC tracks, and those of the pipeline.
 
     Unknown tags are left out: those of git without git, of DVC outside DVC, and of untracked inputs.
     """
     md5_of = load_output_hashes(Path("."))
     hashes = {f"dvc.md5.{path}": md5_of[str(path)] for path in inputs if str(path) in md5_of}
-    return _describe_git() | _describe_dvc() | hashes
+    return _describe_git() | _describe_dvc() | hashes | describe_pipeline()
 
 
 def load_output_hashes(folder: Path) -> dict[str, str]:
@@ -80,6 +81,8 @@ def _describe_git() -> dict[str, str]:
     if commit is None or diff is None:
         return {}
     tags = {"git.commit": commit.decode().strip(), "git.dirty": str(bool(diff)).lower()}
+    branch = (_run_git("branch", "--show-current") or b"").decode().strip()  # empty for a detached HEAD
+    tags |= {"git.branch": branch} if branch else {}
     return tags | ({"git.diff_sha256": hashlib.sha256(diff).hexdigest()} if diff else {})
 
 

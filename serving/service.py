@@ -68,6 +68,7 @@ class CuepointService:
             self._fail(error)
             return
         controls.metrics.track_recall(lambda: loaded.recall.recall, lambda: loaded.recall.num_checks)
+        controls.metrics.track_traffic(lambda: loaded.traffic.num_lost)
         self._state.loaded = loaded
         address = os.environ.get("CUEPOINT_ADDRESS")  # from the launcher: this process knows only a socket
         logger.info("ready%s", f": open {address}" if address else "")

@@ -49,6 +49,14 @@ PROOFS = (
     ),
     Proof("cuepoint (retrain|gate|explain|rollback|rebuild)", f"{_RETRAINED}::{_REBUILT}"),
     Proof(r"dvc exp run -S ingest\.gate_share", "tests/corpus/test_splits.py::" + _HELD_OUT),
+    Proof(
+        r"cuepoint watch|python -m flows\.watch",
+        "tests/flows/watching/test_watching.py::test_persisting_drift_starts_a_retrain_and_quiet_traffic_does_not",
+    ),
+    Proof(
+        "cuepoint feedback export",
+        "tests/flows/watching/test_feedback.py::test_the_folder_reader_reads_the_annotations_with_source_and_disagreement",
+    ),
     Proof("cuepoint challenger", "tests/pipeline/launch/test_challenger.py::test_a_bento_that_lost_may_still_be_the_challenger"),
     Proof("curl|$", "tests/serving/api/test_service_docs.py::test_every_command_of_the_docs_succeeds", page="docs/api.md"),
     Proof("cuepoint bench$", "tests/flows/bench/test_commands.py::test_a_killed_bench_keeps_its_results_and_records_failures"),

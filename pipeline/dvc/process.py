@@ -24,6 +24,7 @@ from pipeline.params import load_params
 Log = Callable[[str], object]
 LOCK_MESSAGES = ("Unable to acquire lock", "is busy, it is being blocked by")
 _TERM_GRACE_S = 10.0
+_LONGEST_PAUSE_S = 60.0
 _TAIL_LINES = 20
 
 
@@ -51,8 +52,8 @@ def run_dvc(arguments: list[str], *, log: Log, attempts: int = 6, wait_s: float 
             return outcome.tail
         if attempt == attempts or not any(message in outcome.tail for message in LOCK_MESSAGES):
             break
-        pause_s = wait_s * attempt * random.uniform(0.5, 1.5)
-        log(f"another dvc holds the lock; attempt {attempt + 1} of {attempts} in {pause_s:.0f} s")
+        pause_s = min(wait_s * attempt, _LONGEST_PAUSE_S) * random.uniform(0.5, 1.5)
+        log(f"another dvc uses these files; attempt {attempt + 1} of {attempts} in {pause_s:.0f} s")
         time.sleep(pause_s)
     raise DvcError(f"`dvc {' '.join(arguments)}` failed with exit code {outcome.code}:\n{outcome.tail}")
 
@@ -75,7 +76,7 @@ def run_in_own_process_group(command: list[str], *, log: Log) -> Outcome:
             log(line)
         return Outcome(process.wait(), "\n".join(tail))
     finally:
-        _end_group(process)
+        end_group(process)
         process.stdout.close()
 
 
@@ -100,7 +101,7 @@ def build_environment() -> dict[str, str]:
     }
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
+def end_group(process: subprocess.Popen[bytes]) -> None:
     """End the remaining processes of the group: SIGTERM, then SIGKILL after a grace period."""
     for number, grace_s in ((signal.SIGTERM, _TERM_GRACE_S), (signal.SIGKILL, 1.0)):
         deadline = time.monotonic() + grace_s

@@ -22,10 +22,9 @@ NEUTRAL = (
     "pipeline.params",
     "pipeline.paths",
     "pipeline.executors.process",
+    "pipeline.executors.slot",
     "pipeline.timings",
-    "pipeline.tracking.tracked_run",
-    "pipeline.tracking.server",
-    "pipeline.tracking.spool",
+    "pipeline.tracking",
 )
 IDENTITY = "identity"
 

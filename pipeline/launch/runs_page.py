@@ -8,9 +8,11 @@ import urllib.request
 
 from pipeline.entry import TELEMETRY_OFF
 from pipeline.launch.ports import require_free_port
+from pipeline.tracking.run_table import VIEW
 from pipeline.tracking.server import find_tracking_uri
 
-_RUNS = "/#/experiments/1/runs?workflowType=machine_learning"
+_RUNS = f"/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
+_PORT = "5000"  # of `cuepoint ui`
 _PERIOD_S = 0.3
 _WITHOUT_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # jobs of models that judge texts; more processes
 
@@ -32,6 +34,12 @@ def show_runs(port: int) -> None:
     command = ["server", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     environment = {**TELEMETRY_OFF, **_WITHOUT_JOBS, **os.environ}
     os.execve(sys.executable, [sys.executable, "-m", "mlflow", *command], environment)
+
+
+def find_page_address() -> str:
+    """Return the address of MLflow's page: the server of `MLFLOW_TRACKING_URI`, or that of `cuepoint ui` at `UI_PORT`."""
+    uri = find_tracking_uri()
+    return uri.rstrip("/") if uri.startswith("http") else f"http://127.0.0.1:{os.environ.get('UI_PORT') or _PORT}"
 
 
 def _tell_when_ready(address: str) -> None:

@@ -1,4 +1,4 @@
-"""MLflow client, the only module that imports MLflow: delivers runs from spools, reaps stale runs, registers bundles.
+"""MLflow client: the store, the experiment, reaping of stale runs, and the registry of bundles.
 
 `MLFLOW_TRACKING_URI` names the server or a SQLite file; by default, runs are in `.cache/mlflow/mlflow.db` of the main checkout.
 Artifacts are stored beside a SQLite file. MLflow is imported by the first call, not with this module.
@@ -10,10 +10,13 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.paths import find_cache_dir
-from pipeline.tracking.spool import Spool, SpoolState, is_owner_dead, unpack_files
+from pipeline.tracking.parents import find_parent_page, find_parents
+from pipeline.tracking.pipeline_run import KEY, describe_pipeline
+from pipeline.tracking.spool import is_owner_dead
+from pipeline.tracking.version_page import MODEL_NOTE, describe_bundle
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -22,10 +25,9 @@ EXPERIMENT = "cuepoint"
 MODEL = "cuepoint"
 CHAMPION, CHALLENGER = "champion", "challenger"
 _SQLITE = "sqlite:///"
-_SPOOL_TAG = "cuepoint.spool"
+SPOOL_TAG = "cuepoint.spool"
 DIGEST_TAG = "cuepoint.bundle_sha256"
 _BUNDLE = "bundle"
-_MAX_PARAMS, _MAX_PARAM_LENGTH = 100, 6000  # in one request; of one value
 _IMPATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
@@ -90,28 +92,6 @@ def _create_store(path: Path) -> None:
             os.link(unfinished, path)
 
 
-def deliver(spool: Spool) -> SpoolState:
-    """Send the events that the server lacks, in order, and remove the spool of an ended run from the disk.
-
-    Sending an event again changes nothing on the server, so a crash before the progress is saved duplicates nothing.
-
-    Raises:
-        TrackingError: when the server cannot be used; the progress is saved.
-    """
-    events, state = spool.read(), spool.load_state()
-    if len(events) == state.num_delivered:
-        return state
-    with _open_client() as client:
-        run_id = state.run_id or _find_run(client, spool.name) or _create_run(client, spool, events[0])
-        for number, event in enumerate(events[state.num_delivered :], start=state.num_delivered + 1):
-            _send(client, run_id, event)
-            state = SpoolState(run_id, number)
-            spool.save_state(state)
-    if events[-1]["kind"] == "end":
-        spool.remove()
-    return state
-
-
 def _find_experiment(client: "MlflowClient") -> str:
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is not None:
@@ -128,52 +108,8 @@ def _choose_artifacts_uri() -> str | None:
 
 
 def _find_run(client: "MlflowClient", spool_name: str) -> str | None:
-    runs = client.search_runs([_find_experiment(client)], f"tags.`{_SPOOL_TAG}` = '{spool_name}'", max_results=1)
+    runs = client.search_runs([_find_experiment(client)], f"tags.`{SPOOL_TAG}` = '{spool_name}'", max_results=1)
     return str(runs[0].info.run_id) if runs else None
-
-
-def _create_run(client: "MlflowClient", spool: Spool, start: Mapping[str, Any]) -> str:
-    tags = {_SPOOL_TAG: spool.name, **start["tags"]}
-    run = client.create_run(_find_experiment(client), start["time_ms"], tags, start["run_name"])
-    return str(run.info.run_id)
-
-
-def _send(client: "MlflowClient", run_id: str, event: Mapping[str, Any]) -> None:
-    from mlflow.entities import Param
-
-    match event["kind"]:
-        case "start":
-            params = [Param(key, str(value)[:_MAX_PARAM_LENGTH]) for key, value in event["params"].items()]
-            for first in range(0, len(params), _MAX_PARAMS):
-                client.log_batch(run_id, params=params[first : first + _MAX_PARAMS])
-        case "resume":
-            client.update_run(run_id, status="RUNNING")
-            _send_metrics(client, run_id, event, {}, event["tags"])
-        case "metrics":
-            _send_metrics(client, run_id, event, event["values"], {})
-        case "end":
-            _send_metrics(client, run_id, event, event["metrics"], {})
-            _send_files(client, run_id, unpack_files(event["files_base64"]))
-            client.set_terminated(run_id, event["status"], event["time_ms"])
-
-
-def _send_files(client: "MlflowClient", run_id: str, files: Mapping[str, bytes]) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        for path, content in files.items():
-            target = Path(name) / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-        if files:
-            client.log_artifacts(run_id, name)
-
-
-def _send_metrics(
-    client: "MlflowClient", run_id: str, event: Mapping[str, Any], values: Mapping[str, float], tags: Mapping[str, str]
-) -> None:
-    from mlflow.entities import Metric, RunTag
-
-    metrics = [Metric(key, value, event["time_ms"], event.get("step", 0)) for key, value in values.items()]
-    client.log_batch(run_id, metrics=metrics, tags=[RunTag(key, value) for key, value in tags.items()])
 
 
 class RunAddress(NamedTuple):
@@ -192,6 +128,21 @@ def find_run(spool_name: str) -> RunAddress | None:
     with _open_client() as client:
         run_id = _find_run(client, spool_name)
         return RunAddress(_find_experiment(client), run_id) if run_id else None
+
+
+def find_pipeline_run() -> RunAddress | None:
+    """Return the address of the parent run of the pipeline in the working folder, None if no stage of it was tracked.
+
+    Raises:
+        TrackingError: when the server cannot be used.
+    """
+    key = describe_pipeline().get(KEY)
+    if key is None:
+        return None
+    with _open_client() as client:
+        experiment_id = _find_experiment(client)
+        found = find_parents(client, experiment_id, key)
+        return RunAddress(experiment_id, found[0]) if found else None
 
 
 def reap_stale_runs() -> list[str]:
@@ -218,7 +169,7 @@ def register_bundle(bundle_dir: Path, *, digest: str, metrics: Mapping[str, floa
     """
     with _open_client() as client:
         if not client.search_registered_models(f"name = '{MODEL}'"):
-            client.create_registered_model(MODEL)
+            client.create_registered_model(MODEL, description=MODEL_NOTE)
         known = client.search_model_versions(f"name = '{MODEL}' and tags.`{DIGEST_TAG}` = '{digest}'")
         if known:
             return str(known[0].version)
@@ -230,7 +181,8 @@ def register_bundle(bundle_dir: Path, *, digest: str, metrics: Mapping[str, floa
         client.log_artifacts(run_id, str(bundle_dir), _BUNDLE)
         client.set_terminated(run_id)
         source = f"{run.info.artifact_uri}/{_BUNDLE}"
-        return str(client.create_model_version(MODEL, source, run_id, tags=all_tags).version)
+        description = describe_bundle(tags, metrics, run_page=find_parent_page(client, _find_experiment(client), tags))
+        return str(client.create_model_version(MODEL, source, run_id, tags=all_tags, description=description).version)
 
 
 def read_champion() -> RegisteredVersion | None:

@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from corpus.files import read_json, write_json
+from pipeline.tracking import delivery
 from pipeline.tracking import server as tracking
+from pipeline.tracking.run_start import describe_start
 from pipeline.tracking.spool import RunStatus, Spool, describe_owner, find_spools, pack_files
 
 _PAUSE_S = 20.0  # after a failed delivery
@@ -31,7 +33,7 @@ class TrackedRun:
         if events:
             self.spool.append("resume", tags=describe_owner())
         else:
-            self.spool.append("start", run_name=name, params=dict(params), tags={**tags, **describe_owner()})
+            self.spool.append("start", **describe_start(name, params, {**tags, **describe_owner()}))
         self._run_id: str | None = None
         self._problem: str | None = None
         self._wake, self._stop = threading.Event(), threading.Event()
@@ -88,7 +90,7 @@ class TrackedRun:
             self._try(self._deliver)
 
     def _deliver(self) -> None:
-        self._run_id = tracking.deliver(self.spool).run_id or self._run_id  # a fully delivered spool is removed
+        self._run_id = delivery.deliver(self.spool).run_id or self._run_id  # a fully delivered spool is removed
 
     def _try(self, action: Callable[[], object]) -> None:
         """Record the reason of a failed action, because an error of tracking must not stop a training."""
@@ -109,7 +111,7 @@ def deliver_waiting(spool_dir: Path) -> list[str]:
     for spool in find_spools(spool_dir):
         with spool.try_lock() as is_ours:
             if is_ours:
-                tracking.deliver(spool)
+                delivery.deliver(spool)
                 delivered.append(spool.name)
     tracking.reap_stale_runs()
     return delivered

@@ -49,6 +49,7 @@ class ServiceMetrics:
             registry=self.registry,
         )
         self._recall_checks = Gauge("cuepoint_two_stage_recall_checks", "Sentences checked", registry=self.registry)
+        self._traffic_lost = Gauge("cuepoint_traffic_rows_lost", "Answers that the traffic log lost", registry=self.registry)
         self._collection = _CollectionMetrics()
         self.registry.register(self._collection)
 
@@ -69,6 +70,10 @@ class ServiceMetrics:
         """Read the recall of the search and its number of checks from these functions."""
         self._recall.set_function(recall)
         self._recall_checks.set_function(num_checks)
+
+    def track_traffic(self, num_lost: Callable[[], int]) -> None:
+        """Read the number of answers that the traffic log lost from this function."""
+        self._traffic_lost.set_function(num_lost)
 
     def render(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""

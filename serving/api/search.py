@@ -55,7 +55,9 @@ async def search(asked: SearchRequest, loaded: Loaded, request: Request) -> OneA
     if asked.video_ids is None:
         loaded.recall.observe(asked.query)
     shown = build_answer(asked.query, answered.answers[0], loaded.library.find_brief)
-    return OneAnswer(**dict(shown), versions=loaded.note(answered, shown), took_ms=_measure_ms(start_s))
+    versions, took_ms = loaded.note(answered, shown), _measure_ms(start_s)
+    loaded.traffic.note(shown, endpoint="search", versions=versions, took_ms=took_ms, is_limited=_is_limited(asked))
+    return OneAnswer(**dict(shown), versions=versions, took_ms=took_ms)
 
 
 @router.post("/search/batch")
@@ -67,7 +69,9 @@ async def search_batch(asked: BatchRequest, loaded: Loaded, request: Request) ->
     answered = await _compute(loaded, lambda models: models.search(queries), key=key)
     pairs = zip(queries, answered.answers, strict=True)
     shown = [build_answer(one.query, answer, loaded.library.find_brief) for one, answer in pairs]
-    return BatchAnswer(answers=shown, versions=loaded.note(answered, *shown), took_ms=_measure_ms(start_s))
+    versions, took_ms = loaded.note(answered, *shown), _measure_ms(start_s)
+    loaded.traffic.note(*shown, endpoint="batch", versions=versions, took_ms=took_ms, is_limited=_is_limited(asked))
+    return BatchAnswer(answers=shown, versions=versions, took_ms=took_ms)
 
 
 @router.post("/localize")
@@ -76,7 +80,9 @@ async def localize(asked: LocalizeRequest, loaded: Loaded, request: Request) -> 
     start_s = time.perf_counter()
     key = find_client_key(request, asked.query)
     answered = await _compute(loaded, lambda models: [models.localize(asked.query, asked.video_id, asked.top_k)], key=key)
-    return _build_localized(asked.query, answered, loaded, loaded.library.find_brief, start_s)
+    found = _build_localized(asked.query, answered, loaded, loaded.library.find_brief, start_s)
+    loaded.traffic.note(found, endpoint="localize", versions=found.versions, took_ms=found.took_ms, is_limited=True)
+    return found
 
 
 @upload_router.post("/localize/upload", openapi_extra=_ONCE_FORM, responses=FORM_REFUSALS)
@@ -97,7 +103,9 @@ async def localize_upload(request: Request, loaded: Loaded) -> LocalizeAnswer:
         library.store.discard(folder)
     answered = await _compute(loaded, lambda models: [models.localize_encoded(asked.query, encoded, asked.top_k)])
     brief = Brief(clean_title(form.file.name), encoded.duration_s, 0)
-    return _build_localized(asked.query, answered, loaded, lambda _: brief, start_s)
+    found = _build_localized(asked.query, answered, loaded, lambda _: brief, start_s)
+    loaded.traffic.note(found, endpoint="upload", versions=found.versions, took_ms=found.took_ms, is_limited=True)
+    return found
 
 
 async def _compute(loaded: LoadedService, ask: Ask, *, key: str | None = None) -> Answered:
@@ -133,6 +141,11 @@ def _parse_fields(fields: dict[str, str]) -> OnceFields:
 def _build_query(query: str, limits: Limits) -> SearchQuery:
     video_ids = frozenset(limits.video_ids) if limits.video_ids is not None else None
     return SearchQuery(query, limits.top_k, video_ids, limits.min_score, limits.min_confidence)
+
+
+def _is_limited(asked: Limits) -> bool:
+    """Tell whether a client limited the videos or the moments of its answer."""
+    return any(limit is not None for limit in (asked.video_ids, asked.min_score, asked.min_confidence))
 
 
 def _build_localized(

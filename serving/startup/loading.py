@@ -19,6 +19,7 @@ from serving.library.media_forms import CollectionMedia, MediaFolders, prepare_f
 from serving.startup.locations import Locations
 from serving.startup.service_state import LoadedService
 from serving.startup.settings import Settings
+from serving.traffic.log import TrafficLog
 from serving.variants.loading import Surroundings, load_variants
 from serving.variants.metrics import VariantMetrics
 
@@ -54,6 +55,8 @@ def load_service(places: Locations, settings: Settings, metrics: ServiceMetrics)
     jobs.start()
     recall = RecallMonitor(predictor)
     recall.start()
+    traffic = TrafficLog(places.state_dir, settings.traffic)
+    traffic.start()
     loaded = LoadedService(
         settings=settings,
         predictor=predictor,
@@ -61,6 +64,7 @@ def load_service(places: Locations, settings: Settings, metrics: ServiceMetrics)
         library=library,
         jobs=jobs,
         feedback=Journal(places.state_dir / "feedback.jsonl"),
+        traffic=traffic,
         examples=read_examples(places.examples_path, corpus=corpus),
         recall=recall,
         lock=lock,

@@ -16,6 +16,7 @@ from serving.library.jobs import JobQueue
 from serving.library.journal import Journal
 from serving.library.library import VideoLibrary
 from serving.startup.settings import Settings
+from serving.traffic.log import TrafficLog
 from serving.variants.variant import CHAMPION, Answered, Variant
 from serving.variants.variants import Variants
 
@@ -29,6 +30,7 @@ class LoadedService:
     variants: Variants
     library: VideoLibrary
     feedback: Journal
+    traffic: TrafficLog
     examples: list[str]
     jobs: JobQueue
     recall: RecallMonitor
@@ -64,6 +66,7 @@ class LoadedService:
         self.recall.stop()
         self.variants.stop()
         self.jobs.stop()
+        self.traffic.stop()
         self.feedback.close()
         self.library.close()
         self.lock.close()

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flows import limits
 from flows import reproduce as module
-from flows.reproduce import GPU_STAGES, STAGES, reproduce, reproduce_stage, seal_and_challenge
+from flows.reproduce import STAGES, reproduce, reproduce_stage, seal_and_challenge
 from pipeline.dvc.process import DvcError
+from pipeline.executors.slot import GPU_STAGES
 from pipeline.identity.closures import find_run_closure, list_runs
 from pipeline.tracking.champion import Decision
 
@@ -57,16 +59,18 @@ def test_stages_that_compute_on_the_gpu_hold_its_slot_and_no_others(stage: str, 
     events: list[object] = []
 
     @contextmanager
-    def reserve(name: str, *, occupy: int, strict: bool, raise_on_lease_renewal_failure: bool) -> Iterator[None]:
-        events.append((name, occupy, strict, raise_on_lease_renewal_failure))
+    def reserve(name: str, **options: object) -> Iterator[None]:
+        events.append((name, options))
         yield
         events.append("freed")
 
-    monkeypatch.setattr(module, "concurrency", reserve)
-    monkeypatch.setattr(module, "run_dvc", lambda arguments, log: events.append(arguments))
+    monkeypatch.setattr(limits, "concurrency", reserve)
+    monkeypatch.setattr(limits, "ensure_gpu_limit", lambda: events.append("limit"))
+    monkeypatch.setattr(module, "run_dvc", lambda arguments, **_: events.append(arguments))
     reproduce_stage.fn(stage)
     command = ["repro", "--single-item", stage]
-    assert events == ([("gpu", 1, True, False), command, "freed"] if stage in GPU_STAGES else [command])
+    held = ("gpu", {"occupy": 1, "lease_duration": 60.0, "strict": True, "raise_on_lease_renewal_failure": False})
+    assert events == (["limit", held, command, "freed"] if stage in GPU_STAGES else [command])
 
 
 def test_nothing_is_cached_by_prefect_because_dvc_decides_what_is_stale() -> None:

@@ -1,6 +1,7 @@
 """Process care: a stage never outlives its parent, and never runs twice at once."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import psutil
 import pytest
 
 from loopback import WAIT_LIMIT_S, is_running, wait_until
-from pipeline.executors.process import AlreadyRunningError, hold_lock
+from pipeline.executors.process import AlreadyRunningError, hold_lock, read_owner
 
 STAGE = """
 import sys, time
@@ -88,7 +89,7 @@ def test_sigterm_ends_a_stage_with_a_failure(tmp_path: Path) -> None:
 
 def test_a_second_holder_in_the_same_folder_is_refused_by_name_of_the_first(tmp_path: Path) -> None:
     lock = tmp_path / "stage.lock"
-    message = rf"^stage extract is already running in process {os.getpid()}; wait for it or end it$"
+    message = rf"^stage extract is already running in process {os.getpid()} since \S+ \S+; wait for it or end it$"
     with (
         hold_lock(lock, what="stage extract"),
         pytest.raises(AlreadyRunningError, match=message),
@@ -106,7 +107,10 @@ def test_a_lock_is_free_again_after_its_holder_was_killed(tmp_path: Path) -> Non
     assert holder.stdout.readline() == b"held\n"
     holder.kill()
     with hold_lock(lock, what="x", wait_s=WAIT_LIMIT_S):
-        assert lock.read_text() == f"{os.getpid()} {Path.cwd()}"
+        owner = read_owner(lock)
+        assert owner is not None
+        assert (owner.process, owner.what, owner.folder) == (os.getpid(), "x", str(Path.cwd()))
+    assert read_owner(lock) is None
     holder.communicate()
 
 
@@ -119,5 +123,7 @@ def test_the_holder_in_another_folder_is_waited_for(tmp_path: Path, capsys: pyte
     holder.stdout.readline()
     with hold_lock(lock, what="stage x"):
         assert holder.wait(WAIT_LIMIT_S) == 0
-    assert capsys.readouterr().err == f"stage x: waiting for process {holder.pid} in {tmp_path} to end\n"
+    assert re.fullmatch(
+        rf"stage x: waiting for process {holder.pid} \(x in {tmp_path} since \S+ \S+\)\n", capsys.readouterr().err
+    )
     holder.communicate()

@@ -1,7 +1,6 @@
 """Tracking: failures of MLflow never stop a training, and no event is lost or duplicated."""
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -14,37 +13,12 @@ import pytest
 
 from pipeline.lineage import collect_lineage, load_output_hashes
 from pipeline.tracking import server as tracking
+from pipeline.tracking.delivery import deliver
 from pipeline.tracking.server import RegisteredVersion, TrackingError
 from pipeline.tracking.spool import Spool, describe_owner, is_owner_dead
 from pipeline.tracking.tracked_run import TrackedRun, deliver_waiting
 
 PARAMS = {"component.num_cells": 16, "losses.0.name": "iou_bce"}
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Create a SQLite store once, because MLflow takes seconds to set one up."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    previous = os.environ.get("MLFLOW_TRACKING_URI")
-    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{path}"
-    try:
-        tracking.reap_stale_runs()
-    finally:
-        os.environ.pop("MLFLOW_TRACKING_URI")
-        if previous is not None:
-            os.environ["MLFLOW_TRACKING_URI"] = previous
-    return path
-
-
-@pytest.fixture
-def store(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the URI of an empty store for this test."""
-    shutil.copy(empty_store, tmp_path / "mlflow.db")
-    monkeypatch.chdir(tmp_path)
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    monkeypatch.setattr("pipeline.tracking.tracked_run._DRAIN_S", 600.0)
-    return uri
 
 
 @pytest.fixture
@@ -147,9 +121,9 @@ def test_sending_everything_again_duplicates_nothing(store: str, tmp_path: Path,
     spool.append("start", run_name="blind", params=PARAMS, tags={})
     for step in range(3):
         spool.append("metrics", step=step, values={"val/R1_iou0.5": 0.1})
-    tracking.deliver(spool)
+    deliver(spool)
     spool.state_path.unlink()  # as if the machine had died before it saved the progress
-    state = tracking.deliver(spool)
+    state = deliver(spool)
     assert len(read_runs()) == 1
     assert state.run_id is not None
     assert read_steps(state.run_id) == [0, 1, 2]

@@ -304,7 +304,7 @@ def test_a_training_is_a_run_with_a_point_an_epoch_and_its_files(
     run_id = json.loads((tmp_path / "encoder" / "run.json").read_text())["run_id"]
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'runs.db'}")
     found = client.get_run(run_id)
-    assert (found.info.run_name, found.data.tags["colour"]) == ("pretrain", "red")
+    assert (found.info.run_name, found.data.tags["colour"]) == ("pretrain mil_nce", "red")
     assert found.data.params["objective.training.optimizer.learning_rate"] == "0.005"
     points = client.get_metric_history(run_id, "train/loss")
     assert [(point.step, point.value) for point in points] == [(row["epoch"], row["train/loss"]) for row in result.curve]

@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 from corpus.files import read_jsonl
+from loopback import wait_until
 from search.answers import SearchQuery
 from search.predictor import MomentPredictor
+from serving.traffic.segments import read_rows
 
 pytestmark = pytest.mark.slow
 QUERY = "the red circle moves"
@@ -213,3 +215,25 @@ def test_every_answer_carries_the_headers_that_keep_a_browser_safe(api: Any) -> 
 def test_no_process_of_the_service_has_loaded_torch(api: Any) -> None:
     for number in (api.server.process.pid, *api.server.find_children()):
         assert "libtorch" not in Path(f"/proc/{number}/maps").read_text()
+
+
+def test_every_answered_sentence_is_in_the_traffic_log(api: Any) -> None:
+    queries = ["the logged circle moves", "a logged square", "a logged star", "a logged heart"]
+    one = api.client.post("/search", json={"query": queries[0]}).raise_for_status().json()
+    batch = api.client.post("/search/batch", json={"queries": queries[1:3], "video_ids": ["v2"]}).raise_for_status().json()
+    localized = api.client.post("/localize", json={"query": queries[3], "video_id": "v2"}).raise_for_status().json()
+    given = [one, *batch["answers"], localized]
+    folder = api.server.home / "state" / "traffic"
+    rows: dict[str, Any] = {}
+
+    def has_all() -> bool:
+        rows.update({row.query: row for row in read_rows(folder)})
+        return set(queries) <= set(rows)
+
+    wait_until(has_all)
+    logged = [rows[query] for query in queries]
+    assert [row.answer_id for row in logged] == [answer["answer_id"] for answer in given]
+    assert [row.endpoint for row in logged] == ["search", "batch", "batch", "localize"]
+    assert [row.is_limited for row in logged] == [False, True, True, True]
+    assert [str(row.verdict) for row in logged] == [answer["verdict"] for answer in given]
+    assert "cuepoint_traffic_rows_lost 0.0" in api.client.get("/metrics").text
