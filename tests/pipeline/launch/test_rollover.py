@@ -1,7 +1,6 @@
 """The champion of a running service: it changes and changes back without a failed request, and a broken one never serves."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,59 +15,15 @@ from typing import Any
 import httpx
 import pytest
 
-from corpus.files import read_json, read_jsonl, sha256_file, write_json
+from champions import SOURCE, Registry, build_registry
+from corpus.files import read_jsonl
 from loopback import START_LIMIT_S, STOP_LIMIT_S, WAIT_LIMIT_S, find_free_port, is_ready, is_running, wait_until
 from pipeline.dvc.process import build_environment
 from pipeline.launch.champion_watch import NOT_SERVED_TAG
 from pipeline.tracking.promotions import promote, read_version
-from pipeline.tracking.server import register_bundle
 
-SOURCE = Path(__file__).resolve().parents[3]
 SENTENCE = "the red circle moves right"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
-
-
-@dataclass(frozen=True)
-class Registry:
-    """A registry with the versions 1 and 2, which serve, and two that do not: 3 is damaged, 4 fails at the uploads."""
-
-    models: tuple[str, str]  # versions of the bundles 1 and 2, as answers name them
-
-
-def spoil(archive: Path, folder: Path, change: Callable[[Path], None]) -> Path:
-    """Return another archive of a bento whose unpacked source was changed."""
-    from pipeline.launch.serve import find_bento, unpack_bento
-    from pipeline.packaging.bento import archive_bento
-
-    bento = find_bento(unpack_bento(archive, folder, digest=sha256_file(archive)))
-    change(bento / "src")
-    archive_bento(bento, folder / "cuepoint.bento")
-    return folder / "cuepoint.bento"
-
-
-def move_threshold(source: Path) -> None:
-    """Make another version of the bundle with the same networks."""
-    from search.bundle import Manifest, load_bundle, save_manifest
-
-    bundle_dir, index_path = source / "data" / "bundle", source / "data" / "index" / "index.json"
-    content = load_bundle(bundle_dir).manifest.model_dump(mode="json")
-    content["calibration"]["search"]["threshold"] = 0.123
-    manifest = Manifest.model_validate(content)
-    save_manifest(manifest, bundle_dir)
-    write_json(index_path, read_json(index_path) | {"bundle_version": manifest.version})
-
-
-def damage(source: Path) -> None:
-    path = source / "data" / "bundle" / "localizer.onnx"
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
-
-
-def fail_at_uploads(source: Path) -> None:
-    path = source / "serving" / "library" / "library.py"
-    text = path.read_text()
-    assert "        self._predictor.discard_strays()\n" in text
-    failing = '        raise ValueError("the uploads cannot be restored")\n'
-    path.write_text(text.replace("        self._predictor.discard_strays()\n", failing))
 
 
 @pytest.fixture(scope="module")
@@ -77,24 +32,6 @@ def registry(small_project: Any, tmp_path_factory: pytest.TempPathFactory) -> It
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
         yield build_registry(small_project, folder)
-
-
-def build_registry(project: Any, folder: Path) -> Registry:
-    """Register four bentos, which differ from the first one in one respect each."""
-    from stages.package import PackageInputs, package
-
-    inputs = PackageInputs(SOURCE, project.bundle, project.index, project.raw, project.corpus)
-    package(inputs, thumbnails_per_video=1, bento_dir=folder / "first")
-    first = folder / "first" / "cuepoint.bento"
-    others = [spoil(first, folder / change.__name__, change) for change in (move_threshold, damage, fail_at_uploads)]
-    for number, archive in enumerate([first, *others], start=1):
-        (folder / "files" / str(number)).mkdir(parents=True)
-        shutil.copy(archive, folder / "files" / str(number) / "cuepoint.bento")
-        digest = sha256_file(archive)
-        assert register_bundle(folder / "files" / str(number), digest=digest, metrics={}, tags={}) == str(number)
-    (manifest,) = (folder / "move_threshold").glob("bentoml/*/bentos/*/*/src/data/bundle/manifest.json")
-    first_manifest = project.bundle / "manifest.json"
-    return Registry((read_json(first_manifest)["version"][:12], read_json(manifest)["version"][:12]))
 
 
 @dataclass
@@ -113,14 +50,14 @@ class Service:
         return [int(number) for task in tasks.iterdir() for number in (task / "children").read_text().split()]
 
     def ask_model(self) -> str:
-        return str(httpx.get(f"{self.url}/version", timeout=WAIT_LIMIT_S).json()["model"])
+        return str(httpx.get(f"{self.url}/version", timeout=WAIT_LIMIT_S).json()["versions"]["model"])
 
     def wait_for(self, text: str) -> None:
         wait_until(lambda: text in self.read_log(), START_LIMIT_S, what=self.read_log)
 
 
 @contextmanager
-def serve(registry: Registry, project: Any, home: Path) -> Iterator[Service]:
+def serve(project: Any, home: Path) -> Iterator[Service]:
     """Serve version 1 until the end of the block; no process of the service is left then."""
     promote("1", who="a test", why="the first")
     port = find_free_port()
@@ -228,7 +165,7 @@ def count_feedback(home: Path) -> int:
 def test_a_running_service_takes_a_new_champion_and_the_old_one_back_without_a_failed_request(
     registry: Registry, small_project: Any, tmp_path: Path, run_in: Any
 ) -> None:
-    with serve(registry, small_project, tmp_path) as service:
+    with serve(small_project, tmp_path) as service:
         clip = (small_project.raw / "videos" / "v1.mp4").read_bytes() + bytes([0, 0, 0, 8]) + b"free"
         uploaded = httpx.post(f"{service.url}/videos", files={"file": ("mine.mp4", clip)}, timeout=WAIT_LIMIT_S)
         video_id = uploaded.raise_for_status().json()["video_id"]
@@ -251,7 +188,7 @@ def test_a_running_service_takes_a_new_champion_and_the_old_one_back_without_a_f
 def test_a_champion_that_does_not_become_ready_never_serves_and_the_reason_is_recorded(
     registry: Registry, small_project: Any, tmp_path: Path
 ) -> None:
-    with serve(registry, small_project, tmp_path) as service:
+    with serve(small_project, tmp_path) as service:
         clients = Clients(service.url)
         with clients.run():
             promote("3", who="a test", why="damaged")
@@ -269,11 +206,28 @@ def test_a_champion_that_does_not_become_ready_never_serves_and_the_reason_is_re
             assert reason in read_version(version).tags[NOT_SERVED_TAG]
 
 
+def test_a_champion_of_an_earlier_release_is_served_after_a_stop_and_replaced_without_one(
+    registry: Registry, small_project: Any, tmp_path: Path
+) -> None:
+    with serve(small_project, tmp_path) as service:
+        (first,) = service.find_children()
+        promote("5", who="a test", why="an earlier release")
+        service.wait_for("version 5 is of an earlier release: stopping the service, then starting that version")
+        wait_until(lambda: not is_running(first) and is_ready(service.url), START_LIMIT_S, what=service.read_log)
+        assert httpx.post(f"{service.url}/feedback", json=build_feedback(), timeout=WAIT_LIMIT_S).status_code == 201
+        promote("2", who="a test", why="back to this release")
+        service.wait_for("version 2 answers, ")
+        wait_until(lambda: len(service.find_children()) == 1, what=service.read_log)
+        assert service.ask_model() == registry.models[1]
+        assert httpx.post(f"{service.url}/feedback", json=build_feedback(), timeout=WAIT_LIMIT_S).status_code == 201
+    assert count_feedback(tmp_path) == 2
+
+
 @pytest.mark.fault
 def test_a_service_that_is_killed_starts_again_and_a_killed_launcher_leaves_no_process(
     registry: Registry, small_project: Any, tmp_path: Path
 ) -> None:
-    with serve(registry, small_project, tmp_path) as service:
+    with serve(small_project, tmp_path) as service:
         (first,) = service.find_children()
         os.kill(first, signal.SIGKILL)
         wait_until(lambda: service.find_children() not in ([], [first]), what=service.read_log)
