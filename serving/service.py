@@ -13,6 +13,7 @@ from serving.gate.gate import Controls, Gate
 from serving.startup.late_app import LateApp
 from serving.startup.orphan import end_with_parent
 from serving.startup.settings import Settings, find_settings
+from serving.startup.successor import FAILED, READY, tell, wait_until_loaded
 
 logger = logging.getLogger("bentoml.cuepoint")
 controls, application = Controls(), LateApp()
@@ -32,13 +33,15 @@ class CuepointService:
         end_with_parent()
         controls.drain.install()
         self._state = application.build(controls)
+        controls.handover.install(self._give_state)
         try:
             settings = find_settings()
         except ValueError as error:
             self._fail(error)
-            return
-        controls.configure(settings)
-        threading.Thread(target=self._load, args=(settings,), name="load", daemon=True).start()
+        else:
+            controls.configure(settings)
+            threading.Thread(target=self._load, args=(settings,), name="load", daemon=True).start()
+        wait_until_loaded(self._state, controls.drain)
 
     def __is_ready__(self) -> bool:  # noqa: PLW3201 # BentoML's name
         """Tell whether every file was verified and loaded, and the service accepts new requests."""
@@ -53,6 +56,10 @@ class CuepointService:
         """Stop, and leave unfinished uploads for the next start."""
         if self._state.loaded:
             self._state.loaded.close()
+
+    def _give_state(self) -> None:
+        if self._state.loaded:
+            self._state.loaded.give_state()
 
     def _load(self, settings: Settings) -> None:
         from serving.startup.loading import load_service  # noqa: PLC0415 # BentoML's supervisor loads nothing
@@ -72,10 +79,12 @@ class CuepointService:
         self._state.loaded = loaded
         address = os.environ.get("CUEPOINT_ADDRESS")  # from the launcher: this process knows only a socket
         logger.info("ready%s", f": open {address}" if address else "")
+        tell(READY)
 
     def _fail(self, error: Exception) -> None:
         self._state.failure = str(error)
         logger.error("the service cannot answer: %s", error)
+        tell(f"{FAILED}: {error}")
 
 
 CuepointService.add_asgi_middleware(Gate, controls=controls)  # type: ignore[attr-defined] # the decorator adds it

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from cuepoint.parsing import Commands
 
 _DESCRIPTION = """\
-Serve the search on 127.0.0.1: a page and an API. The service uses the champion of the registry, or the bento of the checkout
-if there is no champion. With --bundle, or without MLflow, it uses the folders of a bundle and an index directly."""
+Serve the search on 127.0.0.1: a page and an API. The service uses the champion of the registry and follows it without an
+interruption, or the bento of the checkout if there is no champion. With --bundle, or without MLflow, it uses the folders of a
+bundle and an index directly."""
 _EXAMPLES = """
 cuepoint serve
 cuepoint serve --index ~/Videos/holiday-index --port 8080

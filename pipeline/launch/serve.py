@@ -1,10 +1,12 @@
 """`cuepoint serve`: serves the champion's bento, or the working tree's bento if there is no champion yet.
 
+The champion's service is replaced, without an interruption, whenever the champion moves (`rollover`).
 With --challenger, the registry's challenger runs beside the champion. Each step is printed before it starts.
 """
 
 import argparse
 import lzma
+import math
 import os
 import shutil
 import sys
@@ -19,6 +21,7 @@ import yaml
 from corpus.files import read_json, sha256_file
 from pipeline import paths
 from pipeline.launch.ports import require_free_port
+from pipeline.launch.service_process import PreparedBento
 from pipeline.tracking.address import hide_password
 from pipeline.tracking.champion import BENTO_FILE
 from pipeline.tracking.registry import ServedVersion, find_challenger, find_champion
@@ -26,11 +29,12 @@ from pipeline.tracking.server import fetch_version, find_tracking_uri
 
 
 class ChosenBento(NamedTuple):
-    """The archive to serve, the sha256 of its bytes, and its origin."""
+    """The archive to serve, the sha256 of its bytes, its origin, and its version if it is the champion's."""
 
     path: Path
     digest: str
     origin: str
+    champion: ServedVersion | None = None
 
 
 def choose_bento(cache_dir: Path) -> ChosenBento:
@@ -43,7 +47,7 @@ def choose_bento(cache_dir: Path) -> ChosenBento:
     _tell(f"looking for the champion in the registry {hide_password(find_tracking_uri())}")
     champion = find_champion()
     if champion is not None:
-        return ChosenBento(_fetch(champion, cache_dir), champion.digest, f"the champion, version {champion.version}")
+        return ChosenBento(_fetch(champion, cache_dir), champion.digest, f"the champion, version {champion.version}", champion)
     path = paths.BENTO / BENTO_FILE
     if not path.is_file():
         raise ValueError(f"no bento to serve: the registry has no champion yet, and {path} is missing; run: make repro")
@@ -175,28 +179,76 @@ def build_environment(home: Path, index_dir: Path | None) -> dict[str, str]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Replace this process with the server."""
-    parser = argparse.ArgumentParser(prog="cuepoint serve", description=__doc__)
-    parser.add_argument("--port", type=int, default=3000)
-    parser.add_argument("--index", type=Path, default=os.environ.get("CUEPOINT_INDEX"), help="folder of an index")
-    parser.add_argument("--challenger", choices=("share", "shadow"), help="run the registry's challenger beside the champion")
-    parser.add_argument("--share", type=float, default=0.1, help="share of clients that the challenger answers (default: 0.1)")
-    options = parser.parse_args(arguments)
+    """Serve until the process is ended; without a champion to follow, replace this process with the server."""
+    options = _parse(arguments)
     if options.challenger and options.index:
         raise ValueError("--challenger and --index exclude each other: a challenger searches the index of its bento; omit one")
+    every_s = _read_seconds("CUEPOINT_CHAMPION_EVERY_S", 5.0)
+    limit_s = _read_seconds("CUEPOINT_READY_LIMIT_S", 600.0)
     require_free_port(options.port, variable="PORT")
     cache_dir = paths.find_cache_dir()
     chosen = choose_bento(cache_dir)
     home = unpack_bento(chosen.path, cache_dir, digest=chosen.digest)
     folder = find_bento(home)
     _tell(f"serving {chosen.origin}: {folder.parent.name}:{folder.name}")
-    environment = build_environment(home, options.index)
-    if options.challenger:
-        environment |= choose_challenger(cache_dir, mode=options.challenger, share=options.share)
-    address = f"http://127.0.0.1:{options.port}"
-    _tell(f"starting the server; it prints a line when it is ready on {address}")
+    environment = _complete(build_environment(home, options.index), options, cache_dir)
+    _tell(f"starting the server; it prints a line when it is ready on {environment['CUEPOINT_ADDRESS']}")
+    if chosen.champion is not None and options.index is None and _may_follow():
+        first = PreparedBento(chosen.champion, folder, environment)
+        _follow_champion(first, options, cache_dir, every_s=every_s, ready_limit_s=limit_s)
+        return
     command = [sys.executable, "-m", "bentoml", "serve", f"{folder.parent.name}:{folder.name}", "--host", "127.0.0.1"]
-    os.execve(sys.executable, [*command, "--port", str(options.port)], environment | {"CUEPOINT_ADDRESS": address})
+    os.execve(sys.executable, [*command, "--port", str(options.port)], environment)
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="cuepoint serve", description=__doc__)
+    parser.add_argument("--port", type=int, default=3000)
+    parser.add_argument("--index", type=Path, default=os.environ.get("CUEPOINT_INDEX"), help="folder of an index")
+    parser.add_argument("--challenger", choices=("share", "shadow"), help="run the registry's challenger beside the champion")
+    parser.add_argument("--share", type=float, default=0.1, help="share of clients that the challenger answers (default: 0.1)")
+    return parser.parse_args(arguments)
+
+
+def _read_seconds(name: str, default: float) -> float:
+    text = os.environ.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} = {text!r}: it must be a number of seconds above 0")
+    return value
+
+
+def _may_follow() -> bool:
+    """Tell whether a second service may run beside the first one, and say why not."""
+    if os.environ.get("CUEPOINT_MILVUS_COLLECTION"):
+        _tell("a new champion needs a restart, because CUEPOINT_MILVUS_COLLECTION names one collection for all versions")
+        return False
+    return True
+
+
+def _complete(environment: dict[str, str], options: argparse.Namespace, cache_dir: Path) -> dict[str, str]:
+    """Add the address and the challenger to the environment of a server."""
+    own = choose_challenger(cache_dir, mode=options.challenger, share=options.share) if options.challenger else {}
+    return environment | own | {"CUEPOINT_ADDRESS": f"http://127.0.0.1:{options.port}"}
+
+
+def _follow_champion(
+    first: PreparedBento, options: argparse.Namespace, cache_dir: Path, *, every_s: float, ready_limit_s: float
+) -> None:
+    from pipeline.launch.champion_watch import ChampionWatch  # noqa: PLC0415 # loaded late, after the first printed step
+    from pipeline.launch.rollover import Rollover  # noqa: PLC0415
+
+    def prepare(version: ServedVersion) -> PreparedBento:
+        home = unpack_bento(_fetch(version, cache_dir), cache_dir, digest=version.digest)
+        return PreparedBento(version, find_bento(home), _complete(build_environment(home, None), options, cache_dir))
+
+    watch = ChampionWatch(first.version, prepare, every_s=every_s)
+    rollover = Rollover(options.port, watch.news, ready_limit_s=ready_limit_s)
+    watch.start()
+    rollover.run(first)
 
 
 def _tell(step: str) -> None:

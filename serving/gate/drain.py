@@ -1,4 +1,7 @@
-"""Graceful shutdown: running requests finish, new ones are refused, then the process ends."""
+"""Graceful shutdown: running requests finish, new ones are refused, then the process ends.
+
+A service with a successor refuses none: `handover`.
+"""
 
 import os
 import signal
@@ -7,6 +10,8 @@ import time
 from types import FrameType
 from typing import Any
 
+from serving.gate.handover import Handover
+
 GRACE_S = 30.0
 _PERIOD_S = 0.05
 
@@ -14,17 +19,24 @@ _PERIOD_S = 0.05
 class Drain:
     """Counts requests, and delays the signal that ends the process until none runs or the grace period is over."""
 
-    def __init__(self, grace_s: float = GRACE_S) -> None:
+    def __init__(self, grace_s: float = GRACE_S, handover: Handover | None = None) -> None:
         """Start with no running requests."""
+        self.handover = handover or Handover()
         self._grace_s = grace_s
         self._num_running = 0
+        self._is_called = threading.Event()
         self._is_ending = threading.Event()
         self._is_drained = threading.Event()
         self._previous: Any = signal.SIG_DFL
 
     @property
-    def is_ending(self) -> bool:
+    def is_called(self) -> bool:
         """Whether the process received SIGTERM."""
+        return self._is_called.is_set()
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether new requests are refused because the process ends."""
         return self._is_ending.is_set()
 
     @property
@@ -52,11 +64,17 @@ class Drain:
             else:
                 signal.signal(number, signal.SIG_DFL)
                 os.kill(os.getpid(), number)
-        elif not self._is_ending.is_set():
-            self._is_ending.set()
+        elif not self._is_called.is_set():
+            self._is_called.set()
+            if not self.handover.is_giving:
+                self._is_ending.set()
             threading.Thread(target=self._wait, name="drain", daemon=True).start()
 
     def _wait(self) -> None:
+        server = getattr(self._previous, "__self__", None)  # uvicorn's, whose method handled SIGTERM
+        if self.handover.is_giving and server is not None:
+            self.handover.leave(server)
+        self._is_ending.set()
         deadline_s = time.monotonic() + self._grace_s
         while self._num_running and time.monotonic() < deadline_s:
             time.sleep(_PERIOD_S)

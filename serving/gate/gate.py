@@ -15,6 +15,7 @@ from serving.gate.bento_timer import drop_timer
 from serving.gate.body import App, BoundedBody, Message, Receive, Send, require_length
 from serving.gate.drain import Drain
 from serving.gate.endpoints import HEALTH, LOGIN, Kind, find_kind, is_rated, name_endpoint
+from serving.gate.handover import Handover, is_change
 from serving.gate.rate import RateLimit
 from serving.startup.settings import Settings
 
@@ -53,6 +54,11 @@ class Controls:
     settings: Settings | None = None
     rate: RateLimit | None = None
 
+    @property
+    def handover(self) -> Handover:
+        """The hand-over to a successor."""
+        return self.drain.handover
+
     def configure(self, settings: Settings) -> None:
         """Admit requests within these limits."""
         self.rate = RateLimit(settings.rate_per_minute)
@@ -72,7 +78,7 @@ class Gate:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         elif scope["type"] == "http":
-            await self._answer(_Exchange(scope, receive, send))
+            await self._answer(_Exchange(scope, receive, send, self._controls.handover))
         else:
             drop_timer(scope["app"])
             await self._app(scope, receive, send)
@@ -81,6 +87,8 @@ class Gate:
         controls, start_s = self._controls, time.perf_counter()
         if exchange.endpoint not in HEALTH:
             controls.drain.begin()
+        if exchange.is_change:
+            controls.handover.begin()
         try:
             await self._pass(exchange)
         except HTTPException as error:
@@ -91,6 +99,8 @@ class Gate:
         finally:
             if exchange.endpoint not in HEALTH:
                 controls.drain.end()
+            if exchange.is_change:
+                controls.handover.end()
             method = exchange.method if exchange.method in _METHODS else "other"
             duration_s = time.perf_counter() - start_s
             controls.metrics.observe(exchange.endpoint, method, exchange.status, duration_s)
@@ -124,6 +134,8 @@ class Gate:
             return _answer_unconfigured()
         if self._controls.drain.is_ending and exchange.endpoint not in HEALTH:
             return answer_error(503, "the service is shutting down; try again soon", {"Retry-After": "5", "Connection": "close"})
+        if exchange.is_change and self._controls.handover.is_giving:
+            return answer_error(503, "a new model takes over; try again in a moment", {"Retry-After": _RETRY_S})
         objection = find_objection(Request(exchange.scope), settings)
         is_guess = objection is not None and objection.status_code == 401
         if is_guess or is_rated(exchange.method, exchange.endpoint):
@@ -137,10 +149,12 @@ class Gate:
 class _Exchange:
     """One request and its response."""
 
-    def __init__(self, scope: Message, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Message, receive: Receive, send: Send, handover: Handover) -> None:
+        self._handover = handover
         self.scope, self.receive, self._send = scope, receive, send
         self.method: str = scope["method"]
         self.endpoint = name_endpoint(scope["path"])
+        self.is_change = is_change(self.method, self.endpoint)
         self.status = 0
 
     def bound_body(self, max_bytes: int) -> None:
@@ -157,6 +171,8 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             given = [header for header in message.get("headers", []) if header[0].lower() != b"server"]
+            if self._handover.is_leaving:
+                given = [header for header in given if header[0].lower() != b"connection"] + [(b"connection", b"close")]
             message = {**message, "headers": [*given, *_RAW_HEADERS]}
         await self._send(message)
 

@@ -67,6 +67,11 @@ class JobQueue:
             self._end_run()
             self._changed.notify_all()
 
+    def join(self) -> None:
+        """After `stop`, wait until the running job has ended, so that it writes nothing more."""
+        if self._thread.is_alive():
+            self._thread.join(_END_LIMIT_S)
+
     def add(self, job: Job) -> None:
         """Append a job, unless one with its name waits or runs."""
         with self._changed:

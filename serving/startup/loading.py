@@ -19,11 +19,13 @@ from serving.library.media_forms import CollectionMedia, MediaFolders, prepare_f
 from serving.startup.locations import Locations
 from serving.startup.service_state import LoadedService
 from serving.startup.settings import Settings
+from serving.startup.successor import WANTS_STATE, tell
 from serving.traffic.log import TrafficLog
 from serving.variants.loading import Surroundings, load_variants
 from serving.variants.metrics import VariantMetrics
 
 _PERIOD_S = 0.2
+_QUIET_S = 2.0  # a service with a successor gives its folder up sooner
 _MILVUS_PERIOD_S = 2.0
 
 logger = logging.getLogger("bentoml.cuepoint")
@@ -41,7 +43,9 @@ def load_service(places: Locations, settings: Settings, metrics: ServiceMetrics)
     logger.info("verifying the models, %s, and the index, %s", *sizes)
     predictor = open_predictor(places)
     corpus, media_dir = predictor.collection.corpus, places.find_media_dir(predictor.collection)
+    predictor.search(SearchQuery("warm up", 1))
     logger.info("restoring uploads and deletions from %s", places.state_dir)
+    tell(WANTS_STATE)
     lock = own_folder(places.state_dir)
     jobs = JobQueue()
     forms_dir = prepare_forms(places.state_dir / "playable")
@@ -51,7 +55,6 @@ def load_service(places: Locations, settings: Settings, metrics: ServiceMetrics)
     variants, target = load_variants(predictor, surroundings)
     library = VideoLibrary(target, media, state_dir=places.state_dir, jobs=jobs, limits=limits)
     library.restore()
-    predictor.search(SearchQuery("warm up", 1))
     jobs.start()
     recall = RecallMonitor(predictor)
     recall.start()
@@ -104,14 +107,14 @@ def own_folder(folder: Path) -> IO[str]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = (folder / ".lock").open("w")
-    has_waited = False
+    start_s, has_told = time.monotonic(), False
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if not has_waited:
+            if not has_told and time.monotonic() - start_s > _QUIET_S:
                 logger.warning("another service uses %s; waiting until it has ended, or set CUEPOINT_STATE", folder)
-            has_waited = True
+                has_told = True
             time.sleep(_PERIOD_S)
         else:
             return lock

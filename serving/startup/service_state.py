@@ -65,8 +65,13 @@ class LoadedService:
         """Stop all work, and unlock the state folder."""
         self.recall.stop()
         self.variants.stop()
-        self.jobs.stop()
         self.traffic.stop()
+        self.give_state()
+
+    def give_state(self) -> None:
+        """Stop all work on the state folder and unlock it. Searches go on, and are logged: each process has its own segments."""
+        self.jobs.stop()
+        self.jobs.join()
         self.feedback.close()
         self.library.close()
         self.lock.close()

@@ -64,6 +64,7 @@ def test_the_champion_is_fetched_once(working_tree: Path, monkeypatch: pytest.Mo
     chosen = [choose_bento(working_tree / ".cache") for _ in range(2)]
     assert chosen[0] == chosen[1]
     assert chosen[0].origin == "the champion, version 7"
+    assert chosen[0].champion == ServedVersion("7", sha256_file(working_tree / "champion"))
     assert chosen[0].path.read_bytes() == b"champion"
     assert fetched == ["7"]
 
@@ -72,6 +73,14 @@ def test_a_champion_whose_bytes_changed_is_refused(working_tree: Path, monkeypat
     crown(monkeypatch, b"champion", digest="0" * 64)
     with pytest.raises(ValueError, match=r"cuepoint\.bento is damaged: sha256 [0-9a-f]{64}, expected 0{64}; delete "):
         choose_bento(working_tree / ".cache")
+
+
+@pytest.mark.parametrize("name", ["CUEPOINT_CHAMPION_EVERY_S", "CUEPOINT_READY_LIMIT_S"])
+@pytest.mark.parametrize("text", ["0", "-1", "soon", "nan", "inf"])
+def test_times_that_are_no_seconds_are_refused(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, text)
+    with pytest.raises(ValueError, match=rf"^{name} = '{text}': it must be a number of seconds above 0$"):
+        serve.main([])
 
 
 def write_archive(path: Path, **files: str) -> Path:

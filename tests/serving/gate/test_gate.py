@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 from collections.abc import AsyncIterator
 from html import unescape
 from typing import Any
@@ -17,6 +18,7 @@ from starlette.routing import Route
 from serving.api.errors import add_error_handlers
 from serving.gate import body
 from serving.gate.gate import CAPACITY, Controls, Gate
+from serving.gate.handover import Handover
 from serving.gate.rate import RateLimit
 from serving.startup.settings import Settings, find_settings
 
@@ -144,6 +146,32 @@ def test_a_service_that_shuts_down_refuses_new_requests() -> None:
     answer = service.ask("/search")
     assert (answer.status_code, answer.headers["connection"]) == (503, "close")
     assert service.controls.drain.num_running == 0
+
+
+def test_a_service_that_gave_up_its_state_refuses_changes_and_searches_on() -> None:
+    service = Service()
+    service.controls.handover._is_giving.set()
+    for method, path in (("POST", "/videos"), ("DELETE", "/videos/v1"), ("POST", "/feedback"), ("POST", "/localize/upload")):
+        answer = service.ask(path, method)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1"), path
+        assert answer.json()["error"] == "a new model takes over; try again in a moment"
+    answer = service.ask("/search", "POST", content=b"a")
+    assert (answer.status_code, answer.headers.get("connection")) == (200, None)
+    assert service.ask("/videos").status_code == 404  # this application has no such route, so the request was passed on
+    service.controls.handover._is_leaving = True
+    assert service.ask("/search").headers["connection"] == "close"
+
+
+def test_the_state_is_given_up_when_the_last_change_has_ended() -> None:
+    handover, given = Handover(), threading.Event()
+    handover.begin()
+    handover._is_giving.set()
+    thread = threading.Thread(target=handover._give, args=(given.set,))
+    thread.start()
+    assert not given.wait(0.3)
+    handover.end()
+    thread.join()
+    assert given.is_set()
 
 
 def test_a_websocket_is_closed() -> None:
