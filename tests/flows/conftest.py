@@ -42,7 +42,7 @@ class PrefectService:
             self.server = self.start_server()
             self.run(ROOT, sys.executable, "-c", "from flows.deploy import ensure_work_pool; ensure_work_pool()")
             self.worker = self.start_worker()
-            wait_until(lambda: bool(self.ask("work_pools/cuepoint/workers/filter", {})), 120)
+            wait_until(lambda: bool(self.ask("work_pools/cuepoint/workers/filter", {})))
         except BaseException:
             self.stop()
             raise
@@ -50,7 +50,7 @@ class PrefectService:
     def start_server(self) -> subprocess.Popen[bytes]:
         """Start the server and wait until it answers."""
         server = self._start("server", "prefect", "--port", str(self._port))
-        wait_until(self._is_healthy, 120)
+        wait_until(self._is_healthy)
         return server
 
     def start_worker(self) -> subprocess.Popen[bytes]:
