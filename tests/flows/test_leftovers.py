@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from flows.limits import LEASE_S
+from loopback import wait_until
+
 if TYPE_CHECKING:
     from conftest import PrefectService
 
@@ -29,6 +32,7 @@ def strand_run(project: Path, service: "PrefectService") -> str:
 
 def test_a_run_without_a_process_and_a_leaked_slot_are_repaired(project: Path, prefect_service: "PrefectService") -> None:
     run_id = strand_run(project, prefect_service)
+    wait_until(lambda: prefect_service.count_gpu_slots() == 0, 3 * LEASE_S)  # leases of processes that other tests killed
     prefect_service.ask("v2/concurrency_limits/increment", {"names": ["gpu"], "slots": 1, "mode": "concurrency"})
     command = [sys.executable, "-m", "cuepoint", "doctor"]
     found = subprocess.run(command, cwd=project, env=prefect_service.env, capture_output=True, text=True, check=False)
