@@ -179,7 +179,7 @@ def test_a_running_dvc_is_left_alone(checkout: Path) -> None:
     (checkout / RWLOCK).touch()
     dvc = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "dvc"])
     try:
-        wait_until(lambda: psutil.Process(dvc.pid).cmdline()[-1] == "dvc")
+        wait_until(lambda: psutil.Process(dvc.pid).cmdline()[-1:] == ["dvc"])
         with pytest.raises(ValueError, match=f"DVC is running in process {dvc.pid}; run the check again when it has ended"):
             describe("DVC")
     finally:

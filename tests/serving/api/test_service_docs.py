@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.launch import serve
 from serving.startup import locations, settings
 
 PAGES = Path(__file__).resolve().parents[3] / "docs"
@@ -62,5 +63,6 @@ def test_the_client_of_the_docs_is_typed(tmp_path: Path) -> None:
 def test_the_table_of_the_environment_names_every_variable() -> None:
     service = Path(str(locations.__file__)).parents[1].joinpath("service.py").read_text(encoding="utf-8")
     read = set(re.findall(r"CUEPOINT_[A-Z_]+", service + "".join(map(inspect.getsource, (settings, locations)))))
+    read |= set(re.findall(r'_read_seconds\("(\w+)"', inspect.getsource(serve)))  # of the launcher
     table = (PAGES / "service.md").read_text(encoding="utf-8").partition("## Environment")[2].partition("## What is safe")[0]
     assert read == set(re.findall(r"`(CUEPOINT_[A-Z_]+)`", table))
