@@ -119,6 +119,11 @@ def _prepare_environment() -> None:
         os.environ.setdefault(variable, value)
 
 
+def make_prefect_home() -> None:
+    """Make the folder of Prefect, which Prefect itself makes only if its parent exists."""
+    Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
+
+
 def _close_stdout() -> None:
     """Point stdout at the null device, because Python flushes it again at exit."""
     with contextlib.suppress(OSError, ValueError):

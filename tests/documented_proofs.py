@@ -70,7 +70,7 @@ PROOFS = (
 UNRUN = {  # commands that no test can run: pattern -> reason. Their options are checked.
     r"make (check|test|test-all)$": "runs the tests, this one among them",
     r"python tests/benchmarks/suite_time\.py$": "runs the tests, this one among them",
-    r"python tests/benchmarks/not_found\.py": "needs an index and sentences of your own, or measures for long",
+    r"python tests/benchmarks/not_found(_names)?\.py": "needs an index and sentences of your own, or measures for long",
     r"hf download": "needs the hub",
     r"bentoml containerize|docker run": "needs Docker",
 }

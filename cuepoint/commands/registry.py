@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cuepoint.commands.servers import add_server_port
 from cuepoint.parsing import add_command
-from cuepoint.running import find_prefect_url
+from cuepoint.running import find_prefect_url, make_prefect_home
 
 if TYPE_CHECKING:
     from cuepoint.parsing import Commands
@@ -99,6 +99,7 @@ def _add_versions(commands: "Commands") -> None:
 
 def run_retrain(options: argparse.Namespace) -> int:
     """Run the flow once."""
+    make_prefect_home()
     from flows.retrain import retrain_here
 
     print(retrain_here(options.why))
@@ -143,6 +144,7 @@ def run_rebuild(options: argparse.Namespace) -> int:
 def run_deploy(options: argparse.Namespace) -> int:
     """Deploy the flows of this checkout."""
     os.environ["PREFECT_API_URL"] = find_prefect_url(options.server_port)
+    make_prefect_home()
     from flows.deploy import Timetable, deploy_checkout
 
     watch_every = timedelta(minutes=options.watch_minutes)

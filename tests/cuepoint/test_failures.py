@@ -123,7 +123,6 @@ def stop_mlflow(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def stop_prefect(capsys: pytest.CaptureFixture[str]) -> str:
-    Path(".cache/prefect").mkdir(parents=True)  # as `make setup` does
     environment = os.environ | {"PREFECT_API_URL": f"http://127.0.0.1:{find_free_port()}/api", "PYTHONPATH": str(ROOT)}
     # Prefect reads the address once for each process
     done = subprocess.run(

@@ -126,7 +126,7 @@ def list_loaded_beside(stage: str) -> Mapping[str, str]:
     own = {
         path: code
         for path, code in unchosen.items()
-        if path.startswith((*folders, "models/encoders/pretrained/", "models/layers/", "corpus/readers/"))
+        if path.startswith((*folders, "models/encoders/pretrained/", "models/licence.py", "models/layers/", "corpus/readers/"))
     }
     return {**find_closure(list(NEUTRAL)).files, **own}
 
