@@ -97,7 +97,7 @@ class VideoIndexer:
         """
         samplings = self._manifest.require_samplings()
         file = ExaminedFile(path) if [one.kind for one in samplings.values()] == ["pictures"] else None
-        info = file.info if file else examine(path)  # the whole sound must be encoded before it is read beside pictures
+        info = file.info if file else examine(path)  # the whole sound must be examined before it is read beside pictures
         num_clips = {name: count_clips(info.duration_s, sampling.clip_rate_hz) for name, sampling in samplings.items()}
         done = dict.fromkeys(num_clips, 0)
 

@@ -42,7 +42,7 @@ class OnnxGraph(nn.Module):
         return torch.from_numpy(np.concatenate(parts).astype(np.float32)).to(self.file.device)
 
     def _load_from_state_dict(self, *arguments: Any, **named: Any) -> None:
-        self._session = None  # the file that the session was opened for
+        self._session = None  # it runs the former file; `_open` makes one of the new file
         super()._load_from_state_dict(*arguments, **named)
 
     def _open(self) -> Any:
