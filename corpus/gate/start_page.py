@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from corpus.gate.findings import Finding, show
 from corpus.gate.histograms import draw_names, draw_numbers
 from corpus.gate.suites import Rule
+from corpus.page_template import load_template
 
 
 class _Picture(NamedTuple):
@@ -42,15 +42,10 @@ _PICTURES = (
 
 def build_start_page(findings: Sequence[Finding], tables: Mapping[str, pd.DataFrame], pages: Sequence[str]) -> str:
     """Return the page; `pages` are the addresses of the pages of Great Expectations, relative to it."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    template = load_template(
+        Path(__file__).with_name("start_page.html"), {"words": _to_words, "values": _list_values, "shown": show}
     )
-    environment.filters |= {"words": _to_words, "values": _list_values, "shown": show}
-    return environment.get_template("start_page.html").render(
+    return template.render(
         stopping=[finding for finding in findings if finding.stops],
         warnings=[finding for finding in findings if not finding.success and not finding.stops],
         holding=[finding for finding in findings if finding.success],

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from corpus.moments import Floats
+from corpus.page_template import load_template
 from evaluation.drift.comparison import Comparison, Finding
 from evaluation.drift.examples import Examples
 
@@ -38,16 +37,11 @@ class Report:
 
 def build_page(report: Report) -> str:
     """Return the HTML page."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"p": format_p, "number": format_number, "time": format_time}
     points = _place(report.examples.reference_map, report.examples.window_map)
-    return environment.get_template("report.html").render(report=report, points=points, width=_MAP_WIDTH, height=_MAP_HEIGHT)
+    template = load_template(
+        Path(__file__).with_name("report.html"), {"p": format_p, "number": format_number, "time": format_time}
+    )
+    return template.render(report=report, points=points, width=_MAP_WIDTH, height=_MAP_HEIGHT)
 
 
 def build_markdown(report: Report) -> str:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from corpus.media import Images
+from corpus.page_template import load_template
 from evaluation.answers import HIT_IOU, Answer
 from evaluation.report.diagrams import ROW_COLOURS, WAY_LABELS
 from evaluation.report.pictures import encode_jpeg
@@ -76,15 +75,8 @@ class ReportContent:
 
 def build_page(content: ReportContent) -> str:
     """Return the whole page."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": _percent, "span": _span, "times": _list_times}
-    return environment.get_template("report.html").render(
+    template = load_template(Path(__file__).with_name("report.html"), {"percent": _percent, "span": _span, "times": _list_times})
+    return template.render(
         content=content,
         summary=content.summary,
         ours=content.summary[LOCALIZER],
