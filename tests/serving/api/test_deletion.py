@@ -1,9 +1,7 @@
 """Deletion ends the work on a video: the process that encodes it ends, and the queue goes on."""
 
-import contextlib
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import httpx
 import psutil
 import pytest
 
-from loopback import SERVICE, Server, is_running, start_server, stop_server, wait_until
+from loopback import Server, is_running, open_service, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
 LIMIT_S = 180
@@ -29,17 +27,6 @@ def long_video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
             container.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
         container.mux(stream.encode())
     return path.read_bytes()
-
-
-@contextlib.contextmanager
-def serve(home: Path, environment: dict[str, str]) -> Iterator[tuple[Server, httpx.Client]]:
-    server = start_server(SERVICE, home, **environment)
-    try:
-        server.wait_until_ready()
-        with httpx.Client(base_url=server.url, timeout=60) as client:
-            yield server, client
-    finally:
-        stop_server(server)
 
 
 def upload(client: httpx.Client, content: bytes, *, number: int) -> str:
@@ -84,7 +71,7 @@ def test_a_deleted_upload_stops_being_encoded_and_one_that_waits_never_starts(
     small_environment: dict[str, str], small_project: Any, long_video: bytes, tmp_path: Path
 ) -> None:
     short = (small_project.raw / "videos" / "v1.mp4").read_bytes()
-    with serve(tmp_path, small_environment) as (server, client):
+    with open_service(tmp_path, **small_environment) as (server, client):
         endless, waiting, last = (upload(client, content, number=n) for n, content in enumerate((long_video, long_video, short)))
         encoder = wait_until_encoding(server, client, endless)
         assert client.delete(f"/videos/{waiting}").status_code == 204
@@ -99,17 +86,17 @@ def test_a_deleted_upload_stops_being_encoded_and_one_that_waits_never_starts(
 def test_after_a_kill_an_upload_is_encoded_again_until_it_is_deleted(
     small_environment: dict[str, str], long_video: bytes, tmp_path: Path
 ) -> None:
-    with serve(tmp_path, small_environment) as (server, client):
+    with open_service(tmp_path, **small_environment) as (server, client):
         endless = upload(client, long_video, number=0)
         encoder = wait_until_encoding(server, client, endless)
         for process in (*server.find_children(), server.process.pid):
             os.kill(process, signal.SIGKILL)
         server.process.wait()
         wait_until(lambda: not is_running(encoder), LIMIT_S)
-    with serve(tmp_path, small_environment) as (server, client):
+    with open_service(tmp_path, **small_environment) as (server, client):
         encoder = wait_until_encoding(server, client, endless)
         assert client.delete(f"/videos/{endless}").status_code == 204
         assert not is_running(encoder)
         assert list_files(tmp_path / "state") == set()
-    with serve(tmp_path, small_environment) as (_, client):
+    with open_service(tmp_path, **small_environment) as (_, client):
         assert client.get(f"/videos/{endless}").status_code == 404

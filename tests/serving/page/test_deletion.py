@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from loopback import SERVICE, start_server, stop_server
+from loopback import open_service
 
 DESK, PHONE = (1280, 860), (390, 844)
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
@@ -18,12 +18,8 @@ TITLES = ".tile:not(.tile-add) .tile-title"
 
 @contextmanager
 def serve(folders: Any, home: Path) -> Iterator[str]:
-    server = start_server(SERVICE, home, **folders.environment)
-    try:
-        server.wait_until_ready()
+    with open_service(home, **folders.environment) as (server, _):
         yield server.url
-    finally:
-        stop_server(server)
 
 
 @pytest.fixture(scope="module")
