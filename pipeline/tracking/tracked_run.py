@@ -79,18 +79,20 @@ class TrackedRun:
 
     def _deliver_until_stopped(self) -> None:
         with self.spool.try_lock():
-            is_first = True
-            while not self._stop.is_set():
+            is_waiting_delivered = False
+            while True:
+                is_last = self._stop.is_set()  # read first: events written before the stop are in this delivery
                 self._wake.clear()
                 self._try(self._deliver)
+                if not self._problem and not is_waiting_delivered:
+                    self._try(lambda: deliver_waiting(self._spool_dir))
+                    is_waiting_delivered = True
+                if is_last:
+                    return
                 if self._problem:
                     self._stop.wait(_PAUSE_S)
-                    continue
-                if is_first:
-                    self._try(lambda: deliver_waiting(self._spool_dir))
-                    is_first = False
-                self._wake.wait()
-            self._try(self._deliver)
+                else:
+                    self._wake.wait()
 
     def _deliver(self) -> None:
         self._run_id = delivery.deliver(self.spool).run_id or self._run_id  # a fully delivered spool is removed

@@ -117,6 +117,24 @@ def test_the_next_training_delivers_the_spools_of_earlier_trainings(
     assert list((tmp_path / "spool").iterdir()) == []
 
 
+def test_a_run_that_ends_at_once_delivers_the_waiting_spools_too(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = Spool(tmp_path / "spool", "earlier-1")
+    waiting.append("start", run_name="earlier", params=PARAMS, tags={})
+    waiting.append("end", status="FINISHED", metrics={}, files_base64={})
+    deliver_until_stopped = TrackedRun._deliver_until_stopped
+
+    def start_late(run: TrackedRun) -> None:
+        run._stop.wait()
+        deliver_until_stopped(run)
+
+    monkeypatch.setattr(TrackedRun, "_deliver_until_stopped", start_late)
+    finish(start_run(tmp_path))
+    assert [one.info.status for one in read_runs()] == ["FINISHED", "FINISHED"]
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
 def test_sending_everything_again_duplicates_nothing(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = Spool(tmp_path / "spool", "blind-1")
     spool.append("start", run_name="blind", params=PARAMS, tags={})
