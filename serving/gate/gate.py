@@ -143,6 +143,8 @@ class Gate:
             if wait_s:
                 message = f"more than {settings.rate_per_minute} requests in a minute; try again in {wait_s} s"
                 return answer_error(429, message, {"Retry-After": str(wait_s)})
+        if objection is None and "\n" in exchange.scope["path"]:  # BentoML finds no route for it and answers without JSON
+            return answer_error(404, "this path does not exist: it has a line break")
         return objection
 
 

@@ -126,6 +126,13 @@ def test_an_unknown_path_is_refused(api: Any, path: str) -> None:
     assert b"Traceback" not in answer
 
 
+@pytest.mark.parametrize("path", ["/videos/a%0Ab", "/thumbnails/a%0A/0.jpg", "/%0A"])
+def test_a_path_with_a_line_break_is_refused_with_the_reason(api: Any, path: str) -> None:
+    answer = api.client.get(path)
+    assert answer.status_code == 404
+    assert "line break" in read_error(answer)
+
+
 ODD_HEADERS = ["Host: [", "Host: \xff", "Origin: http://[", "Cookie: cuepoint_access=\xff; =;", "Range: bytes=x"]
 
 
