@@ -32,9 +32,10 @@ SHARE ?= 0.1
 UI_PORT ?= 5000
 CRON ?= 0 3 * * *
 TIMEZONE ?= UTC
+WATCH_MINUTES ?= 60
 
 # Values reach `cuepoint` as typed: make expands no `$` in them, and they are passed in the environment, not in a recipe.
-TYPED := QUERY K VIDEOS INDEX PORT CHALLENGER SHARE UI_PORT PREFECT_PORT CRON TIMEZONE
+TYPED := QUERY K VIDEOS INDEX PORT CHALLENGER SHARE UI_PORT PREFECT_PORT CRON TIMEZONE WATCH_MINUTES
 define keep_as_typed
 $(if $(filter simple,$(flavor $(1))),$(error $(1) was set with := or ::=, so make has expanded it; write $(1)='...'))
 override $(1) := $$(value $(1))
@@ -97,8 +98,8 @@ server: setup ## start Prefect and MLflow on 127.0.0.1: make server PREFECT_PORT
 worker: setup ## start the worker that runs deployed flows
 	@cuepoint worker --server-port="$$PREFECT_PORT"
 
-deploy: setup ## register the flows with their schedules: make deploy CRON="0 3 * * *" TIMEZONE=Europe/Berlin
-	@cuepoint deploy --server-port="$$PREFECT_PORT" --cron="$$CRON" --timezone="$$TIMEZONE"
+deploy: setup ## register the flows with their schedules: make deploy CRON="0 3 * * *" TIMEZONE=Europe/Berlin WATCH_MINUTES=60
+	@cuepoint deploy --server-port="$$PREFECT_PORT" --cron="$$CRON" --timezone="$$TIMEZONE" --watch-minutes="$$WATCH_MINUTES"
 
 lint: setup ## check style, types and layers
 	ruff check .

@@ -6,11 +6,9 @@ import time
 from collections.abc import Callable
 
 from pipeline.launch.service_process import PreparedBento
-from pipeline.tracking.promotions import tag_version
+from pipeline.tracking.promotions import NOT_SERVED_TAG, tag_version
 from pipeline.tracking.registry import ServedVersion, find_champion
 from pipeline.tracking.server import TrackingError
-
-NOT_SERVED_TAG = "cuepoint.not_served"
 
 
 class ChampionWatch:

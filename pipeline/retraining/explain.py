@@ -8,7 +8,7 @@ from typing import Any
 from corpus.files import read_json, sha256_file
 from pipeline.lineage import LOCK, read_lock
 from pipeline.tracking.champion import CHANGES_FILE, INPUTS_TAG, LOCK_TAG, METRICS
-from pipeline.tracking.promotions import WITHDRAWN_TAG, fetch_file, read_moves, read_version
+from pipeline.tracking.promotions import NOT_SERVED_TAG, WITHDRAWN_TAG, fetch_file, read_moves, read_version
 from pipeline.tracking.server import DIGEST_TAG, RegisteredVersion
 
 _RUN = ".run_id"
@@ -49,6 +49,8 @@ def _describe_version(found: RegisteredVersion) -> Iterator[str]:
         yield f"  gate: {tags['cuepoint.gate.outcome']}: {tags['cuepoint.gate.reason']}"
     if tags.get(WITHDRAWN_TAG):
         yield f"  withdrawn: {tags[WITHDRAWN_TAG]}"
+    if tags.get(NOT_SERVED_TAG):
+        yield f"  refused by a running service: {tags[NOT_SERVED_TAG]}"
 
 
 def _describe_code(tags: Mapping[str, str], changes: Path | None) -> Iterator[str]:

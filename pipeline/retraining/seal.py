@@ -38,15 +38,20 @@ def seal(log: Callable[[str], object]) -> Seal:
 
     Raises:
         UnsealedError: when a stage is stale, or the push failed.
-        TrackingError: when the training runs cannot be tagged.
+        TrackingError: when MLflow cannot be used.
     """
     before = sha256_file(LOCK)
     _run(["status", "--quiet"], log, "the working tree changed while the pipeline ran, so its outputs do not belong together")
     note = _push(log)
     if sha256_file(LOCK) != before:
         raise UnsealedError(f"{LOCK} changed while it was sealed; run: cuepoint retrain")
-    sealed = Seal(before, hash_inputs(read_lock()), note, datetime.now(UTC).isoformat(timespec="seconds"))
-    tag_runs(read_run_ids(paths.CHECKPOINTS), {"dvc.lock.sha256": before, SEALED_TAG: sealed.time})
+    time = datetime.now(UTC).isoformat(timespec="seconds")
+    elsewhere = tag_runs(read_run_ids(paths.CHECKPOINTS), {"dvc.lock.sha256": before, SEALED_TAG: time})
+    if elsewhere:
+        runs = ", ".join(role.removesuffix(".run_id") for role in elsewhere)
+        note += f"; trained elsewhere, so that this MLflow lacks their runs: {runs}"
+        log(note)
+    sealed = Seal(before, hash_inputs(read_lock()), note, time)
     write_json(find_seal(), sealed._asdict())
     return sealed
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _MOVE = "cuepoint.move."
 WITHDRAWN_TAG = "cuepoint.withdrawn"
+NOT_SERVED_TAG = "cuepoint.not_served"  # the reason of a running service that refused the version
 _MAX_WHY = 2000
 _WAIT_S = 60.0
 
@@ -141,18 +142,34 @@ def fetch_file(version: str, name: str, folder: Path) -> Path | None:
         return Path(client.download_artifacts(run_id, path, str(folder)))
 
 
-def tag_runs(run_ids: Mapping[str, str], tags: Mapping[str, str]) -> None:
-    """Set tags of runs, by role.
+def tag_runs(run_ids: Mapping[str, str], tags: Mapping[str, str]) -> list[str]:
+    """Set tags of runs, by role, and return the roles whose run this server does not have.
+
+    DVC restores outputs that were trained elsewhere, and their runs stay on the server of that training.
 
     Raises:
-        TrackingError: when the server cannot be used, or has no such run.
+        TrackingError: when the server cannot be used.
     """
     if not run_ids:
-        return
+        return []
     with tracking.open_client() as client:
-        for run_id in run_ids.values():
+        known = [role for role, run_id in run_ids.items() if _is_active(client, run_id)]
+        for role in known:
             for key, value in tags.items():
-                client.set_tag(run_id, key, value)
+                client.set_tag(run_ids[role], key, value)
+    return sorted(run_ids.keys() - set(known))
+
+
+def _is_active(client: "MlflowClient", run_id: str) -> bool:
+    """Tell whether the server has a run, and nobody deleted it."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(client.get_run(run_id).info.lifecycle_stage) == "active"
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
 
 
 @contextmanager

@@ -19,8 +19,7 @@ from champions import SOURCE, Registry, build_registry
 from corpus.files import read_jsonl
 from loopback import START_LIMIT_S, STOP_LIMIT_S, WAIT_LIMIT_S, find_free_port, is_ready, is_running, wait_until
 from pipeline.dvc.process import build_environment
-from pipeline.launch.champion_watch import NOT_SERVED_TAG
-from pipeline.tracking.promotions import promote, read_version
+from pipeline.tracking.promotions import NOT_SERVED_TAG, promote, read_version
 
 SENTENCE = "the red circle moves right"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]

@@ -8,6 +8,7 @@ import pytest
 from corpus.files import sha256_file, write_bytes
 from pipeline.retraining.explain import explain
 from pipeline.tracking.champion import challenge_champion
+from pipeline.tracking.promotions import NOT_SERVED_TAG, tag_version
 
 LOCK = b"""schema: '2.0'
 stages:
@@ -37,3 +38,5 @@ def test_every_byte_of_the_champion_is_traced_to_its_inputs_and_the_command_that
     assert f"{stage}    values of params.yaml: ingest.seed\n" in told
     assert "  val: R1_iou0.5 0.5000, mIoU 0.4000" in told
     assert told.endswith("rebuild it:\n  cuepoint rebuild 1 ../cuepoint-version-1")
+    tag_version("1", {NOT_SERVED_TAG: "2026-01-02T03:04:05Z it did not become ready"})
+    assert "\n  refused by a running service: 2026-01-02T03:04:05Z it did not become ready\n" in explain("1")

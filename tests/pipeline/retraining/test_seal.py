@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from corpus.files import sha256_file
+from corpus.files import sha256_file, write_json
 from pipeline.retraining import seal as module
 from pipeline.retraining.seal import NO_REMOTE, PUSHED, UnsealedError, read_seal, seal
+from pipeline.tracking import server as tracking
 from quick_project import run
 
 pytestmark = pytest.mark.slow
@@ -42,6 +43,21 @@ def test_a_finished_pipeline_is_sealed_once_and_a_changed_one_is_refused(finishe
     with pytest.raises(UnsealedError, match="not sealed"):
         read_seal()
     assert seal(said.append).inputs_sha256 != sealed.inputs_sha256
+
+
+def test_a_training_that_dvc_restored_has_no_run_here_and_does_not_stop_the_seal(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with tracking.open_client() as client:
+        here, deleted = (client.create_run(tracking.find_experiment(client)).info.run_id for _ in range(2))
+        client.delete_run(deleted)
+    for role, run_id in {"localizer": "0" * 32, "retriever": here, "text_encoder": deleted}.items():
+        write_json(finished / "data/checkpoints" / role / "run.json", {"run_id": run_id})
+    note = seal(lambda _: None).note
+    assert note.endswith("trained elsewhere, so that this MLflow lacks their runs: localizer, text_encoder")
+    with tracking.open_client() as client:
+        assert client.get_run(here).data.tags["dvc.lock.sha256"] == sha256_file(Path("dvc.lock"))
 
 
 def test_outputs_are_pushed_before_the_seal_and_a_failed_push_leaves_none(finished: Path, tmp_path: Path) -> None:
