@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_COMPILE_BYTECODE := 1
+# Stages, services and tests are many processes; without kept bytecode, each compiles every module that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # Telemetry of every tool is off.

@@ -52,6 +52,7 @@ def test_searches_by_class_names_are_repeated_without_every_video_of_the_sentenc
     assert (gone.scores.recipe.tolist(), gone.scores.share.tolist()) == ([3, 1], [9, 3])
 
 
+@pytest.mark.slow
 def test_evidence_is_learned_on_every_other_video_and_judged_on_the_rest() -> None:
     generator, count = np.random.default_rng(0), 40
     recipe = generator.normal(size=(count, count))

@@ -164,6 +164,7 @@ PROVOKED = {
 
 
 @pytest.mark.parametrize("name", PROVOKED)
+@pytest.mark.slow
 def test_a_documented_failure_gives_the_documented_message(name: str, checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (failure,) = [one for one in read_failures() if one.name == name]
     message = PROVOKED[name](capsys)

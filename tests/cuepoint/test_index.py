@@ -139,6 +139,7 @@ def test_the_command_loads_no_training_tool(small_project: Any, tmp_path: Path) 
     assert done.stdout.splitlines()[-2:] == ["0", "[]"]
 
 
+@pytest.mark.slow
 def test_a_folder_of_unreadable_files_is_an_error_with_the_reasons(
     small_project: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

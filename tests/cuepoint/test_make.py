@@ -97,14 +97,15 @@ def test_every_other_value_arrives_unchanged(checkout: Path) -> None:
     assert read(run(checkout, "ui", f"UI_PORT={value}")) == ["ui", f"--port={value}"]
     assert read(run(checkout, "server", f"PREFECT_PORT={value}")) == ["server", f"--port={value}", "--runs-port=5000"]
     assert read(run(checkout, "worker", f"PREFECT_PORT={value}")) == ["worker", f"--server-port={value}"]
-    deployed = read(run(checkout, "deploy", f"CRON={value}", f"TIMEZONE={value}"))
-    assert deployed[2:] == [f"--cron={value}", f"--timezone={value}"]
+    deployed = read(run(checkout, "deploy", f"CRON={value}", f"TIMEZONE={value}", f"WATCH_MINUTES={value}"))
+    assert deployed[2:] == [f"--cron={value}", f"--timezone={value}", f"--watch-minutes={value}"]
     assert not (checkout / "made").exists()
 
 
 def test_the_defaults_are_those_of_the_help(checkout: Path) -> None:
     assert read(run(checkout, "serve")) == ["serve", "--port=3000"]
-    assert read(run(checkout, "deploy")) == ["deploy", "--server-port=4200", "--cron=0 3 * * *", "--timezone=UTC"]
+    times = ["--cron=0 3 * * *", "--timezone=UTC", "--watch-minutes=60"]
+    assert read(run(checkout, "deploy")) == ["deploy", "--server-port=4200", *times]
     for target in ("repro", "bench", "status", "challenger"):
         assert read(run(checkout, target)) == [target]
 

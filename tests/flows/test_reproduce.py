@@ -104,6 +104,7 @@ def test_a_working_tree_that_changed_during_the_run_is_not_registered(
     assert caplog.messages == ["rejected: the working tree changed while the pipeline ran, so its outputs do not belong together"]
 
 
+@pytest.mark.slow
 def test_the_gpu_stages_are_the_stages_whose_code_chooses_a_device() -> None:
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     asking = {run.stage for run in list_runs(params) if any(map(asks_for_device, find_run_closure(run, params).files))}

@@ -69,6 +69,7 @@ def test_every_method_gives_the_authors_values_and_gradients(shape: tuple, metho
 
 
 @pytest.mark.parametrize("index", [*range(5), None])
+@pytest.mark.slow
 def test_every_layer_has_the_gradients_of_finite_differences(index: int | None) -> None:
     shape = (5, (5,), 3, 2)
     layer = build_stack(shape, channels=2).convs[0]

@@ -14,6 +14,8 @@ from pipeline.identity import write_identities
 from pipeline.params import load_params
 from pipeline.timings import load_timings, record_timing
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

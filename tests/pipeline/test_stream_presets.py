@@ -77,6 +77,7 @@ def test_streams_need_names(streams: dict[str, str], params: dict[str, Any]) -> 
         PipelineParams.model_validate(params)
 
 
+@pytest.mark.slow
 def test_an_edited_preset_of_a_stream_is_seen_in_the_record_of_pretrain_alone(project: Path, params: dict[str, Any]) -> None:
     write_identities(project / "before", params)
     preset = project / "presets" / "encoder" / "slow.yaml"
@@ -119,6 +120,7 @@ def test_the_code_of_a_pair_is_that_of_its_towers_and_of_nothing_it_replaces(pro
 
 
 @pytest.mark.parametrize(("features", "stream"), [("from_videos", "video"), ("tacos_c3d", "text_encoder")])
+@pytest.mark.slow
 def test_an_edited_preset_of_a_pair_is_seen_in_the_record_of_pretrain_alone(
     features: str, stream: str, project: Path, params: dict[str, Any]
 ) -> None:

@@ -30,6 +30,7 @@ def inputs_of(project: Any) -> ExportInputs:
 
 
 @pytest.mark.parametrize(("project", "streams"), [("small_project", {"video"}), ("two_stream_project", {"video", "sound"})])
+@pytest.mark.slow
 def test_the_bundle_of_a_project_is_complete_and_within_the_allowed_difference(
     project: str, streams: set[str], request: pytest.FixtureRequest
 ) -> None:

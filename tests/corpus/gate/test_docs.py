@@ -62,6 +62,7 @@ def parse(page: Path) -> ResourceParser:
     return parser
 
 
+@pytest.mark.slow
 def test_pages_load_only_files_of_their_own_folder_and_link_to_pages_that_exist(docs: Path) -> None:
     pages = list(docs.rglob("*.html"))
     assert len(pages) == 5  # the first page, and for each table its expectations and its results

@@ -65,6 +65,7 @@ def test_edit_lists_are_followed(clips: Any, name: str, max_b_frames: str) -> No
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("step_s", [0.03, 0.5, 1.7])
+@pytest.mark.slow
 def test_skipping_frames_in_decoding_changes_no_pixel(clips: Any, name: str, step_s: float) -> None:
     path = clips.write(name, **FILES[name])
     require_same_frames(path, np.arange(0, 4.1, step_s))

@@ -58,6 +58,7 @@ def test_clips_of_an_odd_file_equal_its_frames(file: OddFile, write_odd: Write) 
 
 
 @pytest.mark.parametrize("file", FILES)
+@pytest.mark.slow
 def test_clips_and_facts_are_the_same_in_the_pass_that_examines_a_file(file: OddFile, write_odd: Write) -> None:
     path, sampling = write_odd(file), ClipSampling(clip_rate_hz=4.0, offsets_s=(-0.1, 0.2), size_px=SIZE_PX)
     examined = ExaminedFile(path)

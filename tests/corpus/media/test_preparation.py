@@ -64,6 +64,7 @@ def show(path: Path, rotation: int) -> Images:
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("resize", ["stretch", "crop", "crop_rounded", "pad"])
 @pytest.mark.parametrize("name", [*SHRUNK, "small"])
+@pytest.mark.slow
 def test_a_picture_is_what_pil_makes_of_the_decoded_frame(name: str, resize: Any, interpolation: Any, write: Any) -> None:
     photo = SHRUNK.get(name, Photo(size=(101, 77)))
     path = write(photo)

@@ -54,6 +54,7 @@ def test_qvhighlights_has_several_windows_and_ratings_by_three(shared_dir: Path)
     assert all(query.saliency for query in found.queries)
 
 
+@pytest.mark.slow
 def test_activitynet_keeps_the_32_videos_of_val_that_its_test_split_does_not_annotate_again(shared_dir: Path) -> None:
     found = read(shared_dir, "activitynet_captions")
     assert summarize_annotations(found)["videos_in_two_splits"] == {"test and val": 4885}

@@ -92,6 +92,7 @@ def test_two_equal_arms_are_refused(project: Path) -> None:
         list_arms(load_catalogue("models"))
 
 
+@pytest.mark.slow
 def test_the_key_of_an_arm_depends_on_values_seed_and_data_and_on_no_other_arm(project: Path) -> None:
     def list_keys(dataset: str = "a") -> dict[str, str]:
         return {arm.name: compute_arm_key(arm, {"dataset": dataset}) for arm in list_arms(load_catalogue("models"))}

@@ -19,6 +19,8 @@ import sys, time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from pipeline.executors.process import die_with_parent
+
+pytestmark = pytest.mark.slow
 {prelude}
 die_with_parent()
 with ProcessPoolExecutor(2) as pool:

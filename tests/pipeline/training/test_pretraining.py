@@ -110,6 +110,7 @@ def run(plan: PretrainPlan, corpus: Corpus, media_dir: Path, folder: Path) -> di
 
 
 @pytest.mark.parametrize("objective", ["mil_nce", "vicreg", "none"])
+@pytest.mark.slow
 def test_every_objective_writes_encoders_that_load(objective: str, corpus: Corpus, media_dir: Path, tmp_path: Path) -> None:
     files = run(build_plan(objective), corpus, media_dir, tmp_path)
     encoders = load_encoders(tmp_path / "encoder")
@@ -141,6 +142,7 @@ def start_from(plan: PretrainPlan, source: Path) -> PretrainPlan:
     return replace(plan, streams={"video": plan.streams["video"].model_copy(update={"source": str(source)})})
 
 
+@pytest.mark.slow
 def test_none_writes_the_weights_of_an_earlier_run_unchanged(corpus: Corpus, media_dir: Path, tmp_path: Path) -> None:
     earlier = run(build_plan("vicreg"), corpus, media_dir, tmp_path / "earlier")
     again = run(start_from(build_plan("none", seed=7), tmp_path / "earlier" / "encoder"), corpus, media_dir, tmp_path / "again")
@@ -160,6 +162,7 @@ def test_a_killed_training_never_resumes_from_another_source(corpus: Corpus, med
     assert run(plan, corpus, media_dir, tmp_path / "killed") == expected
 
 
+@pytest.mark.slow
 def test_vicreg_leaves_the_word_vectors_as_the_seed_drew_them(corpus: Corpus, media_dir: Path, tmp_path: Path) -> None:
     run(build_plan("vicreg"), corpus, media_dir, tmp_path / "a")
     run(build_plan("none"), corpus, media_dir, tmp_path / "b")
@@ -168,6 +171,7 @@ def test_vicreg_leaves_the_word_vectors_as_the_seed_drew_them(corpus: Corpus, me
     assert learned.streams["video"].fingerprint.digest != drawn.streams["video"].fingerprint.digest
 
 
+@pytest.mark.slow
 def test_another_stream_has_the_seeds_initial_weights_and_does_not_change_the_trained_stream(
     corpus: Corpus, media_dir: Path, tmp_path: Path
 ) -> None:
@@ -295,6 +299,7 @@ def test_the_registry_refuses_an_objective_that_learns_but_has_no_training() -> 
         MILNCEParams.model_validate({"name": "mil_nce"})
 
 
+@pytest.mark.slow
 def test_a_training_is_a_run_with_a_point_an_epoch_and_its_files(
     corpus: Corpus, media_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,6 +335,7 @@ def test_an_objective_sees_where_clips_come_from_and_acts_after_each_optimizer_s
 
 
 @pytest.mark.parametrize("monitor", ["metric", "validation_loss"])
+@pytest.mark.slow
 def test_a_schedule_that_watches_a_figure_of_some_epochs_only_is_refused(
     monitor: str, corpus: Corpus, media_dir: Path, tmp_path: Path
 ) -> None:
@@ -339,6 +345,7 @@ def test_a_schedule_that_watches_a_figure_of_some_epochs_only_is_refused(
 
 
 @pytest.mark.parametrize("training", [{"schedule": {"name": "step", "every_epochs": 1}}, {"optimizer": {"name": "sps"}}])
+@pytest.mark.slow
 def test_objectives_train_with_the_optimizers_and_schedules_of_roles(
     training: dict[str, object], corpus: Corpus, media_dir: Path, tmp_path: Path
 ) -> None:

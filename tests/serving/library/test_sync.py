@@ -23,6 +23,8 @@ from flashes import (
 )
 from serving.library.playable import Form, find_form, write_playable
 
+pytestmark = pytest.mark.slow
+
 IN_SYNC_S = 0.04
 MPEG2 = Recording(video="mpeg2video", sound="mp2", video_options={"g": "20", "sc_threshold": "1000000000"})
 XVID = Recording(video="mpeg4", sound="pcm_s16le", video_options={})

@@ -100,6 +100,7 @@ def test_a_challenger_that_fits_takes_part(champion: MomentPredictor, challenger
     loaded.variants.stop()
 
 
+@pytest.mark.slow
 def test_a_removed_challenger_releases_its_models(
     champion: MomentPredictor, challengers: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

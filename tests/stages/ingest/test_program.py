@@ -21,6 +21,7 @@ def run_program(folder: Path, corpus: str) -> "subprocess.CompletedProcess[str]"
     return subprocess.run(program, cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_program_ends_with_a_message_and_no_output_when_there_is_nothing_to_read(tmp_path: Path) -> None:
     result = run_program(tmp_path, "nothing")
     assert result.returncode == 1

@@ -14,6 +14,8 @@ from corpus.isolation import Budget
 from ingest_folder import row, run, write_clip, write_rows
 from pipeline.executors.probing import probe_files
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_video_that_cannot_be_decoded_is_quarantined_with_its_queries_and_mentions(root: Path, tmp_path: Path) -> None:
     (root / "videos" / "v2.mp4").write_bytes(b"broken")

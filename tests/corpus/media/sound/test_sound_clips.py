@@ -95,6 +95,7 @@ def test_sound_without_a_decoder_is_none_as_in_probing(write_odd: Write) -> None
 
 
 @pytest.mark.parametrize("file", FILES)
+@pytest.mark.slow
 def test_the_sound_of_an_odd_file_is_its_tone_from_start_to_end(file: OddFile, write_odd: Write) -> None:
     path = write_odd(file)
     info = examine(path)

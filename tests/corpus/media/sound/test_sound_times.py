@@ -13,6 +13,8 @@ from corpus.media.files.reading import open_media
 from flashes import Recording, damage, find_rises, join_files, leave_out, move_sound, write_flashes
 from flashes import find_beeps as read_beeps
 
+pytestmark = pytest.mark.slow
+
 RATE_HZ = 16000
 IN_TIME_S = 0.01
 LOUD = 0.15
