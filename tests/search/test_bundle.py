@@ -92,6 +92,7 @@ def test_a_manifest_whose_models_read_other_streams_is_refused(bundle: Path) -> 
         load_bundle(bundle)
 
 
+@pytest.mark.slow
 def test_a_bundle_without_the_encoder_of_a_stream_cannot_encode_videos(two_stream_project: Any) -> None:
     manifest = load_bundle(two_stream_project.bundle).manifest
     assert manifest.can_encode
@@ -103,6 +104,7 @@ def test_a_bundle_without_the_encoder_of_a_stream_cannot_encode_videos(two_strea
         other.require_samplings()
 
 
+@pytest.mark.slow
 def test_the_fingerprint_of_a_bundle_is_that_of_all_its_streams(two_stream_project: Any) -> None:
     manifest = load_bundle(two_stream_project.bundle).manifest
     store = FeatureStore(two_stream_project.features)
@@ -110,6 +112,7 @@ def test_the_fingerprint_of_a_bundle_is_that_of_all_its_streams(two_stream_proje
     assert manifest.fingerprint_in({"decoder": "new"}).environment == {"sound.decoder": "new", "video.decoder": "new"}
 
 
+@pytest.mark.slow
 def test_the_windows_of_a_video_are_clips_of_the_localizers_first_stream_and_the_same_times_in_others(
     two_stream_project: Any,
 ) -> None:

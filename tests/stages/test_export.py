@@ -45,6 +45,7 @@ def test_the_bundle_of_a_project_is_complete_and_within_the_allowed_difference(
     assert set(manifest.components) == {*encoders, "text_encoder", "retriever", "localizer"}
 
 
+@pytest.mark.slow
 def test_each_stream_has_its_sampling_and_widths_and_each_model_its_streams(two_stream_project: Any) -> None:
     manifest = load_bundle(two_stream_project.bundle).manifest
     assert manifest.retriever_streams == ("video", "sound")
@@ -56,6 +57,7 @@ def test_each_stream_has_its_sampling_and_widths_and_each_model_its_streams(two_
     }
 
 
+@pytest.mark.slow
 def test_networks_name_their_inputs_by_stream(two_stream_project: Any) -> None:
     bundle = load_bundle(two_stream_project.bundle)
     text = ["tokens", "token_mask", "pooled"]

@@ -14,13 +14,13 @@ import pytest
 from loopback import WAIT_LIMIT_S, is_running, wait_until
 from pipeline.executors.process import AlreadyRunningError, hold_lock, read_owner
 
+pytestmark = pytest.mark.slow
+
 STAGE = """
 import sys, time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from pipeline.executors.process import die_with_parent
-
-pytestmark = pytest.mark.slow
 {prelude}
 die_with_parent()
 with ProcessPoolExecutor(2) as pool:

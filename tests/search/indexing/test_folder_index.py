@@ -306,6 +306,7 @@ def test_a_full_disk_leaves_the_former_index_and_the_next_run_works(
     assert run(project, bundle_dir).num_videos == 4
 
 
+@pytest.mark.slow
 def test_a_folder_of_videos_with_sound_gives_the_answers_of_the_pipeline(two_stream_project: Any, tmp_path: Path) -> None:
     bundle_dir, folder = two_stream_project.bundle, two_stream_project.raw / "videos"
     report = index_folder(folder, bundle_dir=bundle_dir, output_dir=tmp_path / "index", num_workers=1)

@@ -80,6 +80,7 @@ def test_stored_features_give_the_vectors_of_the_whole_video_and_the_cells_of_ea
 
 
 @pytest.mark.parametrize(("duration_s", "num_clips"), [(75.0, {"video": 150, "sound": 225}), (1.0, {"video": 2, "sound": 3})])
+@pytest.mark.slow
 def test_several_streams_give_the_vectors_and_cells_that_training_sees(
     two_stream_indexer: VideoIndexer, two_stream_project: Any, tmp_path: Path, duration_s: float, num_clips: dict[str, int]
 ) -> None:
@@ -125,6 +126,7 @@ def test_batches_of_a_file_change_nothing_and_are_reported(
     assert_close(parts, whole)
 
 
+@pytest.mark.slow
 def test_streams_are_read_once_and_side_by_side_in_time(
     two_stream_indexer: VideoIndexer, two_stream_project: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +153,7 @@ def test_streams_are_read_once_and_side_by_side_in_time(
     assert shares[-1] == 1.0
 
 
+@pytest.mark.slow
 def test_a_stream_that_only_the_localizer_reads_is_read_whole(two_stream_project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle, features = load_bundle(two_stream_project.bundle), draw_features(video=150, sound=225)
     manifest = bundle.manifest.model_copy(update={"retriever_streams": ("video",), "localizer_streams": ("sound",)})
