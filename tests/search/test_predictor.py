@@ -72,7 +72,7 @@ def search(predictor: MomentPredictor, query: str = QUERY, top_k: int = 5, **lim
     return answer
 
 
-@pytest.mark.parametrize("name", ["small_project", "two_stream_project"])
+@pytest.mark.parametrize("name", ["small_project", pytest.param("two_stream_project", marks=pytest.mark.slow)])
 def test_a_search_gives_what_the_torch_models_give(name: str, request: pytest.FixtureRequest) -> None:
     project = request.getfixturevalue(name)
     expected = search_with_torch(project, QUERY, top_k=9)

@@ -12,6 +12,7 @@ from corpus.gate.suites import load_suite
 from stages.validate import validate_corpus
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:module 'sre_.*' is deprecated:DeprecationWarning"),  # Great Expectations
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
@@ -62,7 +63,6 @@ def parse(page: Path) -> ResourceParser:
     return parser
 
 
-@pytest.mark.slow
 def test_pages_load_only_files_of_their_own_folder_and_link_to_pages_that_exist(docs: Path) -> None:
     pages = list(docs.rglob("*.html"))
     assert len(pages) == 5  # the first page, and for each table its expectations and its results
@@ -88,7 +88,6 @@ def test_pages_of_great_expectations_name_rows_by_id_and_line(docs: Path) -> Non
     assert re.search(r">q0, q1, q3</div>.*>1, 2, 4</div>", table, re.DOTALL)
 
 
-@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [1280, 390])
 def test_every_page_is_readable_in_a_browser_without_network_and_runs_nothing_of_the_rows(
@@ -111,7 +110,6 @@ def test_every_page_is_readable_in_a_browser_without_network_and_runs_nothing_of
     context.close()
 
 
-@pytest.mark.slow
 @pytest.mark.browser
 def test_the_filter_of_great_expectations_works_without_its_libraries(docs: Path, browser: Any) -> None:
     (path,) = (docs / "validations" / "queries").rglob("*.html")

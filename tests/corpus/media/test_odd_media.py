@@ -19,6 +19,7 @@ SIZE_PX = 48
 Write = Callable[[OddFile], Path]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", FILES)
 def test_the_facts_of_an_odd_file_are_found(file: OddFile, write_odd: Write) -> None:
     found = examine(write_odd(file))

@@ -53,7 +53,7 @@ def assert_close(found: EncodedVideo, expected: EncodedVideo) -> None:
         np.testing.assert_allclose(cells.array.astype(np.float32), wanted, atol=2e-3)
 
 
-@pytest.mark.parametrize("name", ["small_project", "two_stream_project"])
+@pytest.mark.parametrize("name", ["small_project", pytest.param("two_stream_project", marks=pytest.mark.slow)])
 def test_a_file_gives_what_its_stored_features_give(name: str, request: pytest.FixtureRequest) -> None:
     project = request.getfixturevalue(name)
     indexer, store = VideoIndexer(load_bundle(project.bundle)), FeatureStore(project.features)
@@ -102,7 +102,7 @@ def test_several_streams_give_the_vectors_and_cells_that_training_sees(
             np.testing.assert_array_equal(cells.get(window.number)[0][name], expected)
 
 
-@pytest.mark.parametrize("name", ["small_project", "two_stream_project"])
+@pytest.mark.parametrize("name", ["small_project", pytest.param("two_stream_project", marks=pytest.mark.slow)])
 def test_cells_in_a_file_are_those_in_memory(name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     indexer = VideoIndexer(load_bundle(request.getfixturevalue(name).bundle))
     features = draw_features(video=150, sound=225) if name == "two_stream_project" else draw_features(video=150)

@@ -12,6 +12,7 @@ from search.bundle import Bundle, Manifest, load_bundle
 from search.indexing.video_cache import VideoCache
 from search.indexing.video_indexer import EncodedVideo, VideoIndexer
 
+pytestmark = pytest.mark.slow
 SHA256 = "0" * 64
 
 

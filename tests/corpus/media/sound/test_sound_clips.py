@@ -31,6 +31,8 @@ from corpus.media.sound.mixing import mix_to_mono, read_channels
 from odd_media import ODD_FILES, OddFile
 from odd_media.writing import Pictures, Sound, write_media
 
+pytestmark = pytest.mark.slow
+
 SAMPLING = SoundSampling(clip_rate_hz=2, window_s=1.0, rate_hz=8000)
 Write = Callable[[OddFile], Path]
 FILES = [pytest.param(file, id=name) for name, file in ODD_FILES.items() if not file.refused_with]
@@ -95,7 +97,6 @@ def test_sound_without_a_decoder_is_none_as_in_probing(write_odd: Write) -> None
 
 
 @pytest.mark.parametrize("file", FILES)
-@pytest.mark.slow
 def test_the_sound_of_an_odd_file_is_its_tone_from_start_to_end(file: OddFile, write_odd: Write) -> None:
     path = write_odd(file)
     info = examine(path)
@@ -128,7 +129,6 @@ def test_the_sound_of_a_file_that_is_refused_ends_in_no_other_error(file: OddFil
         assert read_clips(write_odd(file), duration_s=2.0).shape == (4, 8000)
 
 
-@pytest.mark.slow
 def test_the_memory_of_a_two_hour_file_is_that_of_a_batch(tmp_path: Path) -> None:
     path = tmp_path / "two_hours.mkv"
     write_quiet(path, hours=2)
