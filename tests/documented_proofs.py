@@ -27,6 +27,9 @@ class Proof(NamedTuple):
 _SERVED = "tests/pipeline/launch/test_serve.py"
 _EXPERIMENT = "tests/test_dvc_pipeline.py::test_another_localizer_is_one_option_away_and_its_tuning_one_more"
 _SCHEDULED = "tests/flows/test_deploy.py::test_a_scheduled_run_finishes_the_pipeline_and_registers_a_champion"
+_RETRAINED = "tests/flows/test_retrained_pipeline.py"
+_REBUILT = "test_a_retrained_champion_is_explained_rebuilt_and_taken_back_by_the_documented_commands"
+_PUBLISHED = "tests/test_pair_pipeline.py::test_one_option_runs_what_depends_on_the_encoders_and_nothing_before"
 _OPTION = r"-S (pretrain\.|presets/|train\.seed|train\.models\.localizer=tan2d)\S*"
 _FETCHED = "tests/pipeline/published/test_fetching.py::test_a_fetched_pair_is_a_bundle_that_names_its_licences_and_revision"
 _FETCHED_AGAIN = "test_a_second_fetch_takes_what_is_whole_and_makes_what_is_damaged_anew"
@@ -44,6 +47,7 @@ PROOFS = (
         "cuepoint (server|deploy|worker)",
         _SCHEDULED,
     ),
+    Proof("cuepoint (retrain|gate|explain|rollback|rebuild)", f"{_RETRAINED}::{_REBUILT}"),
     Proof("cuepoint watch", "tests/cuepoint/test_watch.py::test_watch_prints_and_writes_the_report"),
     Proof("cuepoint feedback export", "tests/cuepoint/test_watch.py::test_feedback_export_adds_to_a_corpus"),
     Proof("cuepoint challenger", "tests/pipeline/launch/test_challenger.py::test_a_bento_that_lost_may_still_be_the_challenger"),
@@ -61,14 +65,13 @@ PROOFS = (
         r"dvc exp run (-S (corpus\.(name|reader)|validate\.suite)=\w+ )+package evaluate$",
         "tests/test_real_videos.py::test_an_experiment_on_real_videos_is_scored",
     ),
-    Proof(r"dvc exp run -S pretrain\.encoder=clip -S train", _EXPERIMENT),
+    Proof(r"dvc exp run -S pretrain\.encoder=", _PUBLISHED),
     Proof(rf"dvc exp run (--name \S+-2027 )?({_OPTION}( |$))+$", _EXPERIMENT),
 )
 UNRUN = {  # commands that no test can run: pattern -> reason. Their options are checked.
     r"make (check|test|test-all)$": "runs the tests, this one among them",
     r"python tests/benchmarks/suite_time\.py$": "runs the tests, this one among them",
     r"python tests/benchmarks/not_found(_names)?\.py": "needs an index and sentences of your own, or measures for long",
-    r"cuepoint (retrain|gate|explain|rollback|rebuild)": "trains a pipeline, or needs versions of a registry",
     r"hf download": "needs the hub",
     r"bentoml containerize|docker run": "needs Docker",
 }
