@@ -62,6 +62,15 @@ def follow(state: WatchState, model: str) -> WatchState:
     return state if state.model == model else state.model_copy(update={"model": model, "streak": 0})
 
 
+def correct_clock(state: WatchState, *, now_s: float) -> WatchState:
+    """Return the state with no time after `now_s`: a clock that was ahead wrote such a time, and it counts as now.
+
+    Without this, a clock that was a year ahead for a minute would stop all retrains of a year.
+    """
+    retrains_s = tuple(min(one, now_s) for one in state.retrains_s)
+    return state.model_copy(update={"checked_until_s": min(state.checked_until_s, now_s), "retrains_s": retrains_s})
+
+
 def add_check(state: WatchState, check: Check, *, until_s: float) -> WatchState:
     """Return the state after a window whose last row is of `until_s`."""
     streak = state.streak + 1 if check.has_drift else 0

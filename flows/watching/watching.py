@@ -10,7 +10,7 @@ from evaluation.drift.examples import choose_examples
 from evaluation.drift.outliers import METHODS, find_odd
 from evaluation.drift.report import Report, build_markdown, build_page
 from evaluation.drift.samples import Sample
-from flows.watching.rules import Action, Check, WatchRules, add_check, decide, follow, load_state, save_state
+from flows.watching.rules import Action, Check, WatchRules, add_check, correct_clock, decide, follow, load_state, save_state
 from flows.watching.samples import (
     Places,
     build_reference,
@@ -59,8 +59,8 @@ def watch(
         ValueError: when one of them is damaged or of another version.
     """
     reader = SentenceReader(places.bundle_dir)
-    state = follow(load_state(watch_dir), reader.bundle.version)
-    rows = take_window(places.state_dir, rules, since_s=state.checked_until_s if records else 0.0)
+    state = correct_clock(follow(load_state(watch_dir), reader.bundle.version), now_s=now_s)
+    rows = take_window(places.state_dir, rules, since_s=state.checked_until_s if records else 0.0, until_s=now_s)
     if len(rows) < rules.min_rows:
         reason = f"Nothing compared: {len(rows)} sentences, and a window needs {rules.min_rows}."
         return Watched(Action(False, reason), None, f"{reason}\n", None, len(rows))
@@ -93,8 +93,8 @@ def _write(report: Report, folder: Path) -> Path:
     return folder / PAGE
 
 
-def take_window(state_dir: Path, rules: WatchRules, *, since_s: float) -> list[TrafficRow]:
-    """Return the newest rows after `since_s`, oldest first, at most `max_rows`.
+def take_window(state_dir: Path, rules: WatchRules, *, since_s: float, until_s: float) -> list[TrafficRow]:
+    """Return the newest rows after `since_s` and up to `until_s`, oldest first, at most `max_rows`.
 
     Raises:
         FileNotFoundError: when the service has no traffic log.
@@ -105,7 +105,8 @@ def take_window(state_dir: Path, rules: WatchRules, *, since_s: float) -> list[T
             f"{folder} does not exist: no service has logged traffic there; serve with CUEPOINT_TRAFFIC_MB above 0, "
             "or name the service's folder with --state"
         )
-    rows = sorted((row for row in read_rows(folder, since_s=since_s) if row.time_s > since_s), key=lambda row: row.time_s)
+    found = (row for row in read_rows(folder, since_s=since_s) if since_s < row.time_s <= until_s)
+    rows = sorted(found, key=lambda row: row.time_s)
     return collapse_repeats(rows)[-rules.max_rows :]
 
 

@@ -10,6 +10,7 @@ from flows.watching.rules import (
     WatchState,
     add_check,
     add_retrain,
+    correct_clock,
     decide,
     follow,
     load_state,
@@ -49,6 +50,19 @@ def test_the_budget_of_a_month_is_kept_and_comes_back() -> None:
     used = decide(state, RULES, now_s=100 * HOUR_S)
     assert (used.starts_retrain, "the budget of 2 retrains in 30 days is used up" in used.reason) == (False, True)
     assert decide(state, RULES, now_s=31 * 24 * HOUR_S).starts_retrain
+
+
+def test_a_clock_that_was_ahead_stops_no_retrain_for_longer_than_the_cooldown() -> None:
+    ahead = add_retrain(see(WatchState(checked_until_s=9e9), True, True), now_s=9e9)
+    state = correct_clock(see(ahead, True, True).model_copy(update={"checked_until_s": 9e9}), now_s=1000 * HOUR_S)
+    assert (state.checked_until_s, state.retrains_s) == (1000 * HOUR_S, (1000 * HOUR_S,))
+    assert not decide(state, RULES, now_s=1001 * HOUR_S).starts_retrain
+    assert decide(correct_clock(state, now_s=1024 * HOUR_S), RULES, now_s=1024 * HOUR_S).starts_retrain
+
+
+def test_a_clock_that_steps_back_starts_no_second_retrain() -> None:
+    state = see(add_retrain(see(WatchState(), True, True), now_s=1000 * HOUR_S), True, True)
+    assert not decide(correct_clock(state, now_s=999 * HOUR_S), RULES, now_s=999 * HOUR_S).starts_retrain
 
 
 def test_a_new_model_starts_without_a_streak_and_keeps_the_budget() -> None:

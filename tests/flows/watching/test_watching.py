@@ -74,7 +74,7 @@ def log(places: Places, *, start_s: float, is_new: bool = False, **changes: Any)
     segments.close()
 
 
-def look(places: Places, folder: Path, *, now_s: float = 0.0, **more: Any) -> Watched:
+def look(places: Places, folder: Path, *, now_s: float = 1e9, **more: Any) -> Watched:
     return watch(places, folder, RULES, now_s=now_s, **{"records": True, **more})
 
 
