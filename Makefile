@@ -119,11 +119,11 @@ NAME_CHROMIUM := command -v chromium chromium-browser google-chrome >/dev/null |
 check: lint quick ## run lint and the quick tests
 
 quick: setup ## run the quick tests: make quick TEST_OPTIONS='-x tests/models'
-	$(PYTEST) -m "not slow and not fault and not cluster"
+	$(PYTEST) -m "not slow and not whole and not fault and not cluster"
 
-test: setup ## run all tests except those of faults and clusters; tests of the page need Chromium
+test: setup ## run all tests except those of whole pipelines, faults and clusters; tests of the page need Chromium
 	@$(NAME_CHROMIUM)
-	$(PYTEST) -m "not fault and not cluster"
+	$(PYTEST) -m "not whole and not fault and not cluster"
 
 test-all: setup ## run all tests
 	@$(NAME_CHROMIUM)

@@ -11,7 +11,7 @@ from search.answers import SearchQuery
 from search.predictor import MomentPredictor
 from tiny_text import save_clip
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.whole
 
 RunIn = Callable[..., str]
 WIDTH = 12  # of the tiny CLIP

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,26 +14,45 @@ from pipeline.tracking.champion import METRICS
 RunIn = Callable[..., str]
 
 
-@pytest.fixture
-def checkout(tiny_pipeline: Path, run_in: RunIn, tmp_path: Path) -> Path:
+pytestmark = [pytest.mark.whole, pytest.mark.timeout(1200)]
+SECRETS = {
+    "AWS_SECRET_ACCESS_KEY": "aws-secret-of-the-test",
+    "CUEPOINT_TOKEN": "token-secret-of-the-test",
+    "HF_TOKEN": "hub-secret-of-the-test",
+    "PREFECT_API_KEY": "prefect-secret-of-the-test",
+}
+
+
+@pytest.fixture(scope="module")
+def checkout(tiny_pipeline: Path, run_in: RunIn, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a clone of the finished tiny pipeline that shares its cache."""
-    folder = tmp_path / "checkout"
-    run_in(tmp_path, "git", "clone", "-q", str(tiny_pipeline), str(folder))
+    folder = tmp_path_factory.mktemp("retrained") / "checkout"
+    run_in(folder.parent, "git", "clone", "-q", str(tiny_pipeline), str(folder))
     run_in(folder, "dvc", "cache", "dir", "--local", str(tiny_pipeline / ".dvc" / "cache"))
     run_in(folder, "dvc", "checkout", "-q")
     return folder
+
+
+@pytest.fixture(scope="module")
+def first(checkout: Path, run_in: RunIn) -> str:
+    """Retrain for the first time, with secrets in the environment, and return the output."""
+    words = [f"{name}={value}" for name, value in SECRETS.items()]
+    return run_in(checkout, "env", *words, sys.executable, "-m", "cuepoint", "retrain", "--why", "the first data")
 
 
 def say(run_in: RunIn, folder: Path, *arguments: str) -> str:
     return run_in(folder, sys.executable, "-m", "cuepoint", *arguments)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
+def test_no_secret_of_the_environment_is_written_anywhere(first: str, checkout: Path) -> None:
+    assert "secret-of-the-test" not in first
+    found = subprocess.run(["grep", "-rlaF", "secret-of-the-test", str(checkout)], capture_output=True, text=True, check=False)
+    assert found.stdout.splitlines() == [str(checkout / "tests" / "flows" / Path(__file__).name)]
+
+
 def test_a_retrained_champion_is_explained_rebuilt_and_taken_back_by_the_documented_commands(
-    checkout: Path, run_in: RunIn, tmp_path: Path
+    first: str, checkout: Path, run_in: RunIn, tmp_path: Path
 ) -> None:
-    first = say(run_in, checkout, "retrain", "--why", "the first data")
     assert "Promoted: " in first
     assert "NothingToDo: this bundle is already the champion (version 1)" in say(run_in, checkout, "retrain")
     assert "already the champion" in say(run_in, checkout, "gate")
