@@ -1,6 +1,7 @@
 """`cuepoint ui`, `server` and `worker`: start MLflow and Prefect on loopback, with the folders of this checkout."""
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,8 @@ def run_server(options: argparse.Namespace) -> int:
         require_package("prefect")
         require_free_port(options.port, variable="PREFECT_PORT")
         command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(options.port)]
-        programs["prefect"] = Program(command, {})
+        page = {"PREFECT_SERVER_UI_API_URL": os.environ.get("PREFECT_SERVER_UI_API_URL", f"http://127.0.0.1:{options.port}/api")}
+        programs["prefect"] = Program(command, page)  # by default, its page asks the port 4200, whatever --port says
     if "mlflow" in names:
         require_package("mlflow")
         runs = prepare_runs_server(options.runs_port, option="--runs-port")

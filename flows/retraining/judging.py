@@ -19,7 +19,7 @@ from pipeline.params import load_params
 from pipeline.retraining.seal import Seal, UnsealedError, read_seal
 from pipeline.tracking.champion import BENTO_FILE, METRICS, read_validation_figures, register_working_tree
 from pipeline.tracking.gate_runs import GateRun, count_looks, find_decision, record_decision
-from pipeline.tracking.promotions import WITHDRAWN_TAG, find_version, promote, tag_version
+from pipeline.tracking.promotions import WITHDRAWN_TAG, explain_rejection, find_version, promote, tag_version
 from pipeline.tracking.registry import ServedVersion, find_champion
 
 GATE_PRESETS = "gate"
@@ -72,6 +72,8 @@ def judge_and_promote(sealed: Seal, *, who: str, why: str) -> Verdict:
     tag_version(version, _describe_version(run, sealed))
     if not run.decision["promoted"]:
         outcome = "nothing to do" if before else "rejected"
+        if before is None or known is None:
+            explain_rejection(version, who=who, why=f"{why}; {run.decision['reason']}")
         return Verdict(outcome, run.decision["reason"], run.page, version)
     promote(version, who=who, why=f"{why}; {run.decision['reason']}")
     return Verdict("promoted", run.decision["reason"], run.page, version)

@@ -12,6 +12,7 @@ from pipeline.tracking.promotions import NOT_SERVED_TAG, WITHDRAWN_TAG, fetch_fi
 from pipeline.tracking.server import DIGEST_TAG, RegisteredVersion
 
 _RUN = ".run_id"
+_GATE_RUN = "cuepoint.gate.run_id"
 
 
 def explain(version: str) -> str:
@@ -47,6 +48,7 @@ def _describe_version(found: RegisteredVersion) -> Iterator[str]:
             yield f"  {move.time} {move.kind}: {move.previous or 'none'} -> {move.version} by {move.who}: {move.why}"
     if tags.get("cuepoint.gate.reason"):
         yield f"  gate: {tags['cuepoint.gate.outcome']}: {tags['cuepoint.gate.reason']}"
+        yield f"  run of the gate: {tags.get(_GATE_RUN, 'unknown')}"
     if tags.get(WITHDRAWN_TAG):
         yield f"  withdrawn: {tags[WITHDRAWN_TAG]}"
     if tags.get(NOT_SERVED_TAG):
@@ -61,7 +63,7 @@ def _describe_code(tags: Mapping[str, str], changes: Path | None) -> Iterator[st
     yield f"inputs sha256 {tags.get(INPUTS_TAG, 'unknown')}"
     yield f"{LOCK} sha256 {tags.get(LOCK_TAG, 'unknown')}; sealed {tags.get('cuepoint.sealed', 'never')}"
     for key in sorted(tags):
-        if key.endswith(_RUN):
+        if key.endswith(_RUN) and key != _GATE_RUN:
             yield f"training run of the {key.removesuffix(_RUN)}: {tags[key]}"
 
 

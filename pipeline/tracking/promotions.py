@@ -17,7 +17,7 @@ from pipeline.executors.process import hold_lock
 from pipeline.paths import find_cache_dir
 from pipeline.tracking import server as tracking
 from pipeline.tracking.server import CHAMPION, DIGEST_TAG, MODEL, RegisteredVersion
-from pipeline.tracking.version_page import explain_promotion
+from pipeline.tracking.version_page import explain_decision
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -128,6 +128,16 @@ def tag_version(version: str, tags: Mapping[str, str]) -> None:
             client.set_model_version_tag(MODEL, version, key, value)
 
 
+def explain_rejection(version: str, *, who: str, why: str) -> None:
+    """Write on the page of a version that it was rejected, and why.
+
+    Raises:
+        TrackingError: when the registry cannot be used, or has no such version.
+    """
+    with tracking.open_client() as client:
+        explain_decision(client, MODEL, version, "rejected", who=who, why=why[:_MAX_WHY])
+
+
 def fetch_file(version: str, name: str, folder: Path) -> Path | None:
     """Download one file of a version into a folder and return its path, None if the version does not have it.
 
@@ -135,6 +145,9 @@ def fetch_file(version: str, name: str, folder: Path) -> Path | None:
         TrackingError: when the registry cannot be used, or has no such version.
     """
     with tracking.open_client() as client:
+        from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
+
+        MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)  # the files are small
         run_id = client.get_model_version(MODEL, version).run_id
         path = f"{tracking.BUNDLE_DIR}/{name}"
         if path not in {file.path for file in client.list_artifacts(run_id, tracking.BUNDLE_DIR)}:
@@ -211,6 +224,6 @@ def _move(client: "MlflowClient", kind: Literal["promote", "rollback"], version:
     time = datetime.now(UTC).isoformat(timespec="seconds")
     move = Move(number, kind, version, previous, who, why[:_MAX_WHY], time)
     client.set_registered_model_tag(MODEL, f"{_MOVE}{number:06d}", json.dumps(move._asdict()))
-    explain_promotion(client, MODEL, version, who=who, why=move.why)
+    explain_decision(client, MODEL, version, "promoted", who=who, why=move.why)
     client.set_registered_model_alias(MODEL, CHAMPION, version)
     return move

@@ -1,8 +1,8 @@
-"""Description of a registered version on MLflow's page: the models and data in it, its figures, and why it was promoted."""
+"""Description of a registered version on MLflow's page: models, data, figures, and why it was promoted or rejected."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.tracking.pipeline_run import CORPUS, PRESET, QUERIES, VIDEOS
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 MODEL_NOTE = """Each version is a packaged search: encoders, retriever, localizer and index.
-The alias `champion` names the served version. A version's page says what it is and why it was promoted."""
-_WHY = "### Why it was promoted"
+The alias `champion` names the served version. A version's page says what it is and why it was promoted or rejected."""
+_WHY = "### Why it was "
 _SHORT = 12  # characters of a hash
 
 
@@ -32,9 +32,11 @@ def describe_bundle(tags: Mapping[str, str], metrics: Mapping[str, float], *, ru
     return "\n".join([" ".join(sentences), *table])
 
 
-def explain_promotion(client: "MlflowClient", model: str, version: str, *, who: str, why: str) -> None:
-    """Add to the page of a version who promoted it, when and why; an earlier reason of the same version is replaced."""
+def explain_decision(
+    client: "MlflowClient", model: str, version: str, decision: Literal["promoted", "rejected"], *, who: str, why: str
+) -> None:
+    """Add to the page of a version who decided about it, when and why; an earlier reason of the same version is replaced."""
     description = client.get_model_version(model, version).description or ""
     kept = description.partition(_WHY)[0].rstrip()
-    reason = f"{_WHY}\n\n{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, by {who}: {why}"
+    reason = f"{_WHY}{decision}\n\n{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, by {who}: {why}"
     client.update_model_version(model, version, f"{kept}\n\n{reason}".lstrip())

@@ -62,8 +62,9 @@ def picture_prefect(checkout: Path, page: Page) -> None:
     with server as url:
         body = {"sort": "START_TIME_DESC", "limit": 1}
         (run,) = httpx.post(f"{url}/api/flow_runs/filter", json=body, timeout=LIMIT_S).raise_for_status().json()
-        page.goto(f"{url}/runs/flow-run/{run['id']}?tab=Artifacts")
-        page.get_by_text(run["name"]).first.wait_for()
+        page.set_viewport_size({"width": WIDTH, "height": HEIGHT + 160})  # the cards of the artifacts are at the end
+        page.goto(f"{url}/runs/flow-run/{run['id']}")
+        page.get_by_text("Artifacts", exact=True).click()
         page.get_by_text("stages", exact=True).first.wait_for()
         page.wait_for_timeout(3000)
         page.screenshot(path=DOCS / "prefect-run.png")

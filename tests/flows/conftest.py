@@ -116,8 +116,10 @@ class PrefectService:
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a command of `cuepoint` as a user does."""
         command = [sys.executable, "-m", "cuepoint", *arguments]
+        without = ("PREFECT_API_URL",) if arguments[0] == "server" else ()  # a server is started before it has an address
+        env = {name: value for name, value in self.env.items() if name not in without}
         with (self.home / f"{arguments[0]}.log").open("ab") as output:
-            process = subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=output, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)
         self._started.append(process)
         return process
 

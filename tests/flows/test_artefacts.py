@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from flows.artefacts import StageTable, describe_duration, describe_results, show_results
@@ -88,6 +89,12 @@ def test_a_run_shows_its_progress_its_stages_and_its_results_and_a_failure_write
     assert "| page | address |" in shown["results"]
     message = 'run .* of broken ended as Failed: .*a row says "no"'
     wait_until(lambda: re.search(message, read_notification(prefect_service, run_id)) is not None)
+
+
+@pytest.mark.slow
+def test_the_page_of_the_server_asks_the_port_that_was_chosen(prefect_service: "PrefectService") -> None:
+    settings = httpx.get(f"{prefect_service.url.removesuffix('/api')}/ui-settings", timeout=90).json()
+    assert settings["api_url"] == prefect_service.url
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from pipeline.tracking.champion import METRICS
 from pipeline.tracking.gate_runs import count_looks
 from pipeline.tracking.promotions import find_version, read_moves, read_version, roll_back
 from pipeline.tracking.registry import find_champion
+from pipeline.tracking.server import open_client
 
 ROOT = Path(__file__).resolve().parents[2]
 SEALED = Seal("lock", "inputs", "sealed; DVC's remote holds every output", "2026-01-01T00:00:00+00:00")
@@ -78,6 +79,10 @@ def test_a_bundle_is_judged_once_and_a_rejected_one_is_kept_with_its_reason(pack
     assert find_served() == "1"
     kept = read_version("2").tags
     assert (kept["cuepoint.gate.outcome"], kept["cuepoint.gate.reason"]) == ("rejected", reason)
+    with open_client() as client:
+        page = client.get_model_version("cuepoint", "2").description
+    assert "### Why it was rejected" in page
+    assert page.endswith(f"by ann: no gain; {reason}")
     assert [(move.version, move.who) for move in read_moves()] == [("1", "ann")]
     match = judging._match("any", None)
     assert count_looks(match.queries.digest) == 2, "a repeated run is no further look"

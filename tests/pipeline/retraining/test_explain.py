@@ -39,4 +39,8 @@ def test_every_byte_of_the_champion_is_traced_to_its_inputs_and_the_command_that
     assert "  val: R1_iou0.5 0.5000, mIoU 0.4000" in told
     assert told.endswith("rebuild it:\n  cuepoint rebuild 1 ../cuepoint-version-1")
     tag_version("1", {NOT_SERVED_TAG: "2026-01-02T03:04:05Z it did not become ready"})
+    tag_version("1", {"cuepoint.gate.outcome": "promoted", "cuepoint.gate.reason": "better", "cuepoint.gate.run_id": "abc"})
+    told = explain("1")
+    assert "\n  gate: promoted: better\n  run of the gate: abc\n" in told
+    assert "cuepoint.gate" not in told
     assert "\n  refused by a running service: 2026-01-02T03:04:05Z it did not become ready\n" in explain("1")

@@ -14,7 +14,7 @@ from pipeline.tracking.pipeline_run import describe_pipeline
 from pipeline.tracking.run_start import describe_start, name_run
 from pipeline.tracking.tracked_evaluation import track_evaluation
 from pipeline.tracking.tracked_run import TrackedRun
-from pipeline.tracking.version_page import explain_promotion
+from pipeline.tracking.version_page import explain_decision
 
 PARAMS = """
 corpus: {name: shapes}
@@ -171,8 +171,9 @@ def test_the_page_of_a_version_says_what_it_is_and_why_it_was_promoted(checkout:
     tags = collect("package", monkeypatch) | {"git.commit": "1" * 40, "git.dirty": "true"}
     version = tracking.register_bundle(checkout / "bundle", digest="abc", metrics={"val/mIoU": 0.5}, tags=tags)
     with tracking.open_client() as client:
+        explain_decision(client, tracking.MODEL, version, "rejected", who="ann@desk", why="it is slower")
         for why in ("there was no champion", "it is better"):
-            explain_promotion(client, tracking.MODEL, version, who="ann@desk", why=why)
+            explain_decision(client, tracking.MODEL, version, "promoted", who="ann@desk", why=why)
         text = client.get_model_version(tracking.MODEL, version).description
         model = client.get_registered_model(tracking.MODEL)
     assert text.startswith(
@@ -181,6 +182,6 @@ def test_the_page_of_a_version_says_what_it_is_and_why_it_was_promoted(checkout:
     assert "Commit `111111111111` with uncommitted changes." in text
     assert f"runs/{parent_id}) with its report" in text
     assert "| val/mIoU | 0.5000 |" in text
-    assert text.count("### Why it was promoted") == 1
+    assert text.count("### Why it was ") == text.count("### Why it was promoted") == 1
     assert text.endswith("UTC, by ann@desk: it is better")
     assert "champion" in model.description
