@@ -1,10 +1,11 @@
 """Pictures of MLflow's and Prefect's pages in docs/, taken in Chromium from the runs of a checkout.
 
     python tests/benchmarks/screenshots.py mlflow CHECKOUT    # docs/mlflow-runs.png, docs/mlflow-compare.png
+    python tests/benchmarks/screenshots.py version CHECKOUT   # docs/mlflow-version.png, of the latest registered version
     python tests/benchmarks/screenshots.py prefect CHECKOUT   # docs/prefect-run.png, of the latest flow run
 
-CHECKOUT has at least two pipeline runs, and a flow run whose Prefect server had its home in .cache/prefect. PREFECT_API_URL names
-a server that is running, for a picture of a run at work.
+CHECKOUT has at least two pipeline runs, a rejected version, and a flow run whose Prefect server had its home in .cache/prefect.
+PREFECT_API_URL names a server that is running, for a picture of a run at work.
 """
 
 import argparse
@@ -52,6 +53,19 @@ def list_pipeline_runs(url: str) -> list[str]:
     query = {"experiment_ids": ["1"], "filter": "tags.`cuepoint.kind` = 'pipeline'", "order_by": [f"metrics.`{MAIN}` DESC"]}
     answer = httpx.post(f"{url}/api/2.0/mlflow/runs/search", json={**query, "max_results": COMPARED}, timeout=LIMIT_S)
     return [run["info"]["run_id"] for run in answer.raise_for_status().json()["runs"]]
+
+
+def picture_version(checkout: Path, page: Page) -> None:
+    """Picture the page of the latest registered version, which was rejected."""
+    store = f"sqlite:///{checkout.resolve() / '.cache/mlflow/mlflow.db'}"
+    with serve("ui", MLFLOW_TRACKING_URI=store, path="/health") as url:
+        answer = httpx.get(f"{url}/api/2.0/mlflow/model-versions/search", timeout=LIMIT_S)
+        number = max(int(one["version"]) for one in answer.raise_for_status().json()["model_versions"])
+        page.set_viewport_size({"width": WIDTH, "height": 600})
+        page.goto(f"{url}/#/models/cuepoint/versions/{number}")
+        page.get_by_text("Why it was rejected").wait_for()
+        hide_notices(page)
+        page.screenshot(path=DOCS / "mlflow-version.png")
 
 
 def picture_prefect(checkout: Path, page: Page) -> None:
@@ -104,7 +118,11 @@ def answers(url: str) -> bool:
 
 def main() -> None:
     """Take the pictures that the command line names."""
-    pictures: dict[str, Callable[[Path, Page], Any]] = {"mlflow": picture_mlflow, "prefect": picture_prefect}
+    pictures: dict[str, Callable[[Path, Page], Any]] = {
+        "mlflow": picture_mlflow,
+        "version": picture_version,
+        "prefect": picture_prefect,
+    }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=sorted(pictures))
     parser.add_argument("checkout", type=Path)
