@@ -22,6 +22,7 @@ RunIn = Callable[..., str]
 COMMANDS = list_all()
 NAMES = [name_page(page) for page in PAGES]
 RUN = [name for name in NAMES if any(map(has_to_run, list_commands(name)))]
+TRAINING = tuple(f"docs/{page}.md" for page in ("features", "readouts", "compare_two_ideas", "extending", "readers"))
 STARTS_WITH_PROSE = ("README.md",)
 TASKS = (
     "search my videos",
@@ -120,7 +121,7 @@ def reset(checkout: Path, run_in: RunIn) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", RUN)
+@pytest.mark.parametrize("page", [pytest.param(page, marks=pytest.mark.whole) if page in TRAINING else page for page in RUN])
 def test_every_command_of_a_page_succeeds(page: str, reset: Path) -> None:
     for block, commands in groupby(list_commands(page), key=lambda command: command.block):
         PLACES.get((page, block), lambda _: None)(reset)

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.whole
 
 RunIn = Callable[..., str]
 ROOT = Path(__file__).resolve().parents[1]

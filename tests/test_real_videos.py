@@ -17,7 +17,7 @@ import pytest
 from kept_cache import kept_cache
 from loopback import WAIT_LIMIT_S, find_free_port, is_ready, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.whole
 
 RunIn = Callable[..., str]
 WEB_VIDEOS = ("Y1HGC", "v_GGSY1Qvo990", "v_ZNVhz7ctTq0")

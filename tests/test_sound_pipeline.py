@@ -14,7 +14,7 @@ from search.bundle import load_bundle
 from search.indexing.video_indexer import VideoIndexer
 from search.predictor import MomentPredictor
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.whole
 
 RunIn = Callable[..., str]
 HEARING = (

@@ -51,7 +51,7 @@ def start_long_groups_first(items: list[pytest.Item]) -> None:
     """Sort tests: shared groups first, then files with slow tests, then all others."""
     groups = {item: name_group(item.path.relative_to(ROOT).as_posix()) for item in items}
     long = set(SHARED.values())
-    with_slow = {group for item, group in groups.items() if item.get_closest_marker("slow")}
+    with_slow = {group for item, group in groups.items() if any(map(item.get_closest_marker, ("slow", "whole", "fault")))}
     items.sort(key=lambda item: (groups[item] not in long, groups[item] not in with_slow))
 
 

@@ -28,7 +28,7 @@ def hash_outputs(checkout: Path) -> dict[str, str]:
     return {str(file.relative_to(checkout)): sha256_file(file) for file in files if file.name not in MEASURED}
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 @pytest.mark.timeout(1200)
 def test_a_scheduled_run_makes_the_same_bytes_as_dvc_repro_and_crowns_its_bundle(
     tiny_pipeline: Path, run_in: Callable[..., str], prefect_service: "PrefectService", tmp_path: Path
