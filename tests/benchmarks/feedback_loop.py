@@ -24,6 +24,7 @@ from typing import Any
 import httpx
 import numpy as np
 import yaml
+from default_run import read_commit
 from tqdm import tqdm
 
 from corpus.files import read_json, read_jsonl, write_bytes, write_json
@@ -78,15 +79,16 @@ def run(folder: Path, *, num_videos: int) -> None:
     if not after.is_dir():
         use_feedback(checkout, folder)
         train(checkout, after)
+    rows = _read_rows(checkout)
     record = {
-        "commit": _read_commit(checkout),
+        "commit": read_commit(checkout),
         "machine": describe_machine(),
         "date": f"{datetime.now(UTC).date()}",
         "videos": num_videos,
         "people": asdict(People()),
         "verdicts": read_json(folder / "verdicts.json"),
-        "annotations": len(_read_rows(checkout)),
-        "disputed": sum(row["tags"]["disagreement"] == "yes" for row in _read_rows(checkout)),
+        "annotations": len(rows),
+        "disputed": sum(row["tags"]["disagreement"] == "yes" for row in rows),
         "splits": {split: _compare(before / split, after / split) for split in SPLITS},
     }
     write_json(RECORD, record)
@@ -251,11 +253,6 @@ def _compare(left: Path, right: Path) -> dict[str, Any]:
 
 def _read_rows(checkout: Path) -> list[dict[str, Any]]:
     return [row for _, row in read_jsonl(checkout / "data/raw" / CORPUS / "annotations.jsonl") if row["source"] == "feedback"]
-
-
-def _read_commit(checkout: Path) -> str:
-    done = subprocess.run(["git", "rev-parse", "--short=7", "HEAD"], cwd=checkout, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 def _run(checkout: Path, *command: str, keeps_output: bool = False) -> str:

@@ -34,8 +34,7 @@ COMPARED = 4
 
 def picture_mlflow(checkout: Path, page: Page) -> None:
     """Picture the table of the runs, and the comparison of the latest pipeline runs."""
-    store = f"sqlite:///{checkout.resolve() / '.cache/mlflow/mlflow.db'}"
-    with serve("ui", MLFLOW_TRACKING_URI=store, path="/health") as url:
+    with serve_runs(checkout) as url:
         page.goto(f"{url}/#/experiments/1/runs?viewStateShareKey={VIEW}")
         page.get_by_text(MAIN).first.wait_for()
         hide_notices(page)
@@ -57,8 +56,7 @@ def list_pipeline_runs(url: str) -> list[str]:
 
 def picture_version(checkout: Path, page: Page) -> None:
     """Picture the page of the latest registered version, which was rejected."""
-    store = f"sqlite:///{checkout.resolve() / '.cache/mlflow/mlflow.db'}"
-    with serve("ui", MLFLOW_TRACKING_URI=store, path="/health") as url:
+    with serve_runs(checkout) as url:
         answer = httpx.get(f"{url}/api/2.0/mlflow/model-versions/search", timeout=LIMIT_S)
         number = max(int(one["version"]) for one in answer.raise_for_status().json()["model_versions"])
         page.set_viewport_size({"width": WIDTH, "height": 600})
@@ -91,6 +89,12 @@ def hide_notices(page: Page) -> None:
         if button.count():
             button.first.click()
     page.wait_for_timeout(3000)
+
+
+def serve_runs(checkout: Path) -> contextlib.AbstractContextManager[str]:
+    """Serve the runs of a checkout, and yield the address."""
+    store = f"sqlite:///{checkout.resolve() / '.cache/mlflow/mlflow.db'}"
+    return serve("ui", MLFLOW_TRACKING_URI=store, path="/health")
 
 
 @contextlib.contextmanager
